@@ -194,12 +194,9 @@ const machines = z.strictObject({
     })
     .prefault({})
     .meta({ description: 'SSH access to the machines. The key is one of the secrets of the site.' }),
-  defaults: z
-    .strictObject(machineSize)
-    .prefault({})
-    .meta({
-      description: 'Sizes of machines that do not state their own. kvm needs cpus, memory and rootDisk from either.',
-    }),
+  defaults: z.strictObject(machineSize).prefault({}).meta({
+    description: 'Sizes of machines that do not state their own. kvm needs cpus, memory and rootDisk from either.',
+  }),
   kvm: kvm.optional().meta({ description: 'libvirt settings; required with provider kvm.' }),
   nodes: z.array(node).min(1).meta({ description: 'The machines. Merged by name.' }),
 });
@@ -221,20 +218,12 @@ const subnet = z.strictObject({
 });
 
 const underlay = z.strictObject({
-  mtu: z
-    .int()
-    .min(576)
-    .max(65535)
-    .default(1500)
-    .meta({
-      description: 'Largest packet in bytes that every path between two machines carries. The proof measures it.',
-    }),
-  gre: z
-    .boolean()
-    .default(false)
-    .meta({
-      description: 'The paths run through a GRE tunnel that `mtu` does not account for yet: 24 bytes are taken off.',
-    }),
+  mtu: z.int().min(576).max(65535).default(1500).meta({
+    description: 'Largest packet in bytes that every path between two machines carries. The proof measures it.',
+  }),
+  gre: z.boolean().default(false).meta({
+    description: 'The paths run through a GRE tunnel that `mtu` does not account for yet: 24 bytes are taken off.',
+  }),
   protocol4: z
     .enum(['allowed', 'blocked'])
     .default('allowed')
@@ -269,12 +258,9 @@ const underlay = z.strictObject({
 });
 
 const network = z.strictObject({
-  routing: z
-    .enum(['auto', 'bgp', 'ipip', 'ipip-cross-subnet', 'vxlan', 'vxlan-cross-subnet'])
-    .default('auto')
-    .meta({
-      description: 'How pod packets travel between nodes. `auto`: bgp on one subnet, a cross-subnet tunnel otherwise.',
-    }),
+  routing: z.enum(['auto', 'bgp', 'ipip', 'ipip-cross-subnet', 'vxlan', 'vxlan-cross-subnet']).default('auto').meta({
+    description: 'How pod packets travel between nodes. `auto`: bgp on one subnet, a cross-subnet tunnel otherwise.',
+  }),
   wireguard: z
     .boolean()
     .default(false)
@@ -292,11 +278,9 @@ const network = z.strictObject({
 });
 
 const kubernetes = z.strictObject({
-  vip: ip()
-    .optional()
-    .meta({
-      description: 'Virtual address of the control plane, unused inside the subnet of the control-plane machines.',
-    }),
+  vip: ip().optional().meta({
+    description: 'Virtual address of the control plane, unused inside the subnet of the control-plane machines.',
+  }),
 });
 
 const kubeProxy = z.strictObject({
@@ -383,17 +367,12 @@ const checks = z.strictObject({
     .default('0%')
     .meta({ description: 'Most packets that may be lost between two nodes. Default 0 %: a LAN loses none when idle.' }),
   jitter: duration().default('5ms').meta({ description: 'Most mean deviation of the round trip between two nodes.' }),
-  etcdFsyncP99: duration()
-    .default('10ms')
-    .meta({
-      description:
-        "Most time for the 99th percentile of fdatasync on the etcd disk (etcd's own recommendation: 10 ms).",
-    }),
-  controlPlaneRoundTrip: duration()
-    .default('10ms')
-    .meta({
-      description: "Most mean round trip between control-plane nodes; etcd's heartbeat of 100 ms wants a tenth of it.",
-    }),
+  etcdFsyncP99: duration().default('10ms').meta({
+    description: "Most time for the 99th percentile of fdatasync on the etcd disk (etcd's own recommendation: 10 ms).",
+  }),
+  controlPlaneRoundTrip: duration().default('10ms').meta({
+    description: "Most mean round trip between control-plane nodes; etcd's heartbeat of 100 ms wants a tenth of it.",
+  }),
   cpuSteal: percent()
     .default('5%')
     .meta({ description: 'Most CPU time that the hypervisor may take; above it shows as network jitter.' }),
