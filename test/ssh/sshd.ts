@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as net from 'node:net';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import type { SshTarget } from '../../components/ssh/session';
+import { newKey } from './keys';
+
+const sshdPath = '/usr/sbin/sshd';
+
+export interface TestSshd {
+  /** Complete and right: log in with this. */
+  target: SshTarget;
+  /** What sshd itself logged: connections, accepted keys. */
+  log(): string;
+  stop(): Promise<void>;
+}
+
+export async function freePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Starts an OpenSSH server of its own on loopback, for the user who runs the tests; it reads no configuration of the machine. */
+export async function startSshd(extraConfig: string[] = []): Promise<TestSshd> {
+  if (!fs.existsSync(sshdPath)) {
+    throw new Error(`${sshdPath} is missing; these tests need it: apt-get install openssh-server`);
+  }
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'sitewright-sshd-'));
+  const hostKey = newKey();
+  const userKey = newKey();
+  const port = await freePort();
+  const write = (name: string, text: string) => {
+    fs.writeFileSync(path.join(dir, name), text, { mode: 0o600 });
+    return path.join(dir, name);
+  };
+  const config = write(
+    'sshd_config',
+    [
+      `Port ${port}`,
+      'ListenAddress 127.0.0.1',
+      `HostKey ${write('host', hostKey.privateKey)}`,
+      `AuthorizedKeysFile ${write('authorized', `${userKey.publicKey}\n`)}`,
+      `PidFile ${path.join(dir, 'pid')}`,
+      'StrictModes no',
+      'UsePAM no',
+      'PermitRootLogin yes',
+      'PasswordAuthentication no',
+      'Subsystem sftp internal-sftp',
+      ...extraConfig,
+      '',
+    ].join('\n'),
+  );
+  // The directory for privilege separation is made by the service unit where there is one; in a container nobody does.
+  if (process.getuid?.() === 0) fs.mkdirSync('/run/sshd', { recursive: true });
+  const child = spawn(sshdPath, ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  await new Promise<void>((resolve, reject) => {
+    child.stderr.on('data', (data) => {
+      log += data;
+      if (log.includes('Server listening')) resolve();
+    });
+    child.once('exit', (code) => reject(new Error(`sshd ended with ${code}: ${log}`)));
+  });
+  return {
+    target: {
+      host: '127.0.0.1',
+      port,
+      user: os.userInfo().username,
+      privateKey: userKey.privateKey,
+      hostKey: hostKey.publicKey,
+    },
+    log: () => log,
+    stop: async () => {
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      if (child.kill()) await gone;
+      fs.rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
