@@ -1,0 +1,108 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/**
+ * Runs every check of the project and counts them: `./scripts/test [--long] [--unit]`.
+ * The unit tests and the end-to-end tests never run at once: two emulated machines take both cores.
+ */
+
+const kit = resolve(__dirname, '../..');
+/** The end-to-end cases that must have run, one title a line: a case that silently vanished is a failure. */
+const CASES_FILE = join(kit, 'test/e2e/cases.txt');
+
+interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface JestReport {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numRuntimeErrorTestSuites: number;
+  testResults: { assertionResults: { fullName: string; status: string }[] }[];
+}
+
+function node(args: string[], env: NodeJS.ProcessEnv = {}): boolean {
+  const result = spawnSync(process.execPath, args, {
+    cwd: kit,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...env },
+  });
+  return result.status === 0;
+}
+
+function check(title: string, args: string[]): Count {
+  const ok = node(args);
+  console.log(`${ok ? 'passed' : 'FAILED'}: ${title}`);
+  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
+}
+
+function jest(project: 'unit' | 'e2e', scratch: string, env: NodeJS.ProcessEnv): { count: Count; report: JestReport | null } {
+  const output = join(scratch, `${project}.json`);
+  const inBand = project === 'e2e' ? ['--runInBand', '--bail=0'] : ['--maxWorkers=2'];
+  const ok = node(
+    ['node_modules/jest/bin/jest.js', '--selectProjects', project, '--json', `--outputFile=${output}`, '--silent=false', ...inBand],
+    env,
+  );
+  if (!existsSync(output)) return { count: { passed: 0, failed: 1, skipped: 0 }, report: null };
+  const report = JSON.parse(readFileSync(output, 'utf8')) as JestReport;
+  const failed = report.numFailedTests + report.numRuntimeErrorTestSuites;
+  return {
+    count: {
+      passed: report.numPassedTests,
+      // Jest can exit non-zero with no failed test (a crash after the last one): that is a failure too.
+      failed: failed === 0 && !ok ? 1 : failed,
+      skipped: report.numPendingTests,
+    },
+    report,
+  };
+}
+
+function missingCases(report: JestReport | null, long: boolean): string[] {
+  const ran = new Set(report?.testResults.flatMap((suite) => suite.assertionResults.map((test) => test.fullName)) ?? []);
+  return readFileSync(CASES_FILE, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => ({ title: line.replace(/^long: /, ''), long: line.startsWith('long: ') }))
+    .filter((entry) => (long || !entry.long) && !ran.has(entry.title))
+    .map((entry) => entry.title);
+}
+
+function main(argv: string[]): void {
+  const unknown = argv.filter((arg) => arg !== '--long' && arg !== '--unit');
+  if (unknown.length > 0) {
+    console.error(`unknown option: ${unknown.join(' ')}; allowed: --long, --unit`);
+    process.exitCode = 2;
+    return;
+  }
+  const long = argv.includes('--long');
+  const scratch = mkdtempSync(join(tmpdir(), 'sitewright-test-'));
+  const env = { SITEWRIGHT_TEST_LONG: long ? '1' : '', NO_COLOR: '1' };
+  const counts = [
+    check('lint', ['node_modules/eslint/bin/eslint.js', '.']),
+    check('format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.']),
+    check('types of the tests', ['node_modules/typescript/bin/tsc', '-p', 'test/tsconfig.json']),
+    check('engine and plugins', ['bin/scripts/engine/setup.js']),
+  ];
+  try {
+    counts.push(jest('unit', scratch, env).count);
+    if (!argv.includes('--unit')) {
+      const e2e = jest('e2e', scratch, env);
+      const missing = missingCases(e2e.report, long);
+      for (const title of missing) console.log(`FAILED: the end-to-end case did not run: ${title}`);
+      counts.push(e2e.count, { passed: 0, failed: missing.length, skipped: 0 });
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  const sum = (key: keyof Count) => counts.reduce((total, count) => total + count[key], 0);
+  const skipped = sum('skipped') > 0 ? `, ${sum('skipped')} skipped` : '';
+  console.log(`${sum('passed')} passed, ${sum('failed')} failed${skipped}`);
+  process.exitCode = sum('failed') === 0 ? 0 : 1;
+}
+
+main(process.argv.slice(2));

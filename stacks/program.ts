@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import * as pulumi from '@pulumi/pulumi';
+import { computePlan, type KvmPlan } from '../components/plan';
+import { Site } from '../components/site';
+import { formatProblem, loadSite, toProblems } from '../components/spec';
+
+/** The folder of the kit: two levels above bin/stacks. */
+const KIT = resolve(__dirname, '../..');
+
+/** An error whose message is meant for the person who wrote the site file; it needs no stack trace. */
+class SiteFileError extends pulumi.RunError {}
+
+/**
+ * The program of every site: read, validate, plan, register. The name of the stack is the name of the site.
+ * `sitewright` runs it through the Automation API, `pulumi up` through its language host; both give the same resources.
+ *
+ * Environment: SITEWRIGHT_STACKS_DIR, the folder of sites/ and profiles/ (default: stacks/ of the kit).
+ * Configuration: `sshPrivateKey` and `hostKeySeed` (secrets), `identity` (set by `sitewright adopt`).
+ */
+export async function program(): Promise<Record<string, unknown>> {
+  const stacksDir = process.env.SITEWRIGHT_STACKS_DIR ?? join(KIT, 'stacks');
+  const kitVersion = (JSON.parse(readFileSync(join(KIT, 'package.json'), 'utf8')) as { version: string }).version;
+  const loaded = loadSite({ stacksDir, site: pulumi.getStack(), kitVersion });
+  if (!loaded.ok) throw new SiteFileError(loaded.problems.map(formatProblem).join('\n'));
+
+  const { plan, findings } = computePlan(loaded.spec, kitVersion);
+  if (plan === null) throw new SiteFileError(toProblems(findings, loaded.source).map(formatProblem).join('\n'));
+  const backendUrl = process.env.PULUMI_BACKEND_URL;
+  if (backendUrl !== undefined && backendUrl !== plan.backendUrl && backendUrl !== expandHome(plan.backendUrl)) {
+    throw new SiteFileError(
+      `The state of ${plan.site} is in ${plan.backendUrl}, but PULUMI_BACKEND_URL names another place. ` +
+        `Unset it, or use: PULUMI_BACKEND_URL='${plan.backendUrl}'`,
+    );
+  }
+
+  const config = new pulumi.Config('sitewright');
+  const site = new Site(plan.site, {
+    plan,
+    secrets: {
+      sshPrivateKey: config.requireSecret('sshPrivateKey'),
+      hostKeySeed: config.requireSecret('hostKeySeed'),
+    },
+    identity: config.get('identity') ?? null,
+    labImage: plan.machines.kvm?.image === 'lab' ? readLabImage() : null,
+  });
+  return { nodes: site.nodes, mtu: plan.mtu, proof: site.proof };
+}
+
+function expandHome(url: string): string {
+  return url.replace(/^file:\/\/~/, `file://${homedir()}`);
+}
+
+/** The image that `./scripts/up lab` built on this machine. */
+function readLabImage(): Exclude<KvmPlan['image'], 'lab'> {
+  const file = join(homedir(), '.cache/sitewright/lab-image/current.json');
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Exclude<KvmPlan['image'], 'lab'>;
+  } catch {
+    throw new SiteFileError(
+      'machines.kvm.image: lab is the image that the lab makes, and it is not there yet. Run ./scripts/up <site>',
+    );
+  }
+}
