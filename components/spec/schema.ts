@@ -7,9 +7,21 @@ import { DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN } from './units';
  * What a person may write in a site file. This schema is the one source of the types, of validation and of
  * `stacks/site.schema.json`. A key is here only when something acts on it: unknown keys are errors.
  * Checks that need more than one key (overlaps, sums, versions) belong to components/plan.
+ *
+ * Beside `description`, keys carry what messages, editors and the key reference are made of: `allowed` says in words
+ * what a pattern takes, `unit` is the unit of a plain number, `examples` go into the message about a missing key.
  */
 
-const text = (pattern: RegExp, allowed: string) => z.string().regex(pattern, { error: `allowed: ${allowed}` });
+const text = (pattern: RegExp, allowed: string) =>
+  z
+    .string()
+    .regex(pattern, { error: `allowed: ${allowed}` })
+    .meta({ allowed });
+const checked = (valid: (value: string) => boolean, allowed: string) =>
+  z
+    .string()
+    .refine(valid, { error: `allowed: ${allowed}` })
+    .meta({ allowed });
 
 /** Names become host names, libvirt domains and Pulumi resource names: RFC 1123 labels. */
 const name = () => text(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits and dashes, at most 63');
@@ -21,11 +33,10 @@ const mac = () => text(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'six lower-case hexadec
 
 const isIp = (value: string) => !value.includes('/') && (Address4.isValid(value) || Address6.isValid(value));
 const isPrefix = (value: string) => value.includes('/') && (Address4.isValid(value) || Address6.isValid(value));
-const ip = () => z.string().refine(isIp, { error: 'allowed: an IPv4 or IPv6 address without a prefix length' });
+const ip = () => checked(isIp, 'an IPv4 or IPv6 address without a prefix length, such as 192.0.2.11');
 const hostOrIp = () => text(/^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$/, 'a host name or an address');
 /** An address with its prefix length (`192.0.2.11/24`) or a network (`10.244.0.0/16`); the plan checks which one fits. */
-const prefix = () =>
-  z.string().refine(isPrefix, { error: 'allowed: an address and a prefix length, such as 192.0.2.11/24' });
+const prefix = () => checked(isPrefix, 'an address and a prefix length, such as 192.0.2.11/24');
 /** One per family at most: the plan refuses two of the same. */
 const perFamily = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(2);
 
@@ -33,14 +44,17 @@ const hostKey = () =>
   text(/^ssh-ed25519 [A-Za-z0-9+/]+=*$/, 'the line of ssh_host_ed25519_key.pub without its comment: ssh-ed25519 AAAA…');
 
 const sshEndpoint = z.strictObject({
-  host: hostOrIp().meta({ description: 'Name or address to connect to.' }),
+  host: hostOrIp().meta({ description: 'Name or address to connect to.', examples: ['192.0.2.2'] }),
   port: z.int().min(1).max(65535).default(22).meta({ description: 'TCP port.' }),
   user: z
     .string()
     .min(1)
     .default('root')
     .meta({ description: 'User to log in as; needs sudo without a password unless it is root.' }),
-  hostKey: hostKey().meta({ description: "The host's ed25519 public key. Another key is refused, never accepted." }),
+  hostKey: hostKey().meta({
+    description: "The host's ed25519 public key. Another key is refused, never accepted.",
+    examples: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…'],
+  }),
 });
 
 const machineSize = {
@@ -49,7 +63,7 @@ const machineSize = {
     .min(1)
     .max(512)
     .optional()
-    .meta({ description: 'Virtual CPUs. Growing it needs a restart of the machine.' }),
+    .meta({ unit: 'CPUs', description: 'Virtual CPUs. Growing it needs a restart of the machine.' }),
   memory: size().optional().meta({ description: 'Memory. Growing it needs a restart of the machine.' }),
   rootDisk: size().optional().meta({ description: 'Size of the root disk; it can grow, never shrink.' }),
   etcdDisk: z
@@ -61,13 +75,17 @@ const machineSize = {
 };
 
 const hypervisor = z.strictObject({
-  name: name().meta({ description: 'Name of the hypervisor; lists merge by it and machines refer to it.' }),
+  name: name().meta({
+    description: 'Name of the hypervisor; lists merge by it and machines refer to it.',
+    examples: ['hv1'],
+  }),
   connection: z
     .union([z.literal('local'), sshEndpoint])
-    .meta({ description: '`local` for the machine that runs the program, or the SSH endpoint of a libvirt host.' }),
-  uri: z
-    .string()
-    .regex(/^(qemu|test)(\+unix)?:\/\//, { error: 'allowed: a libvirt URI on that host, such as qemu:///system' })
+    .meta({
+      description: '`local` for the machine that runs the program, or the SSH endpoint of a libvirt host.',
+      examples: ['local'],
+    }),
+  uri: text(/^(qemu|test)(\+unix)?:\/\//, 'a libvirt URI on that host, such as qemu:///system')
     .default('qemu:///system')
     .meta({ description: 'libvirt connection URI, as seen on that host.' }),
   pool: z
@@ -86,19 +104,30 @@ const hypervisor = z.strictObject({
 
 const image = z.strictObject({
   path: z.string().optional().meta({ description: 'File on the hypervisor. One of `path` and `url` is required.' }),
-  url: z
-    .string()
-    .regex(/^https?:\/\//, { error: 'allowed: an http or https URL' })
+  url: text(/^https?:\/\//, 'an http or https URL')
     .optional()
     .meta({ description: 'URL the hypervisor downloads the image from, once per content.' }),
-  sha256: sha256().meta({ description: 'Checksum of the image file. Another content is refused.' }),
+  sha256: sha256().meta({
+    description: 'Checksum of the image file. Another content is refused.',
+    examples: ['the 64 digits that sha256sum prints'],
+  }),
   format: z.enum(['qcow2', 'raw']).default('qcow2').meta({ description: 'Format of the image file.' }),
   kernel: z
     .strictObject({
-      path: z.string().meta({ description: 'Kernel file on the hypervisor.' }),
-      sha256: sha256().meta({ description: 'Checksum of the kernel file.' }),
-      initrd: z.string().meta({ description: 'Initial RAM disk on the hypervisor.' }),
-      initrdSha256: sha256().meta({ description: 'Checksum of the initial RAM disk.' }),
+      path: z
+        .string()
+        .meta({ description: 'Kernel file on the hypervisor.', examples: ['/var/lib/libvirt/images/vmlinuz'] }),
+      sha256: sha256().meta({
+        description: 'Checksum of the kernel file.',
+        examples: ['the 64 digits that sha256sum prints'],
+      }),
+      initrd: z
+        .string()
+        .meta({ description: 'Initial RAM disk on the hypervisor.', examples: ['/var/lib/libvirt/images/initrd.img'] }),
+      initrdSha256: sha256().meta({
+        description: 'Checksum of the initial RAM disk.',
+        examples: ['the 64 digits that sha256sum prints'],
+      }),
       arguments: z.string().default('root=LABEL=root ro console=ttyS0').meta({ description: 'Kernel command line.' }),
     })
     .optional()
@@ -106,8 +135,18 @@ const image = z.strictObject({
 });
 
 const kvm = z.strictObject({
-  hypervisors: z.array(hypervisor).min(1).meta({ description: 'Hosts that run the machines. Merged by name.' }),
-  image: image.meta({ description: 'Base image with cloud-init. A change reaches new machines only.' }),
+  hypervisors: z
+    .array(hypervisor)
+    .min(1)
+    .meta({
+      description: 'Hosts that run the machines. Merged by name.',
+      examples: [[{ name: 'hv1', connection: 'local' }]],
+    }),
+  image: z.union([z.literal('lab'), image]).meta({
+    description:
+      'Base image with cloud-init, or `lab`: the image that the lab builds on this machine, whose path and checksum differ from machine to machine. A change reaches new machines only.',
+    examples: [{ path: '/var/lib/libvirt/images/debian-12.qcow2', sha256: 'the 64 digits that sha256sum prints' }],
+  }),
   volumes: z
     .enum(['overlay', 'copy'])
     .default('overlay')
@@ -115,14 +154,22 @@ const kvm = z.strictObject({
   network: z
     .union([
       z.strictObject({
-        bridge: z.string().min(1).max(15).meta({ description: 'Name of a Linux bridge on every hypervisor.' }),
+        bridge: z
+          .string()
+          .min(1)
+          .max(15)
+          .meta({ description: 'Name of a Linux bridge on every hypervisor.', examples: ['br0'] }),
       }),
       z.strictObject({
-        libvirtNetwork: z.string().min(1).meta({ description: 'Name of a libvirt network on every hypervisor.' }),
+        libvirtNetwork: z
+          .string()
+          .min(1)
+          .meta({ description: 'Name of a libvirt network on every hypervisor.', examples: ['default'] }),
       }),
     ])
     .meta({
       description: 'What the network interface of every machine is attached to. A machine can name its own bridge.',
+      examples: [{ bridge: 'br0' }],
     }),
   queues: z
     .union([z.literal('auto'), z.int().min(1).max(64)])
@@ -131,7 +178,10 @@ const kvm = z.strictObject({
   rxQueueSize: z
     .union([z.literal(256), z.literal(512), z.literal(1024)])
     .default(1024)
-    .meta({ description: 'virtio-net receive ring, set on the host side; 1024 avoids drops under bursts.' }),
+    .meta({
+      unit: 'descriptors',
+      description: 'virtio-net receive ring in descriptors, set on the host side; 1024 avoids drops under bursts.',
+    }),
   cpuMode: z
     .enum(['auto', 'host-passthrough', 'host-model', 'maximum'])
     .default('auto')
@@ -146,19 +196,19 @@ const kvm = z.strictObject({
 const node = z.strictObject({
   name: name().meta({
     description: 'Host name and Kubernetes node name. Lists merge by it; a new name is a new machine.',
+    examples: ['cp1'],
   }),
   role: z
     .enum(['control-plane', 'worker'])
-    .meta({ description: 'Role in the cluster. control-plane machines hold etcd.' }),
+    .meta({ description: 'Role in the cluster. control-plane machines hold etcd.', examples: ['control-plane'] }),
   addresses: perFamily(prefix()).meta({
     description: 'Static addresses with prefix length, one per family, each inside a subnet of `underlay.subnets`.',
+    examples: [['192.0.2.11/24']],
   }),
   mac: mac()
     .optional()
     .meta({ description: 'MAC address of the network interface. Default: made from the site and the name.' }),
-  interface: z
-    .string()
-    .regex(/^[a-z][a-z0-9]{0,14}$/, { error: 'allowed: the name of a network interface, such as ens192' })
+  interface: text(/^[a-z][a-z0-9]{0,14}$/, 'the name of a network interface, such as ens192')
     .optional()
     .meta({ description: 'Interface that carries the addresses. Default: the one that has them.' }),
   hypervisor: name().optional().meta({ description: 'kvm: hypervisor that runs it. Default: the only one.' }),
@@ -184,7 +234,7 @@ const node = z.strictObject({
 const machines = z.strictObject({
   provider: z
     .enum(['kvm', 'existing'])
-    .meta({ description: 'Who makes the machines: libvirt, or nobody (they are there).' }),
+    .meta({ description: 'Who makes the machines: libvirt, or nobody (they are there).', examples: ['kvm'] }),
   ssh: z
     .strictObject({
       user: name()
@@ -198,12 +248,21 @@ const machines = z.strictObject({
     description: 'Sizes of machines that do not state their own. kvm needs cpus, memory and rootDisk from either.',
   }),
   kvm: kvm.optional().meta({ description: 'libvirt settings; required with provider kvm.' }),
-  nodes: z.array(node).min(1).meta({ description: 'The machines. Merged by name.' }),
+  nodes: z
+    .array(node)
+    .min(1)
+    .meta({
+      description: 'The machines. Merged by name.',
+      examples: [[{ name: 'cp1', role: 'control-plane', addresses: ['192.0.2.11/24'] }]],
+    }),
 });
 
 const subnet = z.strictObject({
-  name: name().meta({ description: 'Name of the subnet (one L2 segment). Lists merge by it.' }),
-  cidrs: perFamily(prefix()).meta({ description: 'Networks of the segment, one per family.' }),
+  name: name().meta({ description: 'Name of the subnet (one L2 segment). Lists merge by it.', examples: ['rack1'] }),
+  cidrs: perFamily(prefix()).meta({
+    description: 'Networks of the segment, one per family.',
+    examples: [['192.0.2.0/24']],
+  }),
   gateways: z
     .array(ip())
     .max(2)
@@ -214,13 +273,19 @@ const subnet = z.strictObject({
     .min(576)
     .max(65535)
     .optional()
-    .meta({ description: 'MTU of this segment in bytes. Default: `underlay.mtu`.' }),
+    .meta({ unit: 'bytes', description: 'MTU of this segment in bytes. Default: `underlay.mtu`.' }),
 });
 
 const underlay = z.strictObject({
-  mtu: z.int().min(576).max(65535).default(1500).meta({
-    description: 'Largest packet in bytes that every path between two machines carries. The proof measures it.',
-  }),
+  mtu: z
+    .int()
+    .min(576)
+    .max(65535)
+    .default(1500)
+    .meta({
+      unit: 'bytes',
+      description: 'Largest IP packet in bytes that every path between two machines carries. The proof measures it.',
+    }),
   gre: z.boolean().default(false).meta({
     description: 'The paths run through a GRE tunnel that `mtu` does not account for yet: 24 bytes are taken off.',
   }),
@@ -228,12 +293,18 @@ const underlay = z.strictObject({
     .enum(['allowed', 'blocked'])
     .default('allowed')
     .meta({ description: 'Whether firewalls between the machines let IP protocol 4 (IP-in-IP) pass.' }),
-  subnets: z.array(subnet).min(1).meta({ description: 'The L2 segments of the machines. Merged by name.' }),
+  subnets: z
+    .array(subnet)
+    .min(1)
+    .meta({
+      description: 'The L2 segments of the machines. Merged by name.',
+      examples: [[{ name: 'rack1', cidrs: ['192.0.2.0/24'], gateways: ['192.0.2.1'] }]],
+    }),
   routes: z
     .array(
       z.strictObject({
-        to: prefix().meta({ description: 'Destination network.' }),
-        via: ip().meta({ description: 'Next hop.' }),
+        to: prefix().meta({ description: 'Destination network.', examples: ['198.51.100.0/24'] }),
+        via: ip().meta({ description: 'Next hop.', examples: ['192.0.2.254'] }),
       }),
     )
     .default([])
@@ -272,7 +343,7 @@ const network = z.strictObject({
     .default(['10.96.0.0/12'])
     .meta({ description: 'Networks of the Services, one per family.' }),
   podMtu: z
-    .union([z.literal('auto'), z.int().min(576).max(65535)])
+    .union([z.literal('auto'), z.int().min(576).max(65535).meta({ unit: 'bytes' })])
     .default('auto')
     .meta({ description: 'MTU of the pods in bytes. `auto`: computed. A number above what fits is refused.' }),
 });
@@ -341,14 +412,17 @@ const checks = z.strictObject({
   peers: z
     .array(
       z.strictObject({
-        name: name().meta({ description: 'Name of the peer; lists merge by it.' }),
-        address: ip().meta({ description: 'Address of a host outside the cluster that pods must talk to.' }),
+        name: name().meta({ description: 'Name of the peer; lists merge by it.', examples: ['erp'] }),
+        address: ip().meta({
+          description: 'Address of a host outside the cluster that pods must talk to.',
+          examples: ['192.0.2.200'],
+        }),
         mtu: z
           .int()
           .min(576)
           .max(65535)
           .optional()
-          .meta({ description: 'Packet size in bytes that must pass. Default: `underlay.mtu`.' }),
+          .meta({ unit: 'bytes', description: 'Packet size in bytes that must pass. Default: `underlay.mtu`.' }),
         tcpPort: z
           .int()
           .min(1)
@@ -382,11 +456,10 @@ const checks = z.strictObject({
 });
 
 const backend = z.strictObject({
-  url: z
-    .string()
-    .regex(/^(file|s3|gs|azblob|postgres|https?):\/\//, {
-      error: 'allowed: a Pulumi backend: file://, s3://, gs://, azblob://, postgres:// or https://',
-    })
+  url: text(
+    /^(file|s3|gs|azblob|postgres|https?):\/\//,
+    'a Pulumi backend: file://, s3://, gs://, azblob://, postgres:// or https://',
+  )
     .default('file://~/.local/share/sitewright/state')
     .meta({
       description: "Where the state of the site lives. Teams name a shared one; the default is for one person's lab.",
@@ -395,16 +468,24 @@ const backend = z.strictObject({
 
 export const siteSchema = z
   .strictObject({
-    name: name().meta({ description: 'Name of the site and of its Pulumi stack; the file is named after it.' }),
+    name: name().meta({
+      description: 'Name of the site and of its Pulumi stack; the file is named after it.',
+      examples: ['oslo'],
+    }),
     extends: name().optional().meta({ description: 'Profile in stacks/profiles whose values this file starts from.' }),
-    kit: z
-      .string()
-      .refine((range) => semver.validRange(range) !== null, { error: 'allowed: a version range such as ^0.1.0' })
-      .meta({ description: 'Kit versions that this site was reviewed with. Another version refuses the site.' }),
-    environment: z.enum(['lab', 'staging', 'production']).meta({ description: 'What the site is used for.' }),
+    kit: checked((range) => semver.validRange(range) !== null, 'a version range, such as ^0.1.0').meta({
+      description: 'Kit versions that this site was reviewed with. Another version refuses the site.',
+      examples: ['^0.1.0'],
+    }),
+    environment: z
+      .enum(['lab', 'staging', 'production'])
+      .meta({ description: 'What the site is used for.', examples: ['production'] }),
     backend: backend.prefault({}).meta({ description: 'State of the site.' }),
-    underlay: underlay.meta({ description: 'The network the machines are on.' }),
-    machines: machines.meta({ description: 'The machines of the site.' }),
+    underlay: underlay.meta({
+      description: 'The network the machines are on.',
+      examples: [{ subnets: [{ name: 'rack1', cidrs: ['192.0.2.0/24'] }] }],
+    }),
+    machines: machines.meta({ description: 'The machines of the site.', examples: [{ provider: 'kvm' }] }),
     network: network.prefault({}).meta({ description: 'The network of the pods.' }),
     kubernetes: kubernetes.prefault({}).meta({ description: 'The cluster.' }),
     kubeProxy: kubeProxy.prefault({}).meta({ description: 'The Service proxy.' }),
