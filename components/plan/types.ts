@@ -31,6 +31,11 @@ export interface SitePlan {
   machines: MachinesPlan;
   /** In the order of the site file. */
   nodes: NodePlan[];
+  /**
+   * Lines of every node's /etc/hosts: each node's addresses and the site's own names, sorted by address. Once for the
+   * site and not in each node, or the plan would grow with the square of the nodes.
+   */
+  hosts: { address: string; names: string[] }[];
   proof: ProofPlan;
 }
 
@@ -103,18 +108,21 @@ export interface KvmPlan {
     etcdPool: string;
     domainType: 'auto' | 'kvm' | 'qemu';
   }[];
-  image: {
-    /** Exactly one of path and url is set. */
-    path: string | null;
-    url: string | null;
-    sha256: string;
-    format: 'qcow2' | 'raw';
-    kernel: { path: string; sha256: string; initrd: string; initrdSha256: string; arguments: string } | null;
-  };
+  /** `lab`: the image that the lab builds, found when the machines are made. */
+  image: 'lab' | KvmImagePlan;
   volumes: 'overlay' | 'copy';
   cpuMode: 'auto' | 'host-passthrough' | 'host-model' | 'maximum';
   rxQueueSize: number;
   autostart: boolean;
+}
+
+export interface KvmImagePlan {
+  /** Exactly one of path and url is set. */
+  path: string | null;
+  url: string | null;
+  sha256: string;
+  format: 'qcow2' | 'raw';
+  kernel: { path: string; sha256: string; initrd: string; initrdSha256: string; arguments: string } | null;
 }
 
 export interface KvmMachinePlan {
@@ -150,9 +158,9 @@ export interface OffloadRule {
   device: string;
   /** Kernel driver as `ethtool -i` names it; null: any. */
   driver: string | null;
-  /** Kernel versions, both inclusive; null: no bound. */
+  /** Kernel versions, both inclusive; null: no bound. A bound of two numbers covers every patch release of it. */
   kernel: { min: string | null; max: string | null };
-  /** Features of `ethtool -K`, or ring sizes of `ethtool -G`. */
+  /** Features by the name that `ethtool -K` takes (`lro`, `tx-udp_tnl-segmentation`); rings of `ethtool -G`. */
   features: { name: string; value: 'on' | 'off' }[];
   rings: { name: 'rx' | 'tx'; entries: number }[];
   reason: string;
@@ -184,8 +192,6 @@ export interface NodePlan {
   ntpServers: string[];
   swap: 'off' | 'keep';
   journaldMaxUseBytes: number;
-  /** Lines of /etc/hosts, sorted: every node's addresses and the site's own names. */
-  hosts: { address: string; names: string[] }[];
   /** Nodes on the same hypervisor: their packets never meet a wire and can be 64 KB. Empty when unknown. */
   sharesHostWith: string[];
 }
