@@ -1,0 +1,43 @@
+import { computePlan, planJson } from '../../components/plan';
+import { siteSchema } from '../../components/spec';
+import { interleaved, print, seconds } from './measure';
+
+/** A site of `count` machines on one /16: what a site file of that size holds. */
+function site(count: number): unknown {
+  return {
+    name: 'bench',
+    kit: '*',
+    environment: 'staging',
+    underlay: { subnets: [{ name: 'nodes', cidrs: ['172.16.0.0/16'], gateways: ['172.16.255.254'] }] },
+    machines: {
+      provider: 'existing',
+      nodes: Array.from({ length: count }, (_, index) => ({
+        name: `node${index + 1}`,
+        role: index < 3 ? 'control-plane' : 'worker',
+        addresses: [`172.16.${Math.floor(index / 200)}.${(index % 200) + 1}/16`],
+        ssh: { hostKey: `ssh-ed25519 ${'A'.repeat(68)}` },
+      })),
+    },
+    network: { podCidrs: ['10.128.0.0/12'], serviceCidrs: ['10.96.0.0/12'] },
+  };
+}
+
+/** From the parsed site file to the bytes of the plan, at growing numbers of machines. */
+export async function benchPlan(rounds: number): Promise<void> {
+  const rows = await interleaved(
+    [10, 100, 1000].map((count) => {
+      const input = site(count);
+      return {
+        name: `${count} nodes`,
+        run: () =>
+          seconds(() => {
+            const { plan, findings } = computePlan(siteSchema.parse(input), '0.1.0');
+            if (plan === null) throw new Error(findings.map((finding) => finding.message).join('\n'));
+            return planJson(plan);
+          }),
+      };
+    }),
+    rounds,
+  );
+  print('validate and plan', 's', rows);
+}
