@@ -79,12 +79,10 @@ const hypervisor = z.strictObject({
     description: 'Name of the hypervisor; lists merge by it and machines refer to it.',
     examples: ['hv1'],
   }),
-  connection: z
-    .union([z.literal('local'), sshEndpoint])
-    .meta({
-      description: '`local` for the machine that runs the program, or the SSH endpoint of a libvirt host.',
-      examples: ['local'],
-    }),
+  connection: z.union([z.literal('local'), sshEndpoint]).meta({
+    description: '`local` for the machine that runs the program, or the SSH endpoint of a libvirt host.',
+    examples: ['local'],
+  }),
   uri: text(/^(qemu|test)(\+unix)?:\/\//, 'a libvirt URI on that host, such as qemu:///system')
     .default('qemu:///system')
     .meta({ description: 'libvirt connection URI, as seen on that host.' }),
@@ -277,15 +275,10 @@ const subnet = z.strictObject({
 });
 
 const underlay = z.strictObject({
-  mtu: z
-    .int()
-    .min(576)
-    .max(65535)
-    .default(1500)
-    .meta({
-      unit: 'bytes',
-      description: 'Largest IP packet in bytes that every path between two machines carries. The proof measures it.',
-    }),
+  mtu: z.int().min(576).max(65535).default(1500).meta({
+    unit: 'bytes',
+    description: 'Largest IP packet in bytes that every path between two machines carries. The proof measures it.',
+  }),
   gre: z.boolean().default(false).meta({
     description: 'The paths run through a GRE tunnel that `mtu` does not account for yet: 24 bytes are taken off.',
   }),
