@@ -17,6 +17,7 @@ export interface KeySchema {
   minimum?: number;
   maximum?: number;
   pattern?: string;
+  maxLength?: number;
   properties?: Record<string, KeySchema>;
   required?: string[];
   additionalProperties?: false | KeySchema;
@@ -70,11 +71,15 @@ export function allowedText(schema: KeySchema): string {
     case 'boolean':
       return 'true or false';
     case 'array':
-      return `a list of ${countText(schema)}${listedText(schema.items)}`;
+      return `a list${countText(schema)}, each ${allowedText(schema.items ?? {})}`;
     case 'object':
-      return schema.properties ? `a map with the keys ${Object.keys(schema.properties).join(', ')}` : 'a map';
+      return schema.properties
+        ? `a map with the keys ${Object.keys(schema.properties).join(', ')}`
+        : freeMapText(schema);
     default:
-      return schema.allowed ?? 'text';
+      return (
+        schema.allowed ?? (schema.maxLength === undefined ? 'text' : `text of at most ${schema.maxLength} characters`)
+      );
   }
 }
 
@@ -84,15 +89,15 @@ function rangeText({ minimum, maximum }: KeySchema): string {
   return maximum >= Number.MAX_SAFE_INTEGER ? '' : ` from ${minimum} to ${maximum}`;
 }
 
-function countText({ minItems, maxItems }: KeySchema): string {
-  if (minItems !== undefined && maxItems !== undefined) return `${minItems} to ${maxItems}: `;
-  if (maxItems !== undefined) return `at most ${maxItems}: `;
-  return minItems === undefined ? '' : `at least ${minItems}: `;
+function freeMapText({ propertyNames, additionalProperties }: KeySchema): string {
+  if (!propertyNames || !additionalProperties) return 'a map';
+  return `a map from ${allowedText(propertyNames)}, to ${allowedText(additionalProperties)}`;
 }
 
-function listedText(items: KeySchema | undefined): string {
-  if (items === undefined) return 'values';
-  return items.properties ? `maps with the keys ${Object.keys(items.properties).join(', ')}` : allowedText(items);
+function countText({ minItems, maxItems }: KeySchema): string {
+  if (minItems !== undefined && maxItems !== undefined) return ` (${minItems} to ${maxItems})`;
+  if (maxItems !== undefined) return ` (at most ${maxItems})`;
+  return minItems === undefined ? '' : ` (at least ${minItems})`;
 }
 
 /** `a`, `a or b`, `a, b or c`. */

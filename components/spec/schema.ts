@@ -35,8 +35,9 @@ const isIp = (value: string) => !value.includes('/') && (Address4.isValid(value)
 const isPrefix = (value: string) => value.includes('/') && (Address4.isValid(value) || Address6.isValid(value));
 const ip = () => checked(isIp, 'an IPv4 or IPv6 address without a prefix length, such as 192.0.2.11');
 const hostOrIp = () => text(/^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$/, 'a host name or an address');
-/** An address with its prefix length (`192.0.2.11/24`) or a network (`10.244.0.0/16`); the plan checks which one fits. */
-const prefix = () => checked(isPrefix, 'an address and a prefix length, such as 192.0.2.11/24');
+const addressWithPrefix = () => checked(isPrefix, 'an address and its prefix length, such as 192.0.2.11/24');
+/** The plan checks that no host bits are set. */
+const cidr = () => checked(isPrefix, 'a network and its prefix length, such as 10.244.0.0/16');
 /** One per family at most: the plan refuses two of the same. */
 const perFamily = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(2);
 
@@ -199,7 +200,7 @@ const node = z.strictObject({
   role: z
     .enum(['control-plane', 'worker'])
     .meta({ description: 'Role in the cluster. control-plane machines hold etcd.', examples: ['control-plane'] }),
-  addresses: perFamily(prefix()).meta({
+  addresses: perFamily(addressWithPrefix()).meta({
     description: 'Static addresses with prefix length, one per family, each inside a subnet of `underlay.subnets`.',
     examples: [['192.0.2.11/24']],
   }),
@@ -257,7 +258,7 @@ const machines = z.strictObject({
 
 const subnet = z.strictObject({
   name: name().meta({ description: 'Name of the subnet (one L2 segment). Lists merge by it.', examples: ['rack1'] }),
-  cidrs: perFamily(prefix()).meta({
+  cidrs: perFamily(cidr()).meta({
     description: 'Networks of the segment, one per family.',
     examples: [['192.0.2.0/24']],
   }),
@@ -296,7 +297,7 @@ const underlay = z.strictObject({
   routes: z
     .array(
       z.strictObject({
-        to: prefix().meta({ description: 'Destination network.', examples: ['198.51.100.0/24'] }),
+        to: cidr().meta({ description: 'Destination network.', examples: ['198.51.100.0/24'] }),
         via: ip().meta({ description: 'Next hop.', examples: ['192.0.2.254'] }),
       }),
     )
@@ -329,10 +330,8 @@ const network = z.strictObject({
     .boolean()
     .default(false)
     .meta({ description: 'Encrypt pod traffic between nodes; replaces the tunnel between them.' }),
-  podCidrs: perFamily(prefix())
-    .default(['10.244.0.0/16'])
-    .meta({ description: 'Networks of the pods, one per family.' }),
-  serviceCidrs: perFamily(prefix())
+  podCidrs: perFamily(cidr()).default(['10.244.0.0/16']).meta({ description: 'Networks of the pods, one per family.' }),
+  serviceCidrs: perFamily(cidr())
     .default(['10.96.0.0/12'])
     .meta({ description: 'Networks of the Services, one per family.' }),
   podMtu: z
