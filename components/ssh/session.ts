@@ -41,6 +41,8 @@ export interface ConnectOptions {
 export interface ExecOptions {
   /** Sent whole, then closed. Without it the command reads an empty standard input. */
   stdin?: string | Buffer;
+  /** Variables for the command; sshd drops those its AcceptEnv does not name, without an error. */
+  env?: Record<string, string>;
   /** No limit by default. */
   timeoutSeconds?: number;
   signal?: AbortSignal;
@@ -136,7 +138,7 @@ export class SshSession {
         );
       }
 
-      this.client.exec(command, (error, opened) => {
+      this.client.exec(command, { env: opts.env }, (error, opened) => {
         if (error) return onLost(new SshDroppedError(this.where, `the command could not be started: ${error.message}`));
         if (!this.running.has(onLost)) return opened.close();
         channel = opened;

@@ -1,0 +1,4 @@
+import { serve } from '../serve';
+import { commandPlugin } from './plugin';
+
+void serve(commandPlugin, process.argv.slice(2));
