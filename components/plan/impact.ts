@@ -1,0 +1,160 @@
+import type { Impact, SpecPath } from './types';
+
+export interface ImpactEntry {
+  /** Key of the site file; `[]` stands for any item of a list, `.**` for the key itself and everything below it. */
+  pattern: string;
+  impact: Impact;
+  why: string;
+  /** What a person does beside `up`. */
+  action: string;
+}
+
+const NOTHING_MORE = 'nothing more';
+const RESTART_MACHINES = 'restart the machines one after another, drained first';
+const RESTART_PODS = 'restart the pods of every node, drained one after another';
+
+type Row = [pattern: string, why: string, action?: string];
+
+const entries = (impact: Impact, otherwise: string, rows: Row[]): ImpactEntry[] =>
+  rows.map(([pattern, why, action = otherwise]) => ({ pattern, impact, why, action }));
+
+/** What a change of each key means for a running site. Every key of the schema has exactly one entry. */
+export const IMPACTS: readonly ImpactEntry[] = [
+  ...entries('in place', NOTHING_MORE, [
+    ['extends', 'only the values that the profile brings count, each with its own entry'],
+    ['kit', 'says with which kit the site was reviewed'],
+    ['environment', 'says what the site is used for'],
+    [
+      'backend.url',
+      'the state lives elsewhere, the site stays',
+      'move the state first: export from the old, import to the new',
+    ],
+    ['underlay.protocol4', 'only the choice of the routing depends on it', 'look at network.routing in the plan'],
+    ['underlay.routes[].to', 'node preparation writes the routes'],
+    ['underlay.routes[].via', 'node preparation writes the routes'],
+    ['underlay.dns.servers', 'node preparation writes the resolvers; new pods read them'],
+    ['underlay.dns.search', 'node preparation writes the search domains; new pods read them'],
+    ['underlay.ntp.servers', 'node preparation sets the time servers'],
+    ['machines.ssh.jump.**', 'only the way to the machines changes'],
+    ['machines.kvm.hypervisors[].connection.**', 'only the way to the hypervisor changes'],
+    ['machines.kvm.hypervisors[].uri', 'only the way to libvirt changes'],
+    ['machines.kvm.autostart', 'libvirt keeps it beside the running machine'],
+    ['machines.kvm.antiAffinity', 'a warning only'],
+    ['machines.nodes[].ssh.host', 'only the way to the machine changes'],
+    ['machines.nodes[].ssh.port', 'only the way to the machine changes'],
+    ['machines.nodes[].ssh.hostKey', 'the key that the machine is checked against', 'check the new key on its console'],
+    ['nodePrep.modules', 'node preparation loads new ones; one taken out stays loaded until the next start'],
+    ['nodePrep.sysctls', 'node preparation sets them; one taken out keeps its value until the next start'],
+    ['nodePrep.journald.maxUse', 'node preparation sets the limit of the journal'],
+    ['nodePrep.hosts', 'node preparation writes /etc/hosts'],
+    ['checks.**', 'only the next proof sees it'],
+  ]),
+  ...entries('restart', RESTART_MACHINES, [
+    ['machines.defaults.cpus', 'a machine gets CPUs when it starts'],
+    ['machines.defaults.memory', 'a machine gets memory when it starts'],
+    ['machines.defaults.rootDisk', 'a disk grows, its file system at the next start; it never shrinks'],
+    ['machines.defaults.etcdDisk', 'a disk grows, its file system at the next start; it never shrinks'],
+    ['machines.nodes[].cpus', 'a machine gets CPUs when it starts'],
+    ['machines.nodes[].memory', 'a machine gets memory when it starts'],
+    ['machines.nodes[].rootDisk', 'a disk grows, its file system at the next start; it never shrinks'],
+    ['machines.nodes[].etcdDisk', 'a disk grows, its file system at the next start; it never shrinks'],
+    ['machines.nodes[].bridge', 'the virtual NIC is attached when the machine starts'],
+    ['machines.kvm.network.**', 'the virtual NICs are attached when the machines start'],
+    ['machines.kvm.queues', 'the virtual NICs get queues when the machines start'],
+    ['machines.kvm.rxQueueSize', 'the virtual NICs get rings when the machines start'],
+    ['machines.kvm.cpuMode', 'a machine gets its CPU model when it starts'],
+    ['machines.kvm.hypervisors[].domainType', 'a machine is emulated or not from its start'],
+    ['network.podMtu', 'Calico gives a new MTU to new pods only', RESTART_PODS],
+    ['kubeProxy.scheduler', 'kube-proxy reads it when it starts', 'restart kube-proxy on every node'],
+    ['nodePrep.swap', 'kubelet looks at swap when it starts', 'restart kubelet on every node'],
+  ]),
+  ...entries('disruptive', RESTART_PODS, [
+    [
+      'underlay.mtu',
+      'switches rise before machines and machines shrink before switches; pods keep their MTU until restarted',
+    ],
+    [
+      'underlay.subnets[].mtu',
+      'switches rise before machines and machines shrink before switches; pods keep their MTU until restarted',
+    ],
+    ['underlay.gre', 'every MTU changes by 24 bytes; pods keep theirs until restarted'],
+    ['network.routing', 'the tunnel changes under running pods, and with it their MTU'],
+    ['network.wireguard', 'the tunnel changes under running pods, and with it their MTU'],
+    [
+      'underlay.subnets[].name',
+      'machines refer to it in no file, but the plan names their subnets by it',
+      NOTHING_MORE,
+    ],
+    [
+      'underlay.subnets[].cidrs',
+      'every machine of the subnet gets another prefix',
+      'change one machine after another, drained first',
+    ],
+    [
+      'underlay.subnets[].gateways',
+      'the way out of every machine of the subnet changes',
+      'have the new gateway answer before',
+    ],
+    [
+      'machines.nodes[].addresses',
+      'a node, its certificates and etcd are known by their addresses',
+      'drain it, take it out of the cluster, change it, join it again',
+    ],
+    ['machines.nodes[].interface', 'the addresses move to another interface', 'drain the node first'],
+    ['network.podCidrs', 'the CIDR of an IPPool cannot be changed', 'add a pool, move the pods, take the old pool out'],
+    [
+      'network.serviceCidrs',
+      'Services and certificates hold addresses of it',
+      'add a ServiceCIDR, recreate the Services, take the old one out',
+    ],
+    [
+      'kubernetes.vip',
+      'nodes, kubeconfigs and certificates hold it',
+      'have both addresses answer until every node uses the new one',
+    ],
+    [
+      'kubeProxy.mode',
+      'Services move to another mechanism under open connections',
+      'restart calico-node on every node afterwards',
+    ],
+  ]),
+  ...entries('replacement', 'drain a machine before it goes; etcd members one after another', [
+    ['name', 'it is the name of the stack, and machines are stamped with it'],
+    ['machines.provider', 'another maker makes other machines'],
+    [
+      'machines.ssh.user',
+      'cloud-init makes the user once',
+      'existing: make the user first; kvm: replace one machine after another',
+    ],
+    ['machines.nodes[].name', 'a new name is a new machine'],
+    ['machines.nodes[].role', 'a machine is a control plane from its first start, or never'],
+    ['machines.nodes[].mac', 'the network settings of a machine belong to its MAC address'],
+    ['machines.nodes[].hypervisor', 'a machine is made where it runs'],
+    ['machines.kvm.hypervisors[].name', 'machines belong to a hypervisor by its name'],
+    ['machines.kvm.hypervisors[].pool', 'disks are made in the pool'],
+    ['machines.kvm.hypervisors[].etcdPool', 'disks are made in the pool'],
+  ]),
+  ...entries('new machines only', 'replace a machine to give it the change', [
+    ['machines.kvm.image.**', 'a root disk is made from the image once'],
+    ['machines.kvm.volumes', 'a root disk is made once'],
+  ]),
+];
+
+/**
+ * The entry of a key: `['machines', 'nodes', 0, 'cpus']` or `machines.nodes[cp1].cpus`. Items of lists of plain values
+ * and keys of maps (`nodePrep.sysctls`) belong to the list or map. Undefined for what is no key of a site file.
+ */
+export function impactOf(path: SpecPath | string): ImpactEntry | undefined {
+  const text = typeof path === 'string' ? path.replace(/\[[^\]]*\]/g, '[]') : patternOf(path);
+  return IMPACTS.find(({ pattern }) => matches(pattern, text));
+}
+
+const patternOf = (path: SpecPath) =>
+  path.map((key, index) => (typeof key === 'number' ? '[]' : index === 0 ? key : `.${key}`)).join('');
+
+function matches(pattern: string, text: string): boolean {
+  const root = pattern.endsWith('.**') ? pattern.slice(0, -'.**'.length) : pattern;
+  if (text === root) return true;
+  // Below a key stand items of its list or keys of its map; an exact pattern never has siblings below it.
+  return text.startsWith(`${root}.`) || text.startsWith(`${root}[]`);
+}

@@ -1,0 +1,111 @@
+import * as semver from 'semver';
+import type { SiteSpec } from '../spec/schema';
+import { sizeToBytes } from '../spec/units';
+import { planAddresses, type Addressing } from './address';
+import { Findings } from './findings';
+import { planHosts } from './hosts';
+import { planModules, planSysctls } from './kernel';
+import { planMachines, type MachinePlan } from './machines';
+import { nicMtuBytes, planMtu } from './mtu';
+import { planOffloads } from './offload';
+import { checkPeers, planProof } from './proof';
+import type { Subnet } from './subnets';
+import { SCHEMA_VERSION, type Finding, type NodePlan, type SitePlan } from './types';
+
+export * from './types';
+export { IMPACTS, impactOf, type ImpactEntry } from './impact';
+export { renderPlan } from './render';
+
+/**
+ * Computes everything that a site needs from what its file says: pure, without clock or network, the same bytes for
+ * the same input. All findings come at once; with an error among them there is no plan.
+ * `kitVersion` is the version of this kit, held against the range that the site was reviewed with.
+ */
+export function computePlan(spec: SiteSpec, kitVersion: string): { plan: SitePlan | null; findings: Finding[] } {
+  const findings = new Findings();
+  checkKit(spec, kitVersion, findings);
+  const addressing = planAddresses(spec, findings);
+  const { plan: machines, machines: perMachine } = planMachines(spec, findings);
+  const mtu = planMtu(spec, addressing, findings);
+  const modules = planModules(spec, mtu);
+  const sysctls = planSysctls(spec, addressing, findings);
+  const hosts = planHosts(spec, addressing.nodes, findings);
+  checkPeers(spec, addressing, findings);
+  if (findings.hasErrors()) return { plan: null, findings: findings.all };
+
+  const nodes = spec.machines.nodes.map((_, index): NodePlan => ({
+    ...planNode(spec, addressing, perMachine[index], index),
+    modules,
+    sysctls,
+    offloads: planOffloads(mtu.routing, perMachine[index].driver),
+    dns: {
+      servers: [...spec.underlay.dns.servers],
+      search: [...spec.underlay.dns.search],
+    },
+    ntpServers: [...spec.underlay.ntp.servers],
+    swap: spec.nodePrep.swap,
+    journaldMaxUseBytes: sizeToBytes(spec.nodePrep.journald.maxUse),
+    sharesHostWith: perMachine[index].sharesHostWith,
+  }));
+  const plan: SitePlan = {
+    schemaVersion: SCHEMA_VERSION,
+    kitVersion,
+    site: spec.name,
+    environment: spec.environment,
+    backendUrl: spec.backend.url,
+    address: addressing.plan,
+    mtu,
+    machines,
+    nodes,
+    hosts,
+    proof: planProof(
+      spec,
+      addressing,
+      mtu,
+      perMachine.map((machine) => machine.kvm?.hypervisor ?? null),
+    ),
+  };
+  return { plan, findings: findings.all };
+}
+
+/** The plan as text: keys in a fixed order, two spaces, a line feed at the end. */
+export function planJson(plan: SitePlan): string {
+  return `${JSON.stringify(plan, null, 2)}\n`;
+}
+
+function checkKit(spec: SiteSpec, kitVersion: string, findings: Findings): void {
+  if (semver.satisfies(kitVersion, spec.kit, { includePrerelease: true })) return;
+  findings.error(
+    ['kit'],
+    spec.kit,
+    `${spec.kit} does not allow this kit, which is ${kitVersion}: use a kit that it allows, or review ` +
+      `\`sitewright plan ${spec.name}\` with this one and set kit to ^${kitVersion}`,
+  );
+}
+
+type NetworkPart = Pick<NodePlan, 'name' | 'role' | 'subnet' | 'addresses' | 'interface' | 'ssh' | 'kvm'>;
+
+function planNode(spec: SiteSpec, addressing: Addressing, machine: MachinePlan, index: number): NetworkPart {
+  const node = spec.machines.nodes[index];
+  const { sorted, subnet: home, mac } = addressing.nodes[index];
+  const subnet = home as Subnet;
+  return {
+    name: node.name,
+    role: node.role,
+    subnet: subnet.name,
+    addresses: sorted.map((ip) => `${ip.text}/${ip.prefix}`),
+    interface: {
+      name: node.interface ?? null,
+      mac,
+      mtuBytes: nicMtuBytes(spec, subnet),
+      gateways: subnet.gateways.map((gateway) => gateway.text),
+      routes: addressing.routes
+        // A machine that is the next hop itself has its own way there.
+        .filter((route) => route.subnet === subnet && !sorted.some((ip) => ip.text === route.via.text))
+        .map((route) => ({ to: route.to.text, via: route.via.text })),
+      driver: machine.driver,
+    },
+    ssh: machine.ssh,
+    kvm: machine.kvm,
+  };
+}

@@ -1,0 +1,204 @@
+import Table from 'cli-table3';
+import type { NodePlan, SitePlan } from './types';
+
+const BYTES_PER_GIB = 1024 ** 3;
+/** ICMP and IP headers around the payload of `ping -s`, by family. */
+const PING_HEADER_BYTES = { ipv4: 28, ipv6: 48 } as const;
+
+type Cell = string | number;
+
+/** Tables of a plan for a terminal; without colour the text is the same on every terminal. */
+export function renderPlan(plan: SitePlan, options: { color: boolean }): string {
+  const title = (text: string) => (options.color ? `\u001b[1m${text}\u001b[22m` : text);
+  const section = (heading: string, ...parts: string[]) => [title(heading), ...parts].join('\n');
+  const sections = [
+    section(`Site ${plan.site} (${plan.environment}), kit ${plan.kitVersion}`, addresses(plan)),
+    section(`Nodes (${plan.nodes.length})`, nodes(plan.nodes)),
+    section(`MTU: ${plan.mtu.podMtuBytes} bytes for pods`, ...budget(plan)),
+    ...grouped(
+      plan.nodes,
+      (node) => node.modules,
+      (names, modules) =>
+        section(
+          `Kernel modules (${names})`,
+          table(
+            ['Module', 'Why'],
+            modules.map((module) => [module.name, module.reason]),
+            [22, 96],
+          ),
+        ),
+    ),
+    ...grouped(
+      plan.nodes,
+      (node) => node.sysctls,
+      (names, sysctls) =>
+        section(
+          `Sysctls (${names})`,
+          table(
+            ['Key', 'Value', 'Why'],
+            sysctls.map((sysctl) => [sysctl.key, sysctl.value, sysctl.reason]),
+            [50, 10, 57],
+          ),
+        ),
+    ),
+    ...grouped(
+      plan.nodes,
+      (node) => node.offloads,
+      (names, rules) => section(`Offloads (${names})`, offloads(rules)),
+    ),
+    section('Nodes that share a host', sharedHosts(plan)),
+    section('Proof on the wire', ...proof(plan)),
+  ];
+  return `${sections.join('\n\n')}\n`;
+}
+
+function table(head: string[], rows: Cell[][], colWidths: number[] = []): string {
+  // Empty styles: cli-table3 colours heads and borders by default, whatever the terminal is.
+  const result = new Table({ head, style: { head: [], border: [], compact: true }, wordWrap: true, colWidths });
+  result.push(...rows);
+  return result.toString();
+}
+
+/** One part for every group of nodes that have the same, which is one part for all nodes as a rule. */
+function grouped<T>(nodes: NodePlan[], select: (node: NodePlan) => T, render: (names: string, value: T) => string) {
+  const groups = new Map<string, { names: string[]; value: T }>();
+  for (const node of nodes) {
+    const value = select(node);
+    const key = JSON.stringify(value);
+    const group = groups.get(key) ?? { names: [], value };
+    group.names.push(node.name);
+    groups.set(key, group);
+  }
+  return [...groups.values()].map(({ names, value }) =>
+    render(names.length === nodes.length ? 'every node' : names.join(', '), value),
+  );
+}
+
+function addresses({ address }: SitePlan): string {
+  const rows: Cell[][] = address.subnets.map((subnet) => [
+    `subnet ${subnet.name}`,
+    `${subnet.cidrs.join(', ')}, MTU ${subnet.mtuBytes}`,
+    subnet.gateways.length === 0 ? 'no gateway' : `gateway ${subnet.gateways.join(', ')}`,
+  ]);
+  rows.push(['pods', address.podCidrs.join(', '), ''], ['services', address.serviceCidrs.join(', '), '']);
+  rows.push(['virtual address', address.vip ?? 'none', '']);
+  return table(['Network', 'Addresses', ''], rows);
+}
+
+function nodes(list: NodePlan[]): string {
+  const size = ({ kvm }: NodePlan) =>
+    kvm
+      ? `${kvm.hypervisor}: ${kvm.cpus} CPU, ${Number((kvm.memoryBytes / BYTES_PER_GIB).toFixed(2))} GiB`
+      : 'existing';
+  return table(
+    ['Name', 'Role', 'Subnet', 'Addresses', 'NIC MTU', 'Machine'],
+    list.map((node) => [
+      node.name,
+      node.role,
+      node.subnet,
+      node.addresses.join(', '),
+      node.interface.mtuBytes,
+      size(node),
+    ]),
+  );
+}
+
+function budget({ mtu }: SitePlan): string[] {
+  const steps = mtu.steps.map((step) => [step.what, step.bytes, step.leftBytes, step.source]);
+  const mss = Object.entries(mtu.mssBytes).map(([family, bytes]) => `${bytes} (${family})`);
+  return [
+    `Routing ${mtu.routing}: ${mtu.routingReason}. Largest TCP segment of a pod: ${mss.join(', ')} bytes.`,
+    table(['Step', 'Bytes', 'Left', 'Source'], steps, [34, 8, 8, 67]),
+    table(
+      ['Device', 'MTU'],
+      mtu.devices.map((device) => [device.name, device.mtuBytes]),
+    ),
+  ];
+}
+
+function offloads(rules: NodePlan['offloads']): string {
+  if (rules.length === 0) return 'No change: the driver and the routing need none.';
+  const kernel = ({ min, max }: NodePlan['offloads'][number]['kernel']) =>
+    [min ? `>= ${min}` : '', max ? `<= ${max}` : ''].filter(Boolean).join(', ') || 'any';
+  return table(
+    ['Device', 'Driver', 'Kernel', 'Setting', 'Why'],
+    rules.map((rule) => [
+      rule.device,
+      rule.driver ?? 'any',
+      kernel(rule.kernel),
+      [
+        ...rule.features.map((feature) => `${feature.name} ${feature.value}`),
+        ...rule.rings.map((ring) => `ring ${ring.name} ${ring.entries}`),
+      ].join('\n'),
+      rule.reason,
+    ]),
+    [14, 10, 8, 36, 49],
+  );
+}
+
+function sharedHosts({ nodes: list, mtu }: SitePlan): string {
+  const byHost = new Map<string, string[]>();
+  for (const node of list) {
+    if (!node.kvm || node.sharesHostWith.length === 0) continue;
+    byHost.set(node.kvm.hypervisor, [...(byHost.get(node.kvm.hypervisor) ?? []), node.name]);
+  }
+  if (byHost.size === 0) {
+    return list.some((node) => node.kvm) ? 'None.' : 'Unknown: the machines were there before the kit.';
+  }
+  return [
+    table(
+      ['Hypervisor', 'Nodes'],
+      [...byHost].map(([host, names]) => [host, names.join(', ')]),
+      [22, 96],
+    ),
+    'Packets between them never meet a wire: TCP segments of up to 64 KB arrive unsplit. With LRO off on every NIC that',
+    `forwards this is harmless; the pod MTU stays ${mtu.podMtuBytes}.`,
+  ].join('\n');
+}
+
+function proof({ proof: planned, address }: SitePlan): string[] {
+  const rounds = new Set(planned.pairs.map((pair) => pair.round)).size;
+  const kinds = new Map<string, { pairs: number; cells: Cell[] }>();
+  for (const pair of planned.pairs) {
+    const payload = address.families.map((family) => pair.underlayMtuBytes - PING_HEADER_BYTES[family]).join(', ');
+    const cells = [pair.underlayMtuBytes, payload, pair.encapsulation, pair.podMtuBytes];
+    const kind = kinds.get(cells.join()) ?? { pairs: 0, cells };
+    kind.pairs++;
+    kinds.set(cells.join(), kind);
+  }
+  const { thresholds } = planned;
+  const parts = [
+    `${planned.pairs.length} pairs, both directions, in ${rounds} rounds: ${planned.sample ?? 'every pair'}.`,
+    table(
+      ['Pairs', 'Underlay bytes', 'ping -s', 'Tunnel', 'Bytes through it'],
+      [...kinds.values()].map(({ pairs, cells }) => [pairs, ...cells]),
+    ),
+    table(
+      ['Protocol', 'Number', 'What', 'Between'],
+      planned.ports.map((port) => [port.protocol, port.number, port.what, port.between]),
+    ),
+  ];
+  if (planned.peers.length > 0) {
+    parts.push(
+      table(
+        ['Peer', 'Address', 'Bytes', 'TCP port'],
+        planned.peers.map((peer) => [peer.name, peer.address, peer.mtuBytes, peer.tcpPort ?? 'none']),
+      ),
+    );
+  }
+  parts.push(
+    table(
+      ['At most', ''],
+      [
+        ['loss', `${thresholds.lossPercent} %`],
+        ['jitter', `${thresholds.jitterMilliseconds} ms`],
+        ['etcd fdatasync, 99th percentile', `${thresholds.etcdFsyncP99Milliseconds} ms`],
+        ['round trip between control planes', `${thresholds.controlPlaneRoundTripMilliseconds} ms`],
+        ['CPU steal', `${thresholds.cpuStealPercent} %`],
+        ['clock offset', `${thresholds.clockOffsetMilliseconds} ms`],
+      ],
+    ),
+  );
+  if (planned.warn.length > 0) parts.push(`A warning only: ${planned.warn.join(', ')}.`);
+  return parts;
+}
