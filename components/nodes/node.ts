@@ -1,0 +1,51 @@
+import * as pulumi from '@pulumi/pulumi';
+import { remoteScript } from '../commands';
+import type { Machine, Stamp } from '../machines/machine';
+import type { NodePlan, SitePlan } from '../plan/types';
+import { type NodeFacts, parseFacts } from './facts';
+import { renderRemoveScript } from './remove';
+import { renderNodeScript } from './script';
+
+export interface NodeArgs {
+  plan: NodePlan;
+  /** Lines of /etc/hosts, the same on every node. */
+  hosts: SitePlan['hosts'];
+  machine: Machine;
+  stamp: Stamp;
+}
+
+/**
+ * A machine prepared as a Kubernetes node: modules, sysctls, swap, time, network, offloads, journal, /etc/hosts. One
+ * script over SSH; a changed plan runs it again in place and it changes what differs. A machine of the kit takes its
+ * preparation along when it is deleted; on any other machine the kit removes what it wrote.
+ */
+export class Node extends pulumi.ComponentResource {
+  /** What the node was like after its last preparation. */
+  readonly facts: pulumi.Output<NodeFacts>;
+
+  constructor(name: string, args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('sitewright:nodes:Node', name, {}, opts);
+    const { plan, hosts, machine, stamp } = args;
+    const madeByKit = plan.kvm !== null;
+    const prepare = remoteScript(
+      `${name}-prepare`,
+      machine.connection,
+      {
+        script: pulumi
+          .all([stamp.id, machine.incarnation])
+          .apply(
+            ([stampId, incarnation]) =>
+              `# Machine ${incarnation}\n${renderNodeScript(plan, { site: stamp.site, stampId, hosts })}`,
+          ),
+        ...(madeByKit ? {} : { onDelete: renderRemoveScript(stamp.site) }),
+      },
+      {
+        parent: this,
+        dependsOn: machine.ready,
+        ...(madeByKit && machine.owner !== null ? { deletedWith: machine.owner } : {}),
+      },
+    );
+    this.facts = prepare.stdout.apply((stdout) => parseFacts(plan.name, stdout));
+    this.registerOutputs({ facts: this.facts });
+  }
+}

@@ -1,0 +1,75 @@
+import { bash } from '../bash';
+
+/** What makes a machine unfit as a node, packages, the stamp of the site and the lock. */
+export const PREFLIGHT = bash`
+# Everything that makes this machine unfit, found before anything is changed, and told at once.
+preflight() {
+  local refusals=() container entry command package site='' id='' stamp
+  step 'checking that this machine can be a node'
+
+  local ID='' VERSION_ID='' PRETTY_NAME=''
+  # shellcheck disable=SC1091
+  . /etc/os-release
+  DISTRIBUTION="$ID $VERSION_ID"
+  case $DISTRIBUTION in
+    'debian 12' | 'debian 13' | 'ubuntu 22.04' | 'ubuntu 24.04') ;;
+    *) refusals+=("the distribution is \${PRETTY_NAME:-unknown}; the kit prepares Debian 12 and 13, Ubuntu 22.04 and 24.04: install one of them") ;;
+  esac
+
+  if container=$(systemd-detect-virt --container 2>/dev/null) && [ "$container" != none ]; then
+    refusals+=("this machine is a container ($container), which shares its kernel: modules and sysctls cannot be set; use a virtual or a physical machine")
+  fi
+  [ -e /sys/fs/cgroup/cgroup.controllers ] ||
+    refusals+=('cgroup v2 is not mounted at /sys/fs/cgroup, and kubelet refuses v1: remove systemd.unified_cgroup_hierarchy=0 from the kernel command line and restart')
+
+  if [ -e "$STAMP_FILE" ]; then
+    slurp stamp "$STAMP_FILE"
+    [[ $stamp =~ \"site\":\ *\"([^\"]*)\" ]] && site=\${BASH_REMATCH[1]}
+    [[ $stamp =~ \"id\":\ *\"([^\"]*)\" ]] && id=\${BASH_REMATCH[1]}
+    if [ "$site" != "$SITE" ] || [ "$id" != "$STAMP_ID" ]; then
+      refusals+=("$STAMP_FILE says that this machine belongs to site '$site' (state $id), and this is site '$SITE' (state $STAMP_ID): take it out of that site with 'sitewright destroy $site'; if that state no longer exists, remove $STAMP_FILE on this machine")
+    fi
+  fi
+
+  MISSING_PACKAGES=()
+  for entry in "\${PACKAGES[@]}"; do
+    read -r command package <<<"$entry"
+    command -v "$command" >/dev/null || MISSING_PACKAGES+=("$package")
+  done
+  find_time_service
+  if [ "\${#NTP_SERVERS[@]}" -gt 0 ] && [ "$TIME_SERVICE" = none ]; then MISSING_PACKAGES+=(systemd-timesyncd); fi
+  if [ "\${#MISSING_PACKAGES[@]}" -gt 0 ] && ! command -v apt-get >/dev/null; then
+    refusals+=("missing packages, and no apt-get to install them: \${MISSING_PACKAGES[*]}")
+  fi
+
+  if command -v ip >/dev/null; then
+    ip_snapshot
+    find_interface || refusals+=("$NIC_PROBLEM")
+  else
+    refusals+=('the command ip is missing: install the package iproute2')
+  fi
+
+  [ "\${#refusals[@]}" -eq 0 ] || refuse "\${refusals[@]}"
+}
+
+install_packages() {
+  [ "\${#MISSING_PACKAGES[@]}" -gt 0 ] || return 0
+  step "installing \${MISSING_PACKAGES[*]}"
+  audit packages '' "\${MISSING_PACKAGES[*]}"
+  local install=(apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "\${MISSING_PACKAGES[@]}")
+  export DEBIAN_FRONTEND=noninteractive
+  "\${install[@]}" >&2 || { apt-get -o DPkg::Lock::Timeout=300 update >&2 && "\${install[@]}" >&2; } ||
+    refuse "apt-get could not install: \${MISSING_PACKAGES[*]}; let this machine reach a mirror of $DISTRIBUTION, or put these packages in its image"
+  find_time_service
+}
+
+# One script at a time: the one of an interrupted run may still be at work.
+lock() {
+  exec 9>/run/sitewright.lock
+  flock -n 9 && return
+  step 'waiting for another preparation of this machine to end'
+  flock -w 600 9 || refuse 'another preparation of this machine is still running after 10 minutes: see ps -ef, end it and run again'
+}
+
+write_stamp() { write_file "$STAMP_FILE" 0644 "{\"site\": \"$SITE\", \"id\": \"$STAMP_ID\"}"$'\n'; }
+`;

@@ -1,0 +1,218 @@
+import { Address6 } from 'ip-address';
+import type { NodePlan, OffloadRule, SitePlan, SysctlPlan } from '../plan/types';
+import { quote, quoteList } from './bash';
+import { neededPackages } from './packages';
+import { CORE } from './prep/core';
+import { FACTS } from './prep/facts';
+import { KERNEL } from './prep/kernel';
+import { MAIN } from './prep/main';
+import { NETWORK } from './prep/network';
+import { OFFLOAD_RULES_LIBRARY } from './prep/offloadRules';
+import { OFFLOADS } from './prep/offloads';
+import { PREFLIGHT } from './prep/preflight';
+import { SYSTEM } from './prep/system';
+
+/**
+ * The script that prepares one node: what is planned for it as data, then the same functions for every node. It goes to
+ * `bash -s` on the node, needs bash 5 and what every Debian has (no jq, no Python), and is idempotent: a run that finds
+ * everything as planned writes nothing. stderr carries `step: …` lines and every problem, stdout the facts of the node.
+ */
+
+/** What the script needs to know beyond the node: whose machine it is, and the names that every node knows. */
+export interface SiteOfNode {
+  site: string;
+  /** The state's id: a machine that carries another one is refused. */
+  stampId: string;
+  hosts: SitePlan['hosts'];
+}
+
+export const STAMP_FILE = '/etc/sitewright/stamp.json';
+export const AUDIT_LOG = '/var/log/sitewright/audit.log';
+/** Sorts after everything that distributions ship (they use numbers), so it is read last at boot and wins. */
+export const SYSCTL_FILE = '/etc/sysctl.d/k8s-net.conf';
+export const MODULES_FILE = '/etc/modules-load.d/k8s-net.conf';
+export const OWN_NETWORK_FILE = '/etc/systemd/network/05-sitewright.network';
+export const OFFLOAD_HELPER = '/usr/local/sbin/sitewright-offloads';
+export const UDEV_RULES_FILE = '/etc/udev/rules.d/90-sitewright-offloads.rules';
+export const MASKED_UNITS = '/etc/sitewright/masked-units';
+export const HOSTS_BEGIN = '# BEGIN sitewright';
+export const HOSTS_END = '# END sitewright';
+
+const EDITS_ARE_UNDONE = 'Edits are undone by the next preparation of this node.';
+
+/** Path below /proc/sys: the first separator of a key decides whether dots or slashes separate. */
+export function sysctlPath(key: string): string {
+  const firstSeparator = /[./]/.exec(key)?.[0];
+  return firstSeparator === '/' ? key : key.replace(/[./]/g, (separator) => (separator === '.' ? '/' : '.'));
+}
+
+/** Addresses as the kernel writes them, or they would never be found equal. */
+function asKernelWritesIt(addressOrNetwork: string): string {
+  const [address = '', prefix] = addressOrNetwork.split('/');
+  const text = address.includes(':') ? new Address6(address).correctForm() : address;
+  return prefix === undefined ? text : `${text}/${prefix}`;
+}
+
+/** Networks as `ip route` writes them: a single host has no prefix length. */
+function asRouteShows(network: string): string {
+  return asKernelWritesIt(network).replace(network.includes(':') ? /\/128$/ : /\/32$/, '');
+}
+
+/** On one line, whatever it holds: a line break would begin another setting of the file. */
+function oneLine(text: string): string {
+  return text.trim().replace(/\s+/g, ' ');
+}
+
+function sysctlFile(sysctls: readonly SysctlPlan[]): string {
+  const lines = sysctls.map(({ key, value, reason }) => `# ${oneLine(reason)}\n${key} = ${oneLine(value)}\n`);
+  return `# Made by sitewright. ${EDITS_ARE_UNDONE}\n${lines.join('')}`;
+}
+
+function modulesFile(node: NodePlan): string {
+  const lines = node.modules.map(({ name, reason }) => `# ${oneLine(reason)}\n${name}\n`);
+  return `# Made by sitewright. ${EDITS_ARE_UNDONE}\n${lines.join('')}`;
+}
+
+function networkBody(node: NodePlan): string {
+  const { gateways, routes } = node.interface;
+  const settings = [
+    ...node.addresses.map((address) => `Address=${asKernelWritesIt(address)}`),
+    ...gateways.map((gateway) => `Gateway=${asKernelWritesIt(gateway)}`),
+    ...node.dns.servers.map((server) => `DNS=${asKernelWritesIt(server)}`),
+    ...(node.dns.search.length === 0 ? [] : [`Domains=${oneLine(node.dns.search.join(' '))}`]),
+  ];
+  const routeSections = routes.map(
+    ({ to, via }) => `\n[Route]\nDestination=${asKernelWritesIt(to)}\nGateway=${asKernelWritesIt(via)}\n`,
+  );
+  return `${settings.join('\n')}\n${routeSections.join('')}`;
+}
+
+function resolvConf(node: NodePlan): string {
+  const search = node.dns.search.length === 0 ? '' : `search ${oneLine(node.dns.search.join(' '))}\n`;
+  const servers = node.dns.servers.map((server) => `nameserver ${asKernelWritesIt(server)}\n`).join('');
+  return `# Made by sitewright. ${EDITS_ARE_UNDONE}\n${search}${servers}`;
+}
+
+/** One line for each value: device, driver, lowest and highest kernel (- for any), option of ethtool, name, value. */
+export function offloadLines(rules: readonly OffloadRule[]): string[] {
+  return rules.flatMap(({ device, driver, kernel, features, rings }) => {
+    const match = [device, driver ?? '-', kernel.min ?? '-', kernel.max ?? '-'].join(' ');
+    return [
+      ...features.map(({ name, value }) => `${match} -K ${name} ${value}`),
+      ...rings.map(({ name, entries }) => `${match} -G ${name} ${entries}`),
+    ];
+  });
+}
+
+/** Run by udev with a device and the name that the rules have for it. */
+function offloadHelper(rules: string): string {
+  return `#!/bin/bash
+# Made by sitewright. ${EDITS_ARE_UNDONE}
+# udev runs this when a network device appears: sitewright-offloads <device> <name in the rules>
+RULES=${quote(rules)}
+
+${OFFLOAD_RULES_LIBRARY}
+set_value() { [ "$4" = "$5" ] || [ "$4:$5" = off: ] || ethtool "$2" "$1" "$3" "$4"; }
+
+offload_values "$RULES" "$1" "$2" set_value
+`;
+}
+
+/** Text of several lines stays readable: the script is reviewed, and compared with a golden. */
+function assignment(name: string, value: string | readonly string[]): string {
+  if (typeof value !== 'string') return `${name}=${quoteList(value)}\n`;
+  if (!value.endsWith('\n')) return `${name}=${quote(value)}\n`;
+  return `IFS= read -r -d '' ${name} <<'END_OF_${name}'\n${value}END_OF_${name}\n`;
+}
+
+function data(node: NodePlan, site: SiteOfNode): string {
+  const rules = offloadLines(node.offloads).join('\n');
+  const ntp = node.ntpServers.join(' ');
+  const hosts = site.hosts.map(({ address, names }) => `${asKernelWritesIt(address)} ${names.join(' ')}\n`).join('');
+  const values: [name: string, value: string | readonly string[]][] = [
+    ['SITE', site.site],
+    ['STAMP_ID', site.stampId],
+    ['MADE_BY_KIT', node.kvm === null ? 'no' : 'yes'],
+    ['PACKAGES', neededPackages(node).map(({ command, name }) => `${command} ${name}`)],
+    ['MODULES', node.modules.map(({ name }) => name)],
+    ['MODULES_CONTENT', modulesFile(node)],
+    ['SYSCTL_KEYS', node.sysctls.map(({ key }) => key)],
+    ['SYSCTL_PATHS', node.sysctls.map(({ key }) => sysctlPath(key))],
+    ['SYSCTL_VALUES', node.sysctls.map(({ value }) => oneLine(value))],
+    ['SYSCTL_CONTENT', sysctlFile(node.sysctls)],
+    ['SWAP', node.swap],
+    ['NTP_SERVERS', node.ntpServers],
+    ['CHRONY_SOURCES', node.ntpServers.map((server) => `server ${server} iburst prefer\n`).join('')],
+    ['TIMESYNCD_CONF', `# Made by sitewright. ${EDITS_ARE_UNDONE}\n[Time]\nNTP=\nNTP=${ntp}\n`],
+    ['JOURNALD_MAX_USE_BYTES', String(node.journaldMaxUseBytes)],
+    [
+      'JOURNALD_CONF',
+      `# Made by sitewright. ${EDITS_ARE_UNDONE}\n[Journal]\nSystemMaxUse=${node.journaldMaxUseBytes}\n`,
+    ],
+    ['IF_NAME', node.interface.name ?? ''],
+    ['IF_MAC', node.interface.mac ?? ''],
+    ['IF_MTU_BYTES', String(node.interface.mtuBytes)],
+    ['ADDRESSES', node.addresses.map(asKernelWritesIt)],
+    ['GATEWAYS', node.interface.gateways.map(asKernelWritesIt)],
+    ['ROUTES', node.interface.routes.map(({ to, via }) => `${asRouteShows(to)} ${asKernelWritesIt(via)}`)],
+    ['DNS_SERVERS', node.dns.servers.map(asKernelWritesIt)],
+    ['RESOLV_CONF', resolvConf(node)],
+    ['NETWORK_LINK', `[Link]\nMTUBytes=${node.interface.mtuBytes}\n`],
+    ['NETWORK_BODY', networkBody(node)],
+    ['NETWORKD_CONF', '[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n'],
+    ['CLOUD_CFG', '# The network belongs to sitewright once the machine has started.\nnetwork: {config: disabled}\n'],
+    ['OFFLOAD_RULES', rules],
+    ['OFFLOAD_HELPER_TEXT', rules === '' ? '' : offloadHelper(rules)],
+    ['HOSTS_BLOCK', hosts],
+    ['STAMP_FILE', STAMP_FILE],
+    ['AUDIT_LOG', AUDIT_LOG],
+    ['MODULES_FILE', MODULES_FILE],
+    ['SYSCTL_FILE', SYSCTL_FILE],
+    ['OWN_NETWORK_FILE', OWN_NETWORK_FILE],
+    ['OFFLOAD_HELPER', OFFLOAD_HELPER],
+    ['UDEV_RULES_FILE', UDEV_RULES_FILE],
+    ['MASKED_UNITS', MASKED_UNITS],
+    ['HOSTS_BEGIN', HOSTS_BEGIN],
+    ['HOSTS_END', HOSTS_END],
+    ['RUN_DIR', '/run/sitewright'],
+  ];
+  return values.map(([name, value]) => assignment(name, value)).join('');
+}
+
+/**
+ * Bash reads its script from stdin no further than it must, so the bash that sudo starts goes on where this one stopped.
+ * The message is made after a failure only: a second sudo costs an emulated node half a second.
+ */
+const AS_ROOT = `if [ "$EUID" -ne 0 ]; then
+  sudo -n bash -s -- "\${SSH_CONNECTION-}"
+  code=$?
+  [ "$code" -eq 0 ] || sudo -n true 2>/dev/null ||
+    echo "error: the user $(id -un) must be able to run sudo without a password: add '$(id -un) ALL=(ALL) NOPASSWD:ALL' to a file in /etc/sudoers.d" >&2
+  exit "$code"
+fi
+set -u
+umask 022
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC0
+# Client address, client port, address and port that this session came to.
+read -r _ _ SESSION_HOST _ <<<"\${1-\${SSH_CONNECTION-}}"
+read -r KERNEL </proc/sys/kernel/osrelease
+CHANGES=0
+`;
+
+/** The script of one node. Nothing runs before all of it has arrived: the call of `main` is its last line. */
+export function renderNodeScript(node: NodePlan, site: SiteOfNode): string {
+  return [
+    `# Prepares ${node.name} of site ${site.site} as a Kubernetes node. Made by sitewright.\n${AS_ROOT}`,
+    data(node, site),
+    CORE,
+    OFFLOAD_RULES_LIBRARY,
+    PREFLIGHT,
+    KERNEL,
+    SYSTEM,
+    NETWORK,
+    OFFLOADS,
+    FACTS,
+    MAIN,
+    'main </dev/null\n',
+  ].join('\n');
+}
