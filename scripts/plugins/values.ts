@@ -1,6 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
-import * as pulumi from '@pulumi/pulumi';
-import { specialSecretSig, specialSigKey, unknownValue } from '@pulumi/pulumi/runtime/rpc';
+// From this module and not from the SDK's root: a plugin is started for each preview and up, and the root loads for 0.8 s.
+import {
+  isRpcSecret,
+  specialSecretSig,
+  specialSigKey,
+  unknownValue,
+  unwrapRpcSecret,
+} from '@pulumi/pulumi/runtime/rpc';
 import { Struct, type JavaScriptValue } from 'google-protobuf/google/protobuf/struct_pb';
 
 /**
@@ -26,7 +32,7 @@ export function isObject(value: Value | undefined): value is { [key: string]: Va
 
 /** The value with every secret in it unwrapped, however deep. */
 export function plain(value: Value | undefined): Value | undefined {
-  if (pulumi.runtime.isRpcSecret(value)) return plain(pulumi.runtime.unwrapRpcSecret(value));
+  if (isRpcSecret(value)) return plain(unwrapRpcSecret(value));
   if (Array.isArray(value)) return value.map((item) => plain(item) as Value);
   if (isObject(value)) return mapValues(value, (item) => plain(item) as Value);
   return value;
@@ -38,7 +44,7 @@ export function secret(value: Value): Value {
 }
 
 export function isSecret(value: Value | undefined): boolean {
-  return pulumi.runtime.isRpcSecret(value);
+  return isRpcSecret(value);
 }
 
 /** Whether the value, or anything in it, is known only after other resources are made. */

@@ -61,6 +61,12 @@ test.each(Object.keys(official.functions))('function %s is the same', (token) =>
   expect(ours.functions[token]).toEqual(official.functions[token]);
 });
 
+test('only a change of the triggers replaces, whether of the list or of something in it', () => {
+  const command = commandPlugin.resources['command:local:Command'];
+  expect(['triggers', 'triggers[0]', 'triggers[0].name'].map(command.replaces)).toEqual([true, true, true]);
+  expect(['create', 'stdin', 'environment.triggers'].map(command.replaces)).toEqual([false, false, false]);
+});
+
 test('Check fills in the defaults of the schema, for the proxy too, and marks what is secret', () => {
   const hostKey = 'ssh-ed25519 AAAA';
   const { inputs, failures } = commandPlugin.resources['command:remote:Command'].check({

@@ -93,9 +93,12 @@ class Remote {
     if (there) throw new Error(`remote path ${name} exists but is not a directory`);
     const parent = path.posix.dirname(name);
     if (parent !== name) await this.makeDirectories(parent);
-    await promisify<string>(this.sftp.mkdir.bind(this.sftp))(name).catch((error) => {
-      throw this.named('make the directory', name, error);
-    });
+    try {
+      await promisify<string>(this.sftp.mkdir.bind(this.sftp))(name);
+    } catch (error) {
+      // Another copy may have made it in the meantime.
+      if (!(await this.stat(name))?.isDirectory()) throw this.named('make the directory', name, error);
+    }
   }
 
   async writeFile(name: string, text: string): Promise<void> {

@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+
+/** Where everything lies that can be made again: `$XDG_CACHE_HOME/sitewright`, `~/.cache/sitewright` by default. */
+export function cacheDir(): string {
+  return path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'sitewright');
+}
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+/**
+ * Remembers for a day that something outside could not be reached, so that each run does not wait for it again.
+ * Removing the file tries again at once.
+ */
+export class FailureMemory {
+  private readonly file: string;
+
+  constructor(what: string) {
+    this.file = path.join(cacheDir(), 'unreachable', what);
+  }
+
+  /** Why it failed less than a day ago; undefined where it is worth a try. */
+  recent(): string | undefined {
+    const stat = fs.statSync(this.file, { throwIfNoEntry: false });
+    return stat && Date.now() - stat.mtimeMs < dayMs ? fs.readFileSync(this.file, 'utf8') : undefined;
+  }
+
+  remember(reason: string): void {
+    fs.mkdirSync(path.dirname(this.file), { recursive: true });
+    fs.writeFileSync(this.file, reason);
+  }
+}
+
+/** SHA-256 in hexadecimal, read in pieces: an engine has 100 MB. */
+export function sha256OfFile(file: string): string {
+  const hash = createHash('sha256');
+  const piece = Buffer.alloc(1024 * 1024);
+  const fd = fs.openSync(file, 'r');
+  try {
+    for (let length; (length = fs.readSync(fd, piece)) > 0;) hash.update(piece.subarray(0, length));
+  } finally {
+    fs.closeSync(fd);
+  }
+  return hash.digest('hex');
+}
+
+/** Writes beside the target and renames: a reader sees the old file or the new one, also after a kill. */
+export function writeAtomically(file: string, text: string, mode = 0o644): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  const temporary = `${file}.${process.pid}.tmp`;
+  fs.writeFileSync(temporary, text, { mode });
+  fs.renameSync(temporary, file);
+}
