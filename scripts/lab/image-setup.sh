@@ -55,14 +55,20 @@ EOF
 
 chroot "$root" systemctl --quiet enable systemd-networkd.service systemd-resolved.service
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
-  fstrim.timer systemd-pstore.service getty@tty1.service remote-fs.target cloud-init-hotplugd.socket nftables.service; do
+  fstrim.timer systemd-pstore.service getty@tty1.service remote-fs.target cloud-init-hotplugd.socket nftables.service ipvsadm.service; do
   chroot "$root" systemctl --quiet disable "$unit" 2>/dev/null || true
 done
+# "Online" is an address that may be used. systemd's own idea also waits 12 s for a router advertisement that a network with
+# static addresses never sends, and cloud-init 22.4 cannot switch those off.
+put /etc/systemd/system/systemd-networkd-wait-online.service.d/sitewright.conf <<'EOF'
+[Service]
+ExecStart=
+ExecStart=/bin/sh -c 'until ip -o address show up scope global -tentative | grep -q .; do sleep 0.2; done'
+TimeoutStartSec=120
+EOF
 # Units without an [Install] section can only be masked.
 for unit in systemd-firstboot.service ldconfig.service systemd-hwdb-update.service man-db.timer \
-  sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount modprobe@drm.service modprobe@configfs.service \
-  modprobe@fuse.service sys-fs-fuse-connections.mount sys-kernel-config.mount systemd-ask-password-wall.path \
-  systemd-ask-password-console.path; do
+  modprobe@drm.service sys-fs-fuse-connections.mount systemd-ask-password-wall.path systemd-ask-password-console.path; do
   ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 

@@ -146,7 +146,7 @@ export interface LabInventory {
   /** `pool/volume` */
   volumes: string[];
   namespaces: string[];
-  /** `pid command line` */
+  /** `pid command line`, the line cut after 160 characters. */
   processes: string[];
   mounts: string[];
   files: string[];
@@ -159,7 +159,7 @@ export async function inventory(name: string): Promise<LabInventory> {
     if (await namespaceExists(namespace)) namespaces.push(namespace);
   }
   const processes: string[] = [];
-  for (const pid of await labProcesses(lab)) processes.push(`${pid} ${await processCommand(pid)}`);
+  for (const pid of await labProcesses(lab)) processes.push(`${pid} ${(await processCommand(pid)).slice(0, 160)}`);
   const { domains, volumes } = await libvirtInventory(lab);
   const files: string[] = [];
   for (const directory of [lab.runDirectory, lab.stateDirectory]) {
