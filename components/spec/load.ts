@@ -6,7 +6,7 @@ import { merge, prune } from './merge';
 import { siteSchema, type SiteSpec } from './schema';
 import { SiteSource } from './source';
 import { translate } from './translate';
-import { parseText, pathText, toPlain, type MapTree, type Position, type Tree } from './tree';
+import { parseText, pathText, placeText, toPlain, type MapTree, type Position, type Tree } from './tree';
 
 export interface LoadArgs {
   /** Folder that holds `sites/` and `profiles/`. */
@@ -40,9 +40,8 @@ export function loadSite({ stacksDir, site, kitVersion }: LoadArgs): LoadResult 
   const trees = [...profiles.map(withoutExtends).reverse(), siteFile.tree];
   const tree = prune(trees.reduce<Tree>((base, over) => merge(base, over), emptyMap(siteFile.tree.at)));
   const checked = siteSchema.safeParse(toPlain(tree));
-  if (!checked.success) {
-    reader.problems.push(...translate(checked.error.issues, tree, { missingKeys: reader.complete }));
-  }
+  const issues = checked.success ? [] : checked.error.issues;
+  reader.problems.push(...translate(issues, tree, { missingKeys: reader.complete }));
   if (!checked.success || reader.problems.length > 0) return { ok: false, problems: reader.sortedProblems() };
   return { ok: true, spec: checked.data, source: new SiteSource(tree, checked.data) };
 }
@@ -68,6 +67,8 @@ const emptyMap = (at: Position): MapTree => ({
   at,
   overridden: [],
 });
+
+const isName = (text: string) => siteSchema.shape.name.safeParse(text).success;
 
 /** A profile's own `extends` has been followed; the site's stays, as part of what a person wrote. */
 function withoutExtends({ tree }: SiteFile): MapTree {
@@ -164,8 +165,7 @@ class Reader {
 
   private cycle(files: SiteFile[], at: Position): void {
     const steps = files.map(({ name, tree }) => {
-      const { file, line, column } = (tree.entries.get('extends') as { node: Tree }).node.at;
-      return `${name} (${file}:${line}:${column})`;
+      return `${name} (${placeText((tree.entries.get('extends') as { node: Tree }).node.at)})`;
     });
     const circle = [...steps, files[0].name].join(' -> ');
     this.add(at, ['extends'], `profiles extend each other in a circle: ${circle}; take one of these lines away`);
@@ -181,7 +181,7 @@ class Reader {
 
   checkSite({ name, tree, file }: SiteFile, kitVersion: string): void {
     const given = tree.entries.get('name')?.node;
-    if (given?.kind === 'scalar' && typeof given.value === 'string' && given.value !== name) {
+    if (given?.kind === 'scalar' && typeof given.value === 'string' && given.value !== name && isName(given.value)) {
       const message = `${shown(given.value)} is not the name of its file: write ${name}, or rename the file to ${given.value}.yaml`;
       this.add(given.at, ['name'], message, tree, given.value);
     }

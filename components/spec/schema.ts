@@ -477,7 +477,12 @@ export const siteSchema = z
       description: 'The network the machines are on.',
       examples: [{ subnets: [{ name: 'rack1', cidrs: ['192.0.2.0/24'] }] }],
     }),
-    machines: machines.meta({ description: 'The machines of the site.', examples: [{ provider: 'kvm' }] }),
+    machines: machines.meta({
+      description: 'The machines of the site.',
+      examples: [
+        { provider: 'existing', nodes: [{ name: 'cp1', role: 'control-plane', addresses: ['192.0.2.11/24'] }] },
+      ],
+    }),
     network: network.prefault({}).meta({ description: 'The network of the pods.' }),
     kubernetes: kubernetes.prefault({}).meta({ description: 'The cluster.' }),
     kubeProxy: kubeProxy.prefault({}).meta({ description: 'The Service proxy.' }),

@@ -21,7 +21,10 @@ interface Told {
  */
 export function translate(issues: readonly Issue[], tree: Tree, options: { missingKeys: boolean }): Problem[] {
   const told = issues.flatMap((issue) => tell(issue, issue.path as Path, tree, options));
-  return [...told, ...unknownNulls(tree, [])].map((item) => problemAt(tree, item));
+  // A text where a list belongs is also "too long" for the list: the first fault of a value is the one to mend.
+  const seen = new Set<string>();
+  const first = ({ path }: Told) => !seen.has(JSON.stringify(path)) && seen.add(JSON.stringify(path));
+  return [...told.filter(first), ...unknownNulls(tree, [])].map((item) => problemAt(tree, item));
 }
 
 function problemAt(tree: Tree, { path, on, given, message }: Told): Problem {
@@ -132,6 +135,7 @@ function fault(issue: Issue, schema: KeySchema, given: unknown): string {
   }
   if (issue.code === 'too_big') return typeof given === 'string' ? `${what} is too long` : `${what} is too large`;
   if (issue.code === 'too_small') return typeof given === 'string' ? `${what} is too short` : `${what} is too small`;
+  if (given === null) return 'nothing is written here';
   if (typeof given === 'object') return `${what} does not belong here`;
   const kinds = (schema.anyOf ?? [schema]).map((branch) => branch.type);
   const isText = typeof given === 'string';

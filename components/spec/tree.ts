@@ -1,4 +1,15 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type Alias,
+  type Document,
+  type Node,
+  type YAMLMap,
+} from 'yaml';
 
 /** Line and column count from 1. `file` is as messages print it. */
 export interface Position {
@@ -51,12 +62,18 @@ export interface ParsedText {
 }
 
 /**
+ * A few lines of aliases to aliases can stand for gigabytes. A site of a thousand machines has some 20,000 values.
+ */
+const MOST_VALUES = 100_000;
+
+/**
  * Reads one YAML 1.2 text into a tree with positions. Every syntax error, every duplicate key and every duplicate name
  * within a list is a fault. Anchors and aliases are resolved; an alias counts as written where its anchor is.
  */
 export function parseText(text: string, file: string): ParsedText {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  // The builder finds duplicate keys: it knows where both are, and carries on.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return { file, line, column: col };
@@ -69,25 +86,22 @@ export function parseText(text: string, file: string): ParsedText {
     }));
     return { faults };
   }
-  try {
-    // The library's own limit on aliases: a few lines of them can stand for gigabytes.
-    document.toJS();
-  } catch (error) {
-    return { faults: [{ ...at(0), path: [], message: `not valid YAML: ${(error as Error).message}` }] };
-  }
   const builder = new Builder(document, at);
   const tree = builder.build(document.contents, [], new Set());
-  return { tree, faults: builder.faults };
+  return builder.values > MOST_VALUES ? { faults: builder.faults } : { tree, faults: builder.faults };
 }
 
 function syntaxMessage(code: string, message: string): string {
-  if (code === 'DUPLICATE_KEY') return 'this key is already there in the same map; keep one of the two';
   if (code === 'TAB_AS_INDENT') return 'a tab in the indentation; use spaces';
+  if (code === 'MULTIPLE_DOCS') return 'a second document begins here; a file holds one, so take the line --- away';
   return message;
 }
 
 class Builder {
   readonly faults: TextFault[] = [];
+  /** Values so far, those behind aliases counted each time. */
+  values = 0;
+  private readonly targets = new Map<Alias, Node | undefined>();
 
   constructor(
     private readonly document: Document,
@@ -95,18 +109,13 @@ class Builder {
   ) {}
 
   build(node: unknown, path: (string | number)[], open: Set<unknown>): Tree {
-    if (isAlias(node)) {
-      const target = node.resolve(this.document);
-      if (target === undefined || open.has(target)) {
-        this.faults.push({
-          ...this.position(node),
-          path,
-          message: `*${node.source} stands inside itself; write it out`,
-        });
-        return this.scalar(null, node);
-      }
-      return this.build(target, path, open);
+    this.values += 1;
+    if (this.values === MOST_VALUES + 1) {
+      const message = `the aliases stand for more than ${MOST_VALUES} values; write them out`;
+      this.faults.push({ ...this.position(node), path, message });
     }
+    if (this.values > MOST_VALUES) return this.scalar(null, node);
+    if (isAlias(node)) return this.alias(node, path, open);
     if (isMap(node)) return this.map(node, path, new Set(open).add(node));
     if (isSeq(node)) {
       const inside = new Set(open).add(node);
@@ -117,23 +126,42 @@ class Builder {
     return this.scalar(isScalar(node) ? node.value : null, node);
   }
 
-  private map(
-    node: { items: { key: unknown; value: unknown }[] },
-    path: (string | number)[],
-    open: Set<unknown>,
-  ): Tree {
+  private alias(node: Alias, path: (string | number)[], open: Set<unknown>): Tree {
+    const target = this.resolve(node);
+    if (target !== undefined && !open.has(target)) return this.build(target, path, open);
+    const fault =
+      target === undefined
+        ? `there is no anchor &${node.source} above it; add one, or write the value out`
+        : `stands inside the value it stands for; write the value out`;
+    this.faults.push({ ...this.position(node), path, message: `*${node.source}: ${fault}` });
+    return this.scalar(null, node);
+  }
+
+  private resolve(alias: Alias): Node | undefined {
+    // The library walks the whole document each time.
+    if (!this.targets.has(alias)) this.targets.set(alias, alias.resolve(this.document));
+    return this.targets.get(alias);
+  }
+
+  private map(node: YAMLMap<unknown, unknown>, path: (string | number)[], open: Set<unknown>): Tree {
     const entries = new Map<string, Entry>();
     for (const { key, value } of node.items) {
-      const keyPosition = this.position(key);
-      const resolved = isAlias(key) ? key.resolve(this.document) : key;
+      const at = this.position(key);
+      const resolved = isAlias(key) ? this.resolve(key) : key;
       if (!isScalar(resolved)) {
-        this.faults.push({ ...keyPosition, path, message: 'a list or a map as a key; write a name' });
+        this.faults.push({ ...at, path, message: 'a list or a map as a key; write a name' });
         continue;
       }
       const text = String(resolved.value);
+      const earlier = entries.get(text)?.key;
+      if (earlier) {
+        const message = `this key is already at ${placeText(earlier)}; keep one of the two`;
+        this.faults.push({ ...at, path: [...path, text], message });
+        continue;
+      }
       // An empty value has no place of its own in the text: the key stands for it.
-      const child = value === null ? this.scalar(null, key) : this.build(value, [...path, text], open);
-      entries.set(text, { key: keyPosition, node: child });
+      const built = value === null ? this.scalar(null, key) : this.build(value, [...path, text], open);
+      entries.set(text, { key: at, node: built });
     }
     return { kind: 'map', entries, removed: new Map(), at: this.position(node), overridden: [] };
   }
@@ -156,15 +184,17 @@ class Builder {
         first.set(name.value, name.at);
         return;
       }
-      const place = `${earlier.file}:${earlier.line}:${earlier.column}`;
       this.faults.push({
         ...name.at,
         path: [...path, index, 'name'],
-        message: `${JSON.stringify(name.value)} is already the name of the entry at ${place}; names are unique within a list: rename or remove one`,
+        message: `${JSON.stringify(name.value)} is already the name of the entry at ${placeText(earlier)}; names are unique within a list: rename or remove one`,
       });
     });
   }
 }
+
+/** `file:line:column`. */
+export const placeText = ({ file, line, column }: Position) => `${file}:${line}:${column}`;
 
 /** The plain value of a tree, as JSON would hold it. */
 export function toPlain(tree: Tree): unknown {
