@@ -1,0 +1,5 @@
+import { Command } from 'commander';
+
+export function adoptCommand(): Command {
+  return new Command('adopt');
+}

@@ -1,0 +1,165 @@
+import { Command } from 'commander';
+import type { SitePlan } from '../../../components/plan';
+import { collectChanges, type Changes } from '../changes';
+import { contextOf, printJson, type Context } from '../context';
+import { lockText } from '../engineErrors';
+import { failed } from '../errors';
+import { enterLab } from '../lab';
+import { readLocks } from '../locks';
+import { operate } from '../operate';
+import { ask } from '../passphrase';
+import { renderChanges, renderCounts } from '../renderChanges';
+import { renderOutputs } from '../report';
+import { ensureSecrets, hasSecrets, openStack, type OpenStack } from '../secrets';
+import { openSiteAloud } from '../site';
+import { clearPendingOperations } from '../state';
+
+/** Commands that run the engine on a site: preview, up, refresh. */
+export function deployCommands(): Command[] {
+  return [
+    new Command('preview')
+      .description('show what `up` would change; changes nothing')
+      .argument('<site>')
+      .addHelpText('after', '\nExamples:\n  $ sitewright preview acme-prod\n  $ sitewright preview acme-prod --json')
+      .action((site: string, _options: unknown, command: Command) => preview(contextOf(command), site)),
+    new Command('up')
+      .description('build the site or bring it to what its file says, and prove its network')
+      .argument('<site>')
+      .option('-y, --yes', 'do not ask; without a terminal nothing is asked either')
+      .addHelpText(
+        'after',
+        `
+On a terminal the changes are shown first and must be confirmed. Ctrl-C stops in order; the next run carries on.
+
+Examples:
+  $ sitewright up acme-prod
+  $ sitewright up lab --yes`,
+      )
+      .action((site: string, options: { yes?: boolean }, command: Command) =>
+        up(contextOf(command), site, options.yes === true),
+      ),
+    new Command('refresh')
+      .description('bring the state in line with what the engine can read back')
+      .argument('<site>')
+      .addHelpText(
+        'after',
+        `
+What runs on a node has no way to be read back by the engine: a node that was changed by hand shows in
+\`sitewright verify\`, not here.
+
+Examples:
+  $ sitewright refresh acme-prod`,
+      )
+      .action((site: string, _options: unknown, command: Command) => refresh(contextOf(command), site)),
+  ];
+}
+
+const nodeNames = (plan: SitePlan) => plan.nodes.map((node) => node.name);
+
+/** Refuses before anything is done while another run holds the state. The engine checks again when it takes the lock. */
+function refuseLocked(plan: SitePlan): void {
+  const locks = readLocks(plan.backendUrl, plan.site) ?? [];
+  if (locks.length > 0) throw failed(lockText(plan.site, locks));
+}
+
+async function previewChanges(context: Context, plan: SitePlan, open: OpenStack): Promise<Changes> {
+  const { events } = await operate(context, open.stack, {
+    site: plan.site,
+    nodes: nodeNames(plan),
+    verb: 'preview of',
+    secrets: open.secrets,
+    run: (stack, operation) => stack.preview(operation),
+    tellsSteps: false,
+    next: ['Nothing was changed.'],
+  });
+  return collectChanges(events, plan.site, nodeNames(plan));
+}
+
+async function preview(context: Context, site: string): Promise<void> {
+  const { plan } = openSiteAloud(context, site);
+  const found = await previewChanges(context, plan, await openStack(context, plan));
+  if (context.json) printJson(context, found);
+  else context.out(renderChanges(site, found, context.color));
+}
+
+async function up(context: Context, site: string, yes: boolean): Promise<void> {
+  const { plan } = openSiteAloud(context, site);
+  await enterLab(plan);
+  // A lab comes from one command: what it keeps secret protects nothing that lasts.
+  if (plan.environment === 'lab' && !hasSecrets(context, site)) {
+    const { made } = await ensureSecrets(context, plan);
+    context.say(`secrets of ${site}: made ${made.join(', ')}`);
+  }
+  const open = await openStack(context, plan);
+  refuseLocked(plan);
+  const cleared = await clearPendingOperations(open.stack);
+  if (cleared.length > 0) {
+    context.say(`The last run was killed in the middle of: ${cleared.join(', ')}. It is done again now.`);
+  }
+  if (!yes && context.terminal && process.stdin.isTTY === true && !(await confirmed(context, plan, open))) return;
+
+  const { result, progress } = await operate(context, open.stack, {
+    site,
+    nodes: nodeNames(plan),
+    verb: 'up',
+    secrets: open.secrets,
+    run: (stack, operation) => stack.up(operation),
+    next: [
+      `What was made is kept; the next \`sitewright up ${site}\` carries on from there.`,
+      `--verbose shows the engine's output.`,
+    ],
+  });
+  const counts = progress.counts();
+  const outputs = Object.fromEntries(
+    Object.entries(result).map(([name, output]) => [name, output.secret ? '[secret]' : (output.value as unknown)]),
+  );
+  if (context.json) {
+    printJson(context, { site, counts, outputs });
+    return;
+  }
+  const next = [
+    `sitewright verify ${site}     repeats the proof at any time`,
+    `sitewright preview ${site}    shows what an edit of the site file changes`,
+  ];
+  context.out(
+    [
+      renderOutputs(plan, outputs, context.color),
+      renderCounts(counts, 'past'),
+      '',
+      'Next:',
+      ...next.map((line) => `  ${line}`),
+    ].join('\n'),
+  );
+}
+
+async function confirmed(context: Context, plan: SitePlan, open: OpenStack): Promise<boolean> {
+  const found = await previewChanges(context, plan, open);
+  if (found.changes.length === 0) return true;
+  context.say(renderChanges(plan.site, found, context.color));
+  if (['y', 'yes'].includes((await ask('Do this? (yes/no)')).trim().toLowerCase())) return true;
+  context.say('Nothing was changed.');
+  return false;
+}
+
+async function refresh(context: Context, site: string): Promise<void> {
+  const { plan } = openSiteAloud(context, site);
+  await enterLab(plan);
+  const open = await openStack(context, plan);
+  refuseLocked(plan);
+  const { progress } = await operate(context, open.stack, {
+    site,
+    nodes: nodeNames(plan),
+    verb: 'refresh',
+    secrets: open.secrets,
+    run: (stack, operation) => stack.refresh(operation),
+    next: [],
+  });
+  const counts = progress.counts();
+  if (context.json) printJson(context, { site, counts });
+  else {
+    context.out(
+      `the state of ${site} is current: ${renderCounts(counts, 'past')}\n` +
+        `Nodes cannot be read back this way: sitewright verify ${site} looks at them.`,
+    );
+  }
+}

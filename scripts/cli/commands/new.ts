@@ -1,0 +1,108 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { publicKeyOf } from '../../../components/secrets/hostKey';
+import { listProfiles } from '../../../components/spec';
+import { contextOf, printJson, shownPath, type Context } from '../context';
+import { badInput } from '../errors';
+import { siteFile, type Scaffold } from '../scaffold';
+import { ensureSecrets, hasSecrets, SSH_PRIVATE_KEY } from '../secrets';
+import { checkSiteName, openSite } from '../site';
+import { readSettings } from '../stack';
+
+interface NewOptions {
+  provider?: 'kvm' | 'existing' | 'vsphere';
+  profile?: string;
+  secretsProvider: string;
+}
+
+const ENVIRONMENTS = ['lab', 'staging', 'production'] as const;
+
+export function newCommand(): Command {
+  return new Command('new')
+    .description('write a commented site file and make the secrets of the site, encrypted')
+    .argument('<site>', 'name of the site: lower-case letters, digits and dashes')
+    .addOption(new Option('--provider <provider>', 'who makes the machines').choices(['kvm', 'existing', 'vsphere']))
+    .option('--profile <profile>', 'profile to start from: lab, staging, production or one of your own')
+    .option(
+      '--secrets-provider <provider>',
+      'what encrypts the secrets: passphrase, or any that Pulumi knows',
+      'passphrase',
+    )
+    .addHelpText(
+      'after',
+      `
+The passphrase comes from PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, else it is asked for.
+A site that exists is never changed; one that lacks its secrets gets them.
+
+Examples:
+  $ sitewright new acme-prod --provider kvm --profile production
+  $ sitewright new acme-prod --provider existing --profile staging --secrets-provider 'awskms://alias/acme'`,
+    )
+    .action(async (site: string, options: NewOptions, command: Command) => newSite(contextOf(command), site, options));
+}
+
+async function newSite(context: Context, site: string, options: NewOptions): Promise<void> {
+  checkSiteName(site);
+  const file = join(context.stacksDir, 'sites', `${site}.yaml`);
+  const existed = existsSync(file);
+  if (existed && hasSecrets(context, site)) {
+    throw badInput(`${shownPath(file)} exists and has its secrets; nothing was changed`);
+  }
+  const text = existed ? null : siteFile(scaffoldOf(context, site, options));
+  // The file comes first: it names the backend that the secrets' stack goes to.
+  if (text !== null) writeFileSync(file, text, { flag: 'wx' });
+  const { plan, stack, made } = await makeSecrets(context, site, options.secretsProvider).catch((error: unknown) => {
+    // Nothing followed, so nothing stays: the same command can be given again.
+    if (text !== null && readSettings(context.stacksDir, site) === null) rmSync(file);
+    throw error;
+  });
+  const publicKey = publicKeyOf((await stack.config())[SSH_PRIVATE_KEY].value);
+
+  const settings = join(context.stacksDir, `Pulumi.${site}.yaml`);
+  if (context.json) {
+    printJson(context, { site, file, settings, made: [...(existed ? [] : ['site file']), ...made], publicKey });
+    return;
+  }
+  const userStep = `Let the user ${plan.nodes[0].ssh.user} of every machine accept this key: ${publicKey} sitewright ${site}`;
+  context.out(
+    [
+      existed ? `${shownPath(file)} was there and is kept` : `written: ${shownPath(file)}`,
+      `secrets: ${shownPath(settings)} (${made.join(', ')})`,
+      '',
+      'Next:',
+      `  1. Fill in the lines marked CHANGE in ${shownPath(file)}`,
+      ...(plan.machines.provider === 'existing' ? [`     ${userStep}`] : []),
+      `  2. sitewright validate ${site}, then sitewright plan ${site}`,
+      '  3. Commit both files: the secrets are encrypted',
+      `  4. sitewright preview ${site}, then sitewright up ${site}`,
+    ].join('\n'),
+  );
+}
+
+async function makeSecrets(context: Context, site: string, provider: string) {
+  const { plan } = openSite(context, site);
+  return { plan, ...(await ensureSecrets(context, plan, provider)) };
+}
+
+/** Checks what a new file is made of; every problem of the options at once. */
+function scaffoldOf(context: Context, site: string, options: NewOptions): Scaffold {
+  const profiles = listProfiles(context.stacksDir);
+  const { provider, profile } = options;
+  const problems: string[] = [];
+  if (provider === undefined) problems.push('--provider is missing: kvm or existing');
+  if (provider === 'vsphere') problems.push('--provider vsphere is not built yet; allowed: kvm, existing');
+  if (profile === undefined) problems.push(`--profile is missing: ${profiles.join(', ')}`);
+  else if (!profiles.includes(profile)) {
+    problems.push(`--profile ${profile}: there is no such profile; allowed: ${profiles.join(', ')}`);
+  }
+  if (problems.length > 0) throw badInput(problems.join('\n'));
+  const environment = ENVIRONMENTS.find((known) => known === profile) ?? 'production';
+  return {
+    site,
+    provider: provider as Scaffold['provider'],
+    profile: profile!,
+    environment,
+    kitVersion: context.kitVersion,
+  };
+}

@@ -1,0 +1,73 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { contextOf, printJson, type Context } from '../context';
+import { badInput, failed } from '../errors';
+import { askTwice } from '../passphrase';
+import { rotateSshKey } from '../rotateSshKey';
+import { openStack } from '../secrets';
+import { openSite } from '../site';
+import { readSettings } from '../stack';
+
+export function secretsCommand(): Command {
+  const rotate = new Command('rotate')
+    .description('replace the SSH key of a site, or the passphrase of its secrets')
+    .argument('<site>')
+    .argument('<what>', 'ssh-key or passphrase')
+    .option('--new-passphrase-file <file>', 'file with the new passphrase (default: asked for)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sitewright secrets rotate acme-prod ssh-key
+  $ sitewright secrets rotate acme-prod passphrase --new-passphrase-file /run/secrets/acme`,
+    )
+    .action((site: string, what: string, options: { newPassphraseFile?: string }, command: Command) =>
+      rotateSecret(contextOf(command), site, what, options.newPassphraseFile),
+    );
+  return new Command('secrets').description('rotate the secrets of a site').addCommand(rotate);
+}
+
+async function rotateSecret(context: Context, site: string, what: string, file: string | undefined): Promise<void> {
+  if (what === 'ssh-key') return rotateSshKey(context, site);
+  if (what === 'passphrase') return rotatePassphrase(context, site, file);
+  throw badInput(`secrets rotate ${site} ${what}: allowed are ssh-key and passphrase`);
+}
+
+async function rotatePassphrase(context: Context, site: string, file: string | undefined): Promise<void> {
+  const { plan } = openSite(context, site);
+  const settings = readSettings(context.stacksDir, site);
+  if (settings !== null && !settings.usesPassphrase) {
+    throw badInput(`the secrets of ${site} are protected by a key service, not by a passphrase; nothing was changed`);
+  }
+  const { stack, config } = await openStack(context, plan, { create: false });
+  const fresh = file === undefined ? await newPassphrase(context, site) : readPassphraseFile(file);
+  await stack.changePassphrase(fresh);
+  // Said only once it is so: every secret opens with the new one, and with nothing else.
+  const reopened = await stack.withPassphrase(fresh).config();
+  const lost = Object.keys(config).filter((key) => reopened[key]?.value !== config[key].value);
+  if (lost.length > 0) throw failed(`these do not open with the new passphrase: ${lost.join(', ')}`);
+  if (context.json) printJson(context, { site, rotated: 'passphrase' });
+  else {
+    context.out(
+      `the passphrase of ${site} is changed. Commit stacks/Pulumi.${site}.yaml, and give everyone the new passphrase.\n` +
+        'Older versions of that file still open with the old one.',
+    );
+  }
+}
+
+async function newPassphrase(context: Context, site: string): Promise<string> {
+  if (!context.terminal || process.stdin.isTTY !== true) {
+    throw badInput('without a terminal, give the new passphrase with --new-passphrase-file; nothing was changed');
+  }
+  return askTwice(`New passphrase for the secrets of ${site}`);
+}
+
+function readPassphraseFile(file: string): string {
+  if (!existsSync(file)) throw badInput(`--new-passphrase-file ${file}: there is no such file; nothing was changed`);
+  // As the engine reads PULUMI_CONFIG_PASSPHRASE_FILE: without white space around.
+  const fresh = readFileSync(file, 'utf8').trim();
+  if (fresh === '' || fresh.includes('\n')) {
+    throw badInput(`--new-passphrase-file ${file}: it must hold one line; nothing was changed`);
+  }
+  return fresh;
+}

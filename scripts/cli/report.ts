@@ -1,0 +1,17 @@
+import type { SitePlan } from '../../components/plan';
+import { paint, table } from './table';
+
+/** What `up` ends with: the nodes, the MTU budget, and what the proof measured. */
+export function renderOutputs(plan: SitePlan, outputs: Record<string, unknown>, color: boolean): string {
+  const nodes = plan.nodes.map((node) => [node.name, node.role, node.addresses.join(', ')]);
+  const budget = plan.mtu.steps.map((step) => [step.what, String(step.bytes), String(step.leftBytes), step.source]);
+  return [
+    paint('Nodes', 'bold', color),
+    table(['name', 'role', 'addresses'], nodes, color),
+    '',
+    paint(`MTU budget (${plan.mtu.routing}: ${plan.mtu.routingReason})`, 'bold', color),
+    table(['step', 'bytes', 'left', 'from'], budget, color),
+    '',
+    ...(outputs.proof === undefined ? [] : [paint('Proof', 'bold', color), JSON.stringify(outputs.proof), '']),
+  ].join('\n');
+}
