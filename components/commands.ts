@@ -24,7 +24,7 @@ export interface ScriptArgs {
   /** Bash script of create and update. Reads nothing from stdin: it is stdin. */
   script: pulumi.Input<string>;
   /** Bash script of delete; recorded, so it must need nothing that a later program knows. Default: nothing to undo. */
-  onDelete?: string;
+  onDelete?: pulumi.Input<string>;
   /** Values whose change replaces the resource (it is deleted before it is made again). Default: none. */
   replaceOn?: string[];
 }
@@ -54,19 +54,20 @@ function connectionArgs(connection: SshConnection): Record<string, pulumi.Input<
 }
 
 function checkedScript(name: string, script: pulumi.Input<string>): pulumi.Output<string> {
-  return pulumi.secret(
-    pulumi.output(script).apply((text) => {
-      if (text.split('\n').some((line) => Buffer.byteLength(line) > MAX_LINE_BYTES)) {
-        throw new Error(`${name}: a line of the script is longer than ${MAX_LINE_BYTES} bytes`);
-      }
-      return text;
-    }),
-  );
+  return pulumi.secret(pulumi.output(script).apply((text) => requireShortLines(name, text)));
+}
+
+/** Returns the script, or throws when a line of it could be cut on its way. */
+export function requireShortLines(name: string, script: string): string {
+  if (script.split('\n').some((line) => Buffer.byteLength(line) > MAX_LINE_BYTES)) {
+    throw new Error(`${name}: a line of the script is longer than ${MAX_LINE_BYTES} bytes`);
+  }
+  return script;
 }
 
 /** Commands of delete are not secrets and have no stdin of their own: they go in as one quoted argument. */
-function deleteLine(script: string): string {
-  return `exec bash -c '${script.replace(/'/g, `'\\''`)}'`;
+function deleteLine(script: pulumi.Input<string>): pulumi.Output<string> {
+  return pulumi.output(script).apply((text) => `exec bash -c '${text.replace(/'/g, `'\\''`)}'`);
 }
 
 function common(name: string, args: ScriptArgs) {

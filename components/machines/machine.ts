@@ -19,8 +19,18 @@ export interface Machine {
   /** Stable device paths of the disks, by role; etcd is null without a disk of its own. */
   disks: { root: string | null; etcd: string | null };
   connection: SshConnection;
-  /** The resource that owns the machine: what runs on it depends on it and is deleted with it. */
-  owner: pulumi.Resource;
+  /** Succeeds once SSH answers with the right host key: what runs on the machine depends on it. */
+  ready: pulumi.Resource;
+  /**
+   * The resource that owns the machine: what runs on it is deleted with it. Null for machines that are not ours, which
+   * stay when the site goes.
+   */
+  owner: pulumi.Resource | null;
+  /**
+   * Changes when the machine is made anew. The engine does not run a command again because the machine below it was
+   * replaced: what must be done again on a new machine takes this as one of its inputs.
+   */
+  incarnation: pulumi.Input<string>;
 }
 
 /** The secrets of a site, from the stack's configuration. All are secret outputs. */

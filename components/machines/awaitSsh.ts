@@ -1,0 +1,31 @@
+import type * as command from '@pulumi/command';
+import * as pulumi from '@pulumi/pulumi';
+import { agentRequest, type SshConnection } from '../commands';
+
+export interface AwaitSshArgs {
+  /** Name of the machine in messages. */
+  machine: string;
+  connection: SshConnection;
+  /** Changes when the machine is made anew, and the wait begins again. */
+  incarnation: pulumi.Input<string>;
+  /** Default 900: an emulated machine on a busy host needs some minutes for its first boot. */
+  limitSeconds?: number;
+}
+
+const DEFAULT_LIMIT_SECONDS = 900;
+
+/** Waits until the machine lets the site's user in. Another host key than the pinned one fails at once, without a retry. */
+export function awaitSsh(name: string, args: AwaitSshArgs, opts: pulumi.CustomResourceOptions): command.local.Command {
+  const request = pulumi.jsonStringify({
+    kind: 'await-ssh',
+    name: args.machine,
+    target: target(args.connection),
+    incarnation: args.incarnation,
+    limitSeconds: args.limitSeconds ?? DEFAULT_LIMIT_SECONDS,
+  });
+  return agentRequest(name, { request: pulumi.secret(request) }, opts);
+}
+
+function target({ host, port, user, privateKey, hostKey, jump }: SshConnection): Record<string, unknown> {
+  return { host, port, user, privateKey, hostKey, ...(jump === undefined ? {} : { jump: target(jump) }) };
+}

@@ -1,0 +1,94 @@
+import { stringify } from 'yaml';
+import type { SshKeyPair } from '../secrets/hostKey';
+
+/**
+ * The NoCloud seed of a machine. cloud-init reads it once, on the first boot: an edit reaches new machines only, and what
+ * must follow an edit on a living machine belongs to node preparation.
+ */
+export interface SeedSettings {
+  /** The domain's UUID: a machine that is made again is a new instance, and cloud-init runs again. */
+  instanceId: string;
+  hostName: string;
+  user: string;
+  /** Public key line of the user. */
+  authorizedKey: string;
+  hostKey: SshKeyPair;
+  mac: string;
+  mtuBytes: number;
+  /** With prefix length. */
+  addresses: string[];
+  gateways: string[];
+  routes: { to: string; via: string }[];
+  dns: { servers: string[]; search: string[] };
+  ntpServers: string[];
+}
+
+/** The three files of the seed. `userData` holds a private key. */
+export interface Seed {
+  metaData: string;
+  networkConfig: string;
+  userData: string;
+}
+
+/**
+ * cloud-init reads YAML 1.1, in which a bare MAC address of digits is a number in base 60 and `no` is false. Long lines stay
+ * whole: a folded key is read back with a space in it by some parsers.
+ */
+const asYaml = (value: unknown) => stringify(value, { version: '1.1', lineWidth: 0 });
+
+export function cloudInitSeed(settings: SeedSettings): Seed {
+  return { metaData: metaData(settings), networkConfig: networkConfig(settings), userData: userData(settings) };
+}
+
+function metaData({ instanceId, hostName }: SeedSettings): string {
+  return asYaml({ 'instance-id': instanceId, 'local-hostname': hostName });
+}
+
+/** Default routes are written as networks: `default` is not known to every renderer of cloud-init 22. */
+function networkConfig({ mac, mtuBytes, addresses, gateways, routes, dns }: SeedSettings): string {
+  const defaultRoutes = gateways.map((via) => ({ to: via.includes(':') ? '::/0' : '0.0.0.0/0', via }));
+  const allRoutes = [...defaultRoutes, ...routes.map(({ to, via }) => ({ to, via }))];
+  const hasDns = dns.servers.length > 0 || dns.search.length > 0;
+  return asYaml({
+    version: 2,
+    ethernets: {
+      primary: {
+        match: { macaddress: mac },
+        dhcp4: false,
+        dhcp6: false,
+        'accept-ra': false,
+        mtu: mtuBytes,
+        addresses,
+        ...(allRoutes.length === 0 ? {} : { routes: allRoutes }),
+        ...(hasDns ? { nameservers: { addresses: dns.servers, search: dns.search } } : {}),
+      },
+    },
+  });
+}
+
+function userData({ hostName, user, authorizedKey, hostKey, ntpServers }: SeedSettings): string {
+  const document = {
+    hostname: hostName,
+    preserve_hostname: false,
+    // Node preparation owns /etc/hosts.
+    manage_etc_hosts: false,
+    disable_root: true,
+    ssh_pwauth: false,
+    users: [
+      {
+        name: user,
+        shell: '/bin/bash',
+        sudo: 'ALL=(ALL) NOPASSWD:ALL',
+        lock_passwd: true,
+        ssh_authorized_keys: [authorizedKey],
+      },
+    ],
+    // Keys of the image and of the first boot go: the only host key is the one that the site knows already.
+    ssh_deletekeys: true,
+    ssh_keys: { ed25519_private: hostKey.privateKey, ed25519_public: `${hostKey.publicKey}\n` },
+    growpart: { mode: 'auto', devices: ['/'] },
+    resize_rootfs: true,
+    ...(ntpServers.length === 0 ? {} : { ntp: { enabled: true, servers: ntpServers, pools: [] } }),
+  };
+  return `#cloud-config\n${asYaml(document)}`;
+}

@@ -1,0 +1,175 @@
+import type * as command from '@pulumi/command';
+import * as pulumi from '@pulumi/pulumi';
+import { localScript, remoteScript, type ScriptArgs } from '../commands';
+import type { KvmImagePlan, KvmPlan, NodePlan, SshEndpointPlan } from '../plan/types';
+import { deriveHostKey, publicKeyOf } from '../secrets/hostKey';
+import { awaitSsh } from './awaitSsh';
+import { baseImageDeleteScript, baseImageScript } from './baseImageScript';
+import { sshConnection } from './connection';
+import type { Machine, SiteSecrets, Stamp } from './machine';
+import { kvmParts, machineDeleteScript, machineScript } from './machineScript';
+
+type HypervisorPlan = KvmPlan['hypervisors'][number];
+
+export interface KvmMachinesArgs {
+  kvm: KvmPlan;
+  nodes: NodePlan[];
+  jump: SshEndpointPlan | null;
+  stamp: Stamp;
+  secrets: SiteSecrets;
+  /** What the image `lab` stands for; null where the site names its own image. */
+  labImage: KvmImagePlan | null;
+  /** Protects control-plane machines, which hold etcd, from deletion and replacement. A lab is made to be destroyed. */
+  protectEtcd: boolean;
+  /** Time for a machine to answer over SSH. Default 900. */
+  sshLimitSeconds?: number;
+}
+
+/** The virtual machines of a site on its hypervisors. */
+export class KvmMachines extends pulumi.ComponentResource {
+  /** In the order of `nodes`. */
+  readonly machines: Machine[];
+
+  constructor(name: string, args: KvmMachinesArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('sitewright:machines:KvmMachines', name, {}, opts);
+    const image = args.kvm.image === 'lab' ? args.labImage : args.kvm.image;
+    if (image === null) throw new Error('The site uses the image of the lab, and the program has none');
+    const hypervisors = new Map(
+      args.kvm.hypervisors.map((plan) => [
+        plan.name,
+        new KvmHypervisor(`${name}-${plan.name}`, { plan, image, secrets: args.secrets }, { parent: this }),
+      ]),
+    );
+    this.machines = args.nodes.map((node) => {
+      const hypervisor = hypervisors.get(kvmParts({ node, kvm: args.kvm }).hypervisor.name)!;
+      const machine = new KvmMachine(`${name}-${node.name}`, { ...args, node, image, hypervisor }, { parent: this });
+      return machine.machine;
+    });
+    this.registerOutputs({});
+  }
+}
+
+export interface KvmHypervisorArgs {
+  plan: HypervisorPlan;
+  image: KvmImagePlan;
+  secrets: SiteSecrets;
+}
+
+/** One libvirt host, with the base image in its pool. */
+export class KvmHypervisor extends pulumi.ComponentResource {
+  readonly plan: HypervisorPlan;
+  /** Machines depend on it; it goes after them, when nothing uses the image any more. */
+  readonly baseImage: pulumi.Resource;
+
+  constructor(name: string, args: KvmHypervisorArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('sitewright:machines:KvmHypervisor', name, {}, opts);
+    this.plan = args.plan;
+    this.baseImage = scriptOn(
+      args.plan,
+      `${name}-image`,
+      args.secrets,
+      {
+        script: baseImageScript(args.plan, args.image),
+        onDelete: baseImageDeleteScript(args.plan),
+        replaceOn: [`hypervisor ${args.plan.name}`, `pool ${args.plan.pool}`],
+      },
+      { parent: this },
+    );
+    this.registerOutputs({});
+  }
+}
+
+export interface KvmMachineArgs extends Pick<
+  KvmMachinesArgs,
+  'kvm' | 'jump' | 'stamp' | 'secrets' | 'protectEtcd' | 'sshLimitSeconds'
+> {
+  node: NodePlan;
+  image: KvmImagePlan;
+  hypervisor: KvmHypervisor;
+}
+
+/**
+ * One virtual machine. CPUs, memory, MTU and larger disks are changes in place (the script says what needs a restart of the
+ * machine); the image and cloud-init reach new machines only; what `replaceOn` lists makes the machine anew.
+ */
+export class KvmMachine extends pulumi.ComponentResource {
+  readonly machine: Machine;
+
+  constructor(name: string, args: KvmMachineArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('sitewright:machines:KvmMachine', name, {}, opts);
+    const { node, kvm, hypervisor, image, stamp, secrets } = args;
+    const planned = { site: stamp.site, node, kvm };
+    const hostKey = pulumi.secret(secrets.hostKeySeed).apply((seed) => deriveHostKey(seed, node.name));
+    const authorizedKey = pulumi.secret(secrets.sshPrivateKey).apply(publicKeyOf);
+
+    const domain = scriptOn(
+      hypervisor.plan,
+      `${name}-domain`,
+      secrets,
+      {
+        script: pulumi
+          .all([stamp.id, authorizedKey, hostKey])
+          .apply(([stampId, publicKey, pair]) =>
+            machineScript({ ...planned, stampId, image, seed: { authorizedKey: publicKey, hostKey: pair } }),
+          ),
+        onDelete: stamp.id.apply((stampId) => machineDeleteScript({ ...planned, stampId })),
+        replaceOn: replacements(args),
+      },
+      {
+        parent: this,
+        // Here and not at the component: children do not inherit what a component depends on.
+        dependsOn: [hypervisor.baseImage],
+        protect: args.protectEtcd && node.role === 'control-plane',
+      },
+    );
+
+    // The public half is no secret, and a host key that changes must be readable in a preview.
+    const publicHostKey = pulumi.unsecret(hostKey.apply(({ publicKey }) => publicKey));
+    const connection = sshConnection(node.ssh, publicHostKey, secrets, args.jump);
+    const ready = awaitSsh(
+      `${name}-ssh`,
+      { machine: node.name, connection, incarnation: domain.id, limitSeconds: args.sshLimitSeconds },
+      { parent: this, dependsOn: [domain], deletedWith: domain },
+    );
+    this.machine = {
+      name: node.name,
+      role: node.role,
+      addresses: node.addresses,
+      nicDriver: node.interface.driver,
+      disks: { root: '/dev/disk/by-id/virtio-root', etcd: hasEtcdDisk(node) ? '/dev/disk/by-id/virtio-etcd' : null },
+      connection,
+      ready,
+      owner: domain,
+      incarnation: domain.id,
+    };
+    this.registerOutputs({});
+  }
+}
+
+function hasEtcdDisk(node: NodePlan): boolean {
+  return node.kvm !== null && node.kvm.etcdDiskBytes !== null;
+}
+
+/** What cannot change under a machine that stays. Words, because a preview shows them. */
+function replacements({ node, kvm, hypervisor: { plan: hypervisor } }: KvmMachineArgs): string[] {
+  return [
+    `hypervisor ${hypervisor.name}`,
+    `pool ${hypervisor.pool}`,
+    `volumes ${kvm.volumes}`,
+    hasEtcdDisk(node) ? `etcd disk in pool ${hypervisor.etcdPool}` : 'no etcd disk',
+  ];
+}
+
+/** Runs on the hypervisor: here, or over SSH with the key of the site. */
+function scriptOn(
+  hypervisor: HypervisorPlan,
+  name: string,
+  secrets: SiteSecrets,
+  args: ScriptArgs,
+  opts: pulumi.CustomResourceOptions,
+): command.local.Command | command.remote.Command {
+  const { connection } = hypervisor;
+  return connection === 'local'
+    ? localScript(name, args, opts)
+    : remoteScript(name, sshConnection(connection, connection.hostKey, secrets, null), args, opts);
+}

@@ -1,0 +1,215 @@
+import type { KvmImagePlan, KvmPlan, NodePlan } from '../plan/types';
+import { baseImageVariables, hypervisorVariables, STORE_BASES } from './baseImageScript';
+import { cloudInitSeed, type SeedSettings } from './cloudInit';
+import { CACHED_ACCESS, DIRECT_ACCESS, domainXml, STAMP_NAMESPACE, type HypervisorFacts } from './domainXml';
+import { hypervisorScript, type ShellValue } from './hypervisorScript';
+import { MACHINE_FUNCTIONS, MACHINE_MAIN } from './machineSteps';
+import { machineUuid } from './uuid';
+
+/** One machine of a site on its hypervisor: everything that its scripts are made of. */
+export interface MachineScriptSettings {
+  site: string;
+  stampId: string;
+  node: NodePlan;
+  kvm: KvmPlan;
+  image: KvmImagePlan;
+  seed: Pick<SeedSettings, 'authorizedKey' | 'hostKey'>;
+}
+
+/** libvirt domains of all sites share one list of names; so do the volumes of a pool, which are named after the domain. */
+export function domainName(site: string, machine: string): string {
+  return `${site}-${machine}`;
+}
+
+/** The planned part of a KVM machine. Throws for a node that was planned for another provider. */
+export function kvmParts({ node, kvm }: Pick<MachineScriptSettings, 'node' | 'kvm'>) {
+  const machine = node.kvm;
+  const hypervisor = kvm.hypervisors.find(({ name }) => name === machine?.hypervisor);
+  const mac = node.interface.mac;
+  if (machine === null || hypervisor === undefined || mac === null) {
+    throw new Error(`${node.name} has no plan of a KVM machine`);
+  }
+  return { machine, hypervisor, mac };
+}
+
+/**
+ * Values that only the hypervisor knows; the script puts them in. Known beforehand are the domain type and the CPU mode where
+ * the site states them.
+ */
+const PLACEHOLDERS: HypervisorFacts = {
+  domainType: '@domainType@',
+  cpuMode: '@cpuMode@',
+  rootFile: '@rootFile@',
+  rootAccess: { cache: '@rootCache@', io: '@rootIo@' },
+  etcdFile: '@etcdFile@',
+  etcdAccess: { cache: '@etcdCache@', io: '@etcdIo@' },
+  seedFile: '@seedFile@',
+  kernelFile: '@kernelFile@',
+  initrdFile: '@initrdFile@',
+  configuration: '@configuration@',
+};
+
+/** Disk images are made of whole sectors. */
+const SECTOR_BYTES = 512;
+const wholeSectors = (bytes: number) => Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;
+
+/**
+ * Makes one machine, completes a half-made one, or changes it in place. Idempotent; run again after a kill at any point
+ * it ends with the same domain and the same volumes. The order is what makes that so: the domain, which carries the stamp,
+ * is defined before its volumes exist and undefined after they are gone; each volume appears whole under its name.
+ */
+export function machineScript(settings: MachineScriptSettings): string {
+  const { site, stampId, node, kvm, image } = settings;
+  const { machine, hypervisor, mac } = kvmParts(settings);
+  const domain = domainName(site, node.name);
+  const uuid = machineUuid(site, node.name, stampId);
+  const xml = domainXml(
+    {
+      domain,
+      uuid,
+      stamp: { site, machine: node.name, id: stampId },
+      cpus: machine.cpus,
+      memoryBytes: machine.memoryBytes,
+      mac,
+      mtuBytes: node.interface.mtuBytes,
+      attach: machine.attach,
+      queues: machine.queues,
+      rxQueueSize: kvm.rxQueueSize,
+      hasEtcdDisk: machine.etcdDiskBytes !== null,
+      kernelArguments: image.kernel?.arguments ?? null,
+    },
+    PLACEHOLDERS,
+  );
+  const seed = cloudInitSeed({
+    ...settings.seed,
+    instanceId: uuid,
+    hostName: node.name,
+    user: node.ssh.user,
+    mac,
+    mtuBytes: node.interface.mtuBytes,
+    addresses: node.addresses,
+    gateways: node.interface.gateways,
+    routes: node.interface.routes,
+    dns: node.dns,
+    ntpServers: node.ntpServers,
+  });
+  return hypervisorScript({
+    variables: {
+      ...identityVariables(settings),
+      ...baseImageVariables(image),
+      uuid,
+      volumes: kvm.volumes,
+      rootBytes: wholeSectors(machine.rootDiskBytes),
+      etcdBytes: machine.etcdDiskBytes === null ? '' : wholeSectors(machine.etcdDiskBytes),
+      domainType: hypervisor.domainType,
+      cpuMode: kvm.cpuMode,
+      bridge: 'bridge' in machine.attach ? machine.attach.bridge : '',
+      libvirtNetwork: 'libvirtNetwork' in machine.attach ? machine.attach.libvirtNetwork : '',
+      mac,
+      mtuBytes: node.interface.mtuBytes,
+      autostart: kvm.autostart ? 'yes' : 'no',
+      directCache: DIRECT_ACCESS.cache,
+      directIo: DIRECT_ACCESS.io,
+      cachedCache: CACHED_ACCESS.cache,
+      cachedIo: CACHED_ACCESS.io,
+      domainXml: xml,
+      metaData: seed.metaData,
+      networkConfig: seed.networkConfig,
+      userData: seed.userData,
+    },
+    functions: [OWNERSHIP_FUNCTIONS, STORE_BASES, MACHINE_FUNCTIONS, MACHINE_MAIN],
+    readFrom: 'stdin',
+  });
+}
+
+/** Removes the machine and everything that was made for it, when it carries this state's stamp. */
+export function machineDeleteScript(settings: Omit<MachineScriptSettings, 'seed' | 'image'>): string {
+  return hypervisorScript({
+    variables: identityVariables(settings),
+    functions: [OWNERSHIP_FUNCTIONS, DELETE_MAIN],
+    readFrom: 'argument',
+  });
+}
+
+function identityVariables(settings: Omit<MachineScriptSettings, 'seed' | 'image'>): Record<string, ShellValue> {
+  const { site, stampId, node } = settings;
+  const { machine, hypervisor } = kvmParts(settings);
+  return {
+    ...hypervisorVariables(hypervisor),
+    etcdPool: machine.etcdDiskBytes === null ? hypervisor.pool : hypervisor.etcdPool,
+    site,
+    machine: node.name,
+    stamp: stampId,
+    stampNamespace: STAMP_NAMESPACE,
+    domain: domainName(site, node.name),
+  };
+}
+
+const OWNERSHIP_FUNCTIONS = `
+# read_domain: sets existing (its configuration, or nothing), stampSite, stampMachine and stampId.
+read_domain() {
+  local metadata
+  existing=$(vir dumpxml --inactive "$domain" 2>/dev/null) || existing=
+  metadata=$(vir metadata "$domain" "$stampNamespace" --config 2>/dev/null) || metadata=
+  stampSite=$(attribute site "$metadata")
+  stampMachine=$(attribute machine "$metadata")
+  stampId=$(attribute stamp "$metadata")
+}
+attribute() { printf '%s' "$2" | sed -n "s/.* $1=[\\"']\\([^\\"']*\\)[\\"'].*/\\1/p"; }
+
+is_ours() { [ "$stampSite" = "$site" ] && [ "$stampMachine" = "$machine" ] && [ "$stampId" = "$stamp" ]; }
+
+inspect_pools() {
+  inspect_pool "$pool"
+  etcdPoolDirectory=$poolDirectory
+  if [ "$etcdPool" != "$pool" ]; then
+    local rootPoolDirectory=$poolDirectory
+    inspect_pool "$etcdPool"
+    etcdPoolDirectory=$poolDirectory
+    poolDirectory=$rootPoolDirectory
+  fi
+}
+# Only for the lists of other tools; a pool that is busy shows the change at its next refresh.
+refresh_pools() {
+  local each
+  for each in "$pool" "$etcdPool"; do vir pool-refresh "$each" >/dev/null 2>&1 || true; done
+}
+
+volume_files() {
+  rootFile=$poolDirectory/$domain-root.qcow2
+  seedFile=$poolDirectory/$domain-seed.iso
+  etcdFile=$etcdPoolDirectory/$domain-etcd.raw
+}
+`;
+
+const DELETE_MAIN = `
+main() {
+  local file left=()
+  require_libvirt
+  inspect_pools
+  if [ -d "$poolDirectory" ]; then lock_pool "$poolDirectory"; fi
+  volume_files
+  read_domain
+  if [ -n "$existing" ] && ! is_ours; then
+    step "leaves $domain on $hypervisor alone: it does not carry the stamp of this state"
+    return 0
+  fi
+  if [ -z "$existing" ]; then
+    for file in "$rootFile" "$seedFile" "$etcdFile"; do
+      if [ -e "$file" ]; then left+=("$file"); fi
+    done
+    step "$domain is not on $hypervisor any more\${left:+; these files have its name, but nothing proves whose they are: \${left[*]}}"
+    return 0
+  fi
+  if [ -z "$poolDirectory" ] || [ -z "$etcdPoolDirectory" ]; then stop_on_problems; fi
+  if [ "$(vir domstate "$domain")" != 'shut off' ]; then
+    step "stops $domain"
+    attempt "stop $domain" vir destroy "$domain"
+  fi
+  step "removes the volumes of $domain"
+  for file in "$rootFile" "$seedFile" "$etcdFile"; do rm -f "$file" "$file.partial"; done
+  step "removes $domain"
+  attempt "remove $domain" vir undefine "$domain" --nvram --managed-save --snapshots-metadata --checkpoints-metadata
+  refresh_pools
+}
+`;

@@ -1,0 +1,188 @@
+import * as pulumi from '@pulumi/pulumi';
+import { KvmMachines, type Machine } from '../../components/machines';
+import { stateIdentity } from '../../components/identity';
+import { deriveHostKey } from '../../components/secrets/hostKey';
+import { recordProgram, UNKNOWN, type RecordedResource } from '../support/recordingMonitor';
+import { hostKeySeedBase64, imageWithKernel, kvmPlan, node, remoteHostKey, secrets, userKey } from './fixtures';
+
+const worker = node('w1', 'worker');
+const nodes = [node('cp1', 'control-plane'), { ...worker, kvm: { ...worker.kvm!, hypervisor: 'hv2' } }];
+
+async function record(preview: boolean, { protectEtcd = true, newState = false } = {}) {
+  let machines: Machine[] = [];
+  const resources = await recordProgram(
+    () => {
+      machines = new KvmMachines('acme-machines', {
+        kvm: kvmPlan,
+        nodes,
+        jump: null,
+        stamp: { site: 'acme', id: newState ? stateIdentity('acme', null, {}) : pulumi.output('4b1d') },
+        secrets: secrets(),
+        labImage: null,
+        protectEtcd,
+      }).machines;
+    },
+    { preview },
+  );
+  return { machines, byName: new Map(resources.map((resource) => [resource.name, resource])), resources };
+}
+
+describe.each([true, false])('KvmMachines, preview: %s', (preview) => {
+  let byName: Map<string, RecordedResource>;
+  let machines: Machine[];
+  beforeAll(async () => ({ byName, machines } = await record(preview)));
+
+  test('registers each resource under its parent', () => {
+    const rows = [...byName.values()].map(({ name, type, parent }) => `${name} ${type} < ${parent}`).sort();
+    expect(rows).toEqual([
+      'acme-machines sitewright:machines:KvmMachines < null',
+      'acme-machines-cp1 sitewright:machines:KvmMachine < acme-machines',
+      'acme-machines-cp1-domain command:local:Command < acme-machines-cp1',
+      'acme-machines-cp1-ssh command:local:Command < acme-machines-cp1',
+      'acme-machines-hv1 sitewright:machines:KvmHypervisor < acme-machines',
+      'acme-machines-hv1-image command:local:Command < acme-machines-hv1',
+      'acme-machines-hv2 sitewright:machines:KvmHypervisor < acme-machines',
+      'acme-machines-hv2-image command:remote:Command < acme-machines-hv2',
+      'acme-machines-w1 sitewright:machines:KvmMachine < acme-machines',
+      'acme-machines-w1-domain command:remote:Command < acme-machines-w1',
+      'acme-machines-w1-ssh command:local:Command < acme-machines-w1',
+    ]);
+  });
+
+  test('every component registers its outputs', () => {
+    const open = [...byName.values()].filter(({ custom, outputsRegistered }) => !custom && !outputsRegistered);
+    expect(open.map(({ name }) => name)).toEqual([]);
+  });
+
+  test('a machine comes after the base image of its hypervisor, SSH after the machine', () => {
+    expect(byName.get('acme-machines-cp1-domain')!.dependencies).toContain('acme-machines-hv1-image');
+    expect(byName.get('acme-machines-w1-domain')!.dependencies).toContain('acme-machines-hv2-image');
+    expect(byName.get('acme-machines-cp1-ssh')!.dependencies).toContain('acme-machines-cp1-domain');
+    expect(byName.get('acme-machines-cp1-ssh')!.deletedWith).toBe('acme-machines-cp1-domain');
+  });
+
+  test('protects the machine that holds etcd, and nothing else', () => {
+    const protectedNames = [...byName.values()].filter((resource) => resource.protect).map(({ name }) => name);
+    expect(protectedNames).toEqual(['acme-machines-cp1-domain']);
+  });
+
+  test('what is secret is secret, and the rest is readable', () => {
+    const secretInputs = (name: string) => byName.get(name)!.secretInputs;
+    expect(secretInputs('acme-machines-cp1-domain')).toEqual(['stdin']);
+    // The id of a machine that is not there is unknown, and so is what contains it; nothing unknown is marked.
+    expect(secretInputs('acme-machines-cp1-ssh')).toEqual(preview ? [] : ['stdin']);
+    expect(secretInputs('acme-machines-w1-domain')).toEqual(['connection', 'stdin']);
+    expect(secretInputs('acme-machines-hv2-image')).toEqual(['connection', 'stdin']);
+  });
+
+  test('replaces for what cannot change in place, after deleting', () => {
+    const domain = byName.get('acme-machines-cp1-domain')!;
+    expect(domain.deleteBeforeReplace).toBe(true);
+    expect(domain.inputs.triggers).toEqual([
+      'hypervisor hv1',
+      'pool default',
+      'volumes overlay',
+      'etcd disk in pool nvme',
+    ]);
+    expect(byName.get('acme-machines-w1-domain')!.inputs.triggers).toContain('no etcd disk');
+  });
+
+  test('reaches a remote hypervisor with its pinned key', () => {
+    expect(byName.get('acme-machines-w1-domain')!.inputs.connection).toMatchObject({
+      host: '192.0.2.2',
+      hostKey: remoteHostKey,
+      privateKey: userKey.privateKey,
+    });
+  });
+
+  test('offers each machine through the common interface', () => {
+    expect(machines.map(({ name, role, nicDriver, disks }) => ({ name, role, nicDriver, disks }))).toEqual([
+      {
+        name: 'cp1',
+        role: 'control-plane',
+        nicDriver: 'virtio_net',
+        disks: { root: '/dev/disk/by-id/virtio-root', etcd: '/dev/disk/by-id/virtio-etcd' },
+      },
+      {
+        name: 'w1',
+        role: 'worker',
+        nicDriver: 'virtio_net',
+        disks: { root: '/dev/disk/by-id/virtio-root', etcd: null },
+      },
+    ]);
+  });
+});
+
+test('before the identity of the state is known, the scripts are unknown', async () => {
+  const { byName } = await record(true, { newState: true });
+  expect(byName.get('acme-machines-cp1-domain')!.inputs).toMatchObject({ stdin: UNKNOWN, delete: UNKNOWN });
+  expect(byName.get('acme-machines-cp1-ssh')!.inputs).toMatchObject({ stdin: UNKNOWN });
+});
+
+describe('in an update', () => {
+  let byName: Map<string, RecordedResource>;
+  beforeAll(async () => ({ byName } = await record(false)));
+
+  test('the request to wait for SSH pins the derived host key and names this making of the machine', () => {
+    const request = JSON.parse(byName.get('acme-machines-cp1-ssh')!.inputs.stdin as string);
+    expect(request).toEqual({
+      kind: 'await-ssh',
+      name: 'cp1',
+      incarnation: 'id-of-acme-machines-cp1-domain',
+      limitSeconds: 900,
+      target: {
+        host: '192.0.2.11',
+        port: 22,
+        user: 'sitewright',
+        privateKey: userKey.privateKey,
+        hostKey: deriveHostKey(hostKeySeedBase64, 'cp1').publicKey,
+      },
+    });
+  });
+
+  test('no private key and no seed is in a delete script or any other plain input', () => {
+    const hostKeyLine = deriveHostKey(hostKeySeedBase64, 'cp1').privateKey.split('\n')[2];
+    const userKeyLine = userKey.privateKey.split('\n')[2];
+    for (const { name, inputs, secretInputs } of byName.values()) {
+      const open = JSON.stringify(
+        Object.entries(inputs).filter(
+          ([key]) => !secretInputs.some((path) => path === key || path.startsWith(`${key}.`)),
+        ),
+      );
+      for (const secret of [hostKeyLine, userKeyLine, hostKeySeedBase64])
+        expect(`${name} ${open}`).not.toContain(secret);
+    }
+    expect(byName.get('acme-machines-cp1-domain')!.inputs.stdin).toContain(hostKeyLine);
+  });
+
+  test('a second run of the program gives the same inputs', async () => {
+    const again = await record(false);
+    for (const [name, { inputs }] of byName) expect(again.byName.get(name)!.inputs).toEqual(inputs);
+  });
+});
+
+test('a lab protects nothing', async () => {
+  const { resources } = await record(false, { protectEtcd: false });
+  expect(resources.filter((resource) => resource.protect)).toEqual([]);
+});
+
+test('the image of the lab comes from the program', async () => {
+  const make = (labImage: typeof imageWithKernel | null) =>
+    recordProgram(
+      () =>
+        new KvmMachines('lab-machines', {
+          kvm: { ...kvmPlan, image: 'lab' },
+          nodes: [node('cp1', 'control-plane')],
+          jump: null,
+          stamp: { site: 'lab', id: pulumi.output('1') },
+          secrets: secrets(),
+          labImage,
+          protectEtcd: false,
+        }),
+      { preview: false },
+    );
+  const resources = await make(imageWithKernel);
+  const domain = resources.find(({ name }) => name === 'lab-machines-cp1-domain')!;
+  expect(domain.inputs.stdin).toContain(imageWithKernel.kernel!.sha256);
+  await expect(make(null)).rejects.toThrow('image of the lab');
+});
