@@ -23,7 +23,8 @@ export function checkClusterFamilies(
     });
   report('podCidrs', spec.network.podCidrs, pods);
   report('serviceCidrs', spec.network.serviceCidrs, services);
-  const order = (networks: Network[]) => networks.map((network) => FAMILY_NAME[network.family]).join(', ');
+  const order = (networks: Network[]) =>
+    [...new Set(networks.map((network) => FAMILY_NAME[network.family]))].join(', ');
   if (order(pods) !== order(services)) {
     findings.error(
       ['network', 'serviceCidrs'],
@@ -49,7 +50,7 @@ export function checkClusterSizes(spec: SiteSpec, pods: Network[], services: Net
     findings.error(
       ['network', 'podCidrs', index],
       spec.network.podCidrs[index],
-      `${network.text} is too small: it holds ${blocks} blocks of /${block} and each of the ${nodeCount} machines needs one, ` +
+      `${network.text} is too small: it holds ${blocks} of the /${block} blocks and each of the ${nodeCount} machines needs one, ` +
         `so a prefix length of at most ${atMost}`,
     );
   });

@@ -182,7 +182,7 @@ function checkStated(
     const needs = overheadBytes === 0 ? 'nothing' : String(overheadBytes);
     const jumbo =
       stated > LARGEST_JUMBO_BYTES
-        ? '. The 64 KB frames that machines of one host exchange are unsplit TCP segments that LRO merged, and no pod MTU ' +
+        ? '. The 64 KB frames that machines of one host exchange are TCP segments left unsplit or merged by LRO, and no pod MTU ' +
           'cures them: node preparation turns LRO off on every NIC that forwards and leaves GRO, GSO and TSO on'
         : '';
     findings.error(

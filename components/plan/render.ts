@@ -156,6 +156,8 @@ function sharedHosts({ nodes: list, mtu }: SitePlan): string {
   ].join('\n');
 }
 
+const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
+
 function proof({ proof: planned, address }: SitePlan): string[] {
   const rounds = new Set(planned.pairs.map((pair) => pair.round)).size;
   const kinds = new Map<string, { pairs: number; cells: Cell[] }>();
@@ -168,7 +170,7 @@ function proof({ proof: planned, address }: SitePlan): string[] {
   }
   const { thresholds } = planned;
   const parts = [
-    `${planned.pairs.length} pairs, both directions, in ${rounds} rounds: ${planned.sample ?? 'every pair'}.`,
+    `${count(planned.pairs.length, 'pair')}, both directions, in ${count(rounds, 'round')}: ${planned.sample ?? 'every pair'}.`,
     table(
       ['Pairs', 'Underlay bytes', 'ping -s', 'Tunnel', 'Bytes through it'],
       [...kinds.values()].map(({ pairs, cells }) => [pairs, ...cells]),
