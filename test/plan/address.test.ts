@@ -332,6 +332,15 @@ describe('refused', () => {
     ]);
   });
 
+  test('every overlap of networks that lie in each other', () => {
+    const network = { podCidrs: ['192.0.1.128/25'], serviceCidrs: ['192.0.0.0/16'] };
+    expect(withNetwork(network)).toEqual([
+      'error network.serviceCidrs.0: 192.0.0.0/16 overlaps subnet s1 (192.0.1.0/24): choose networks that share no address',
+      'error network.serviceCidrs.0: 192.0.0.0/16 overlaps the pod network (192.0.1.128/25): choose networks that share no address',
+      'error network.podCidrs.0: 192.0.1.128/25 overlaps subnet s1 (192.0.1.0/24): choose networks that share no address',
+    ]);
+  });
+
   test('all problems come at once', () => {
     const found = withWorker(
       { addresses: ['192.0.1.11/24'], mac: '53:54:00:00:00:01' },
