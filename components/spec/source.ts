@@ -103,7 +103,7 @@ export class SiteSource {
   }
 }
 
-/** What the plan found, with the place in the site file or profile that it is about. */
+/** What the plan found, with the place in the site file or profile that it is about. Its messages say what was given. */
 export function toProblems(findings: readonly Finding[], source: SiteSource): Problem[] {
   return findings.map(({ severity, path, given, message }) => ({
     ...source.locate(path),
@@ -111,7 +111,7 @@ export function toProblems(findings: readonly Finding[], source: SiteSource): Pr
     path: [...path],
     where: source.text(path),
     ...(given === undefined ? {} : { given: shown(given) }),
-    message: given === undefined || message.includes(String(given)) ? message : `${shown(given)}: ${message}`,
+    message,
   }));
 }
 

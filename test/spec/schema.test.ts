@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import Ajv from 'ajv';
 import { parse } from 'yaml';
-import { formatProblem, listProfiles, listSites, loadSite } from '../../components/spec';
+import { computePlan } from '../../components/plan';
+import { formatProblem, listProfiles, listSites, loadSite, toProblems } from '../../components/spec';
 import { siteKeys, type KeySchema } from '../../components/spec/describe';
 import { editorSchema, outdated } from '../../scripts/schema';
 
@@ -85,6 +86,13 @@ describe('the sites and profiles of the kit', () => {
     const result = loadSite({ stacksDir: STACKS, site, kitVersion });
     expect(result.ok ? [] : result.problems.map(formatProblem)).toEqual([]);
     if (result.ok) expect(validate(JSON.parse(JSON.stringify(result.spec)))).toBe(true);
+  });
+
+  test.each(listSites(STACKS))('%s can be planned', (site) => {
+    const result = loadSite({ stacksDir: STACKS, site, kitVersion });
+    if (!result.ok) throw new Error('it does not load');
+    const { findings } = computePlan(result.spec, kitVersion);
+    expect(toProblems(findings, result.source).map(formatProblem)).toEqual([]);
   });
 
   test('the profiles are there', () => {

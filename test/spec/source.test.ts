@@ -114,16 +114,17 @@ test('findings of the plan print with their place', () => {
         severity: 'error',
         path: ['machines', 'nodes', 0, 'addresses', 0],
         given: '192.0.2.11/24',
-        message: '192.0.2.11 is the gateway; take another address',
+        message: '192.0.2.11/24 is the gateway; take another address',
       },
-      { severity: 'warning', path: ['kubeProxy', 'scheduler'], given: 'lc', message: 'not used in this mode' },
+      { severity: 'warning', path: ['kubeProxy', 'scheduler'], given: 'lc', message: 'lc is not used in this mode' },
       { severity: 'error', path: ['underlay', 'dns'], message: 'no resolver; write one' },
     ],
     source,
   );
+  expect(problems[0]).toMatchObject({ given: '"192.0.2.11/24"', path: ['machines', 'nodes', 0, 'addresses', 0] });
   expect(problems.map(formatProblem)).toEqual([
-    `${SITE}:13:19 machines.nodes[cp1].addresses[0]: "192.0.2.11/24": 192.0.2.11 is the gateway; take another address`,
-    `${SITE}:16:14 kubeProxy.scheduler: warning: "lc": not used in this mode`,
+    `${SITE}:13:19 machines.nodes[cp1].addresses[0]: 192.0.2.11/24 is the gateway; take another address`,
+    `${SITE}:16:14 kubeProxy.scheduler: warning: lc is not used in this mode`,
     `${SITE}:5:3 underlay.dns: no resolver; write one`,
   ]);
 });
