@@ -68,6 +68,7 @@ export async function main(args: string[]): Promise<number> {
     // Commander has said what is wrong; help and version are no mistakes.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.badInput;
     const report = reportError(error, args.includes('--verbose'));
+    if (report.text === '') return report.exitCode;
     if (args.includes('--json')) console.log(JSON.stringify(report.json, null, 2));
     else console.error(report.text);
     return report.exitCode;

@@ -59,17 +59,21 @@ const REMEMBERED_LINES = 40;
 
 /** Messages that say no more than that something else, told beside them, went wrong. */
 const NOISE = [
-  /^(update|preview|destroy|refresh) failed$/,
+  /^(update|preview|destroy|refresh) (failed|canceled)$/,
   /^resource monitor shut ?down/i,
   /^\d+ errors? occurred:?$/,
   /^Running program .* failed with an unhandled exception/,
   /^\s+at .*(node:|\.js|\.ts)/,
   /^one or more operations failed/i,
-  /^(error: )?RPC?rror|^UNKNOWN: /,
+  // What ran is always this; what it said comes in the lines after it.
+  /^exit status \d+: running "?exec (bash|node).*$/,
 ];
 
 // eslint-disable-next-line no-control-regex
 const COLOURS = /<\{%[^%]*%\}>|\x1b\[[0-9;]*[A-Za-z]/g;
+
+/** How a resource says what it is doing; see the scripts of the machines and nodes. */
+const STEP = /^\s*step: (.+)$/;
 
 const linesOf = (message: string) =>
   message
@@ -77,6 +81,14 @@ const linesOf = (message: string) =>
     .split('\n')
     .map((line) => line.trimEnd())
     .filter((line) => line.trim() !== '' && !NOISE.some((noise) => noise.test(line.trim())));
+
+/** Of the steps that a resource told, only the last is where it failed. */
+function lastSteps(lines: string[]): string[] {
+  const last = lines.map((line) => STEP.test(line)).lastIndexOf(true);
+  return lines.flatMap((line, index) =>
+    STEP.test(line) ? (index === last ? [`while it ${STEP.exec(line)![1]}`] : []) : [line],
+  );
+}
 
 /** Turns the engine's events into what each machine is doing, what is done, and what went wrong. */
 export class Progress {
@@ -129,7 +141,7 @@ export class Progress {
       const known = new Set(errors.map((line) => line.trim()));
       const before = (this.said.get(urn) ?? []).filter((line) => !known.has(line.trim()));
       const { node, what } = urn === '' ? { node: this.options.site, what: '' } : this.label(urn);
-      const lines = [...before, ...errors].filter((line, index, all) => all.indexOf(line) === index);
+      const lines = lastSteps([...before, ...errors]).filter((line, index, all) => all.indexOf(line) === index);
       return { node, what, lines: lines.slice(-FAILURE_LINES) };
     });
     return failures.filter((failure) => failure.what !== '' || failure.lines.length > 0);
@@ -174,7 +186,7 @@ export class Progress {
     }
     if (urn === '') return;
     for (const line of lines) {
-      const step = /^step: (.+)$/.exec(line.trim());
+      const step = STEP.exec(line);
       const entry = this.running.get(urn);
       if (step !== null && entry !== undefined) entry.text = step[1];
     }

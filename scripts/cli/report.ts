@@ -1,5 +1,7 @@
 import type { SitePlan } from '../../components/plan';
+import type { ProofResult } from '../../components/proof/facts';
 import { paint, table } from './table';
+import { renderResults } from './verify';
 
 /** What `up` ends with: the nodes, the MTU budget, and what the proof measured. */
 export function renderOutputs(plan: SitePlan, outputs: Record<string, unknown>, color: boolean): string {
@@ -12,6 +14,16 @@ export function renderOutputs(plan: SitePlan, outputs: Record<string, unknown>, 
     paint(`MTU budget (${plan.mtu.routing}: ${plan.mtu.routingReason})`, 'bold', color),
     table(['step', 'bytes', 'left', 'from'], budget, color),
     '',
-    ...(outputs.proof === undefined ? [] : [paint('Proof', 'bold', color), JSON.stringify(outputs.proof), '']),
+    ...(outputs.proof === undefined
+      ? []
+      : [paint('Proof', 'bold', color), renderResults(proofResults(outputs.proof), color), '']),
   ].join('\n');
+}
+
+/** The stack's output `proof` holds the results of all probes, in a list or by name. */
+function proofResults(output: unknown): ProofResult[] {
+  const all = Array.isArray(output) ? output : Object.values(output ?? {}).flat();
+  return all.filter(
+    (entry): entry is ProofResult => typeof entry === 'object' && entry !== null && 'findings' in entry,
+  );
 }

@@ -1,0 +1,127 @@
+import { runRequest, type AgentRequest } from '../../components/agent/main';
+import type { NodeRequest, PairRequest, ProofFinding, ProofResult } from '../../components/proof/facts';
+import type { SitePlan } from '../../components/plan';
+import type { Context } from './context';
+import { Interruption } from './interrupt';
+import { redactor } from './redact';
+import type { ConfigValues } from './stack';
+import { paint, table } from './table';
+import { keysOf, nodeTargets } from './targets';
+
+export interface Proved {
+  failures: number;
+  results: ProofResult[];
+  text: string;
+}
+
+/** Device that the kit gives the etcd disk of a machine of its own; elsewhere the disk is not known. */
+const ETCD_DISK = '/dev/disk/by-id/virtio-etcd';
+
+/** Runs the probes of a site again, in rounds as `up` does: two probes of one node at once would measure each other. */
+export async function prove(
+  context: Context,
+  plan: SitePlan,
+  config: ConfigValues,
+  secrets: readonly string[],
+): Promise<Proved> {
+  const redact = redactor(secrets);
+  const interruption = new Interruption((text) => context.say(text));
+  const results: ProofResult[] = [];
+  try {
+    for (const round of requestsOf(plan, config)) {
+      const names = round.map(nameOf);
+      const found = await Promise.all(
+        round.map((request, index) =>
+          runRequest(request, {
+            signal: interruption.signal,
+            onProgress: (step) => {
+              if (context.verbose) context.say(redact(`${names[index]}: ${step}`));
+            },
+          }),
+        ),
+      );
+      for (const [index, result] of found.entries()) {
+        if (!('findings' in result)) continue;
+        results.push(result);
+        if (!context.json) context.say(`${names[index]}: ${verdict(result.findings)}`);
+      }
+    }
+  } finally {
+    interruption.dispose();
+  }
+  const failures = results.flatMap((result) => result.findings).filter(({ severity }) => severity === 'error').length;
+  return { failures, results, text: redact(renderResults(results, context.color)) };
+}
+
+const nameOf = (request: AgentRequest) => {
+  if (request.kind === 'prove-pair') return `${request.pair.a} <-> ${request.pair.b}`;
+  return request.kind === 'prove-node' ? request.node.name : request.name;
+};
+
+/** Requests by round: the pairs as planned, then every node by itself. */
+export function requestsOf(plan: SitePlan, config: ConfigValues): AgentRequest[][] {
+  const targets = new Map(nodeTargets(plan, keysOf(config, plan.site)).map(({ name, target }) => [name, target]));
+  const ends = new Map(plan.nodes.map(({ name, role }) => [name, { name, role, target: targets.get(name)! }] as const));
+  const { ports, thresholds, warn, peers, dnsServers, ntpServers } = plan.proof;
+  const rounds: AgentRequest[][] = [];
+  for (const { round, ...pair } of plan.proof.pairs) {
+    const request: PairRequest = {
+      kind: 'prove-pair',
+      pair,
+      a: ends.get(pair.a)!,
+      b: ends.get(pair.b)!,
+      ports,
+      thresholds,
+      warn,
+    };
+    (rounds[round] ??= []).push(request);
+  }
+  for (const node of plan.nodes) {
+    const hasDisk = node.kvm !== null && node.kvm.etcdDiskBytes !== null;
+    const request: NodeRequest = {
+      kind: 'prove-node',
+      node: {
+        ...ends.get(node.name)!,
+        addresses: node.addresses.map((address) => address.split('/')[0]),
+        etcdDisk: hasDisk ? ETCD_DISK : null,
+      },
+      peers,
+      dnsServers,
+      ntpServers,
+      thresholds,
+      warn,
+    };
+    rounds.push([request]);
+  }
+  return rounds.filter((round) => round !== undefined);
+}
+
+function verdict(findings: readonly ProofFinding[]): string {
+  const errors = findings.filter(({ severity }) => severity === 'error').length;
+  const warnings = findings.filter(({ severity }) => severity === 'warn').length;
+  if (errors > 0) return `${errors} FAILED`;
+  return warnings > 0 ? `passed, ${warnings} warnings` : 'passed';
+}
+
+/** Every pair and node with its verdict, then what was found. */
+export function renderResults(results: readonly ProofResult[], color: boolean): string {
+  const rows = results.map(({ facts, findings }) => [
+    facts.kind === 'pair' ? `${facts.a} <-> ${facts.b}` : facts.node,
+    facts.kind === 'pair' ? facts.directions.map(sizes).join('; ') : 'clock, CPU steal, names, time, disk',
+    verdict(findings),
+  ]);
+  const found = results
+    .flatMap(({ findings }) => findings)
+    .map((finding) => {
+      const line = `${finding.severity} ${finding.probe} ${finding.where}: ${finding.message}`;
+      return finding.severity === 'error' ? paint(line, 'red', color) : line;
+    });
+  return [table(['probe', 'measured', 'result'], rows, color), ...(found.length > 0 ? ['', ...found] : [])].join('\n');
+}
+
+type Direction = Extract<ProofResult['facts'], { kind: 'pair' }>['directions'][number];
+
+function sizes({ from, to, family, underlay, tunnel }: Direction): string {
+  const inside = 'skipped' in tunnel ? tunnel.skipped : `pods ${tunnel.largestBytes ?? 'nothing'}`;
+  return `${from} -> ${to} ${family}: ${underlay.largestBytes ?? 'nothing'} bytes, ${inside}`;
+}
