@@ -24,7 +24,6 @@ export interface Fault {
 }
 
 const table = 'sitewright_fault';
-/** Ethernet header: `meta length` counts IP alone on the bridge's forward hook, so it is *not* part of the rule below. */
 const allowedKeys = ['mtu=1450', 'icmp=drop|send', 'delay=50ms', 'loss=5%', 'cut=<address>'];
 
 /** @throws LabError (exit 2) with every argument that cannot be understood. */
@@ -69,6 +68,7 @@ export function renderFault(lab: LabLayout, fault: Fault): string {
     rules.push(`numgen random mod 1000 < ${Math.round(fault.lossPercent * 10)} drop`);
   }
   // A bridge has nobody to answer; a router's links carry the MTU themselves and answer, so there is nothing to filter.
+  // `meta length` counts the IP packet alone on a bridge's forward hook: the Ethernet header is not part of it.
   if (flat && fault.mtuBytes !== undefined) rules.push(`meta length > ${fault.mtuBytes} drop`);
   const errors = [
     'icmp type { destination-unreachable, time-exceeded, parameter-problem } drop',
