@@ -74,11 +74,17 @@ export class SshSession {
   private lost: SshError | undefined;
   private readonly running = new Set<(error: SshError) => void>();
 
+  // Truly private: the client holds the private key, and printing a session must not show it.
+  readonly #client: Client;
+  readonly #jump: SshSession | undefined;
+
   private constructor(
     readonly where: string,
-    private readonly client: Client,
-    private readonly jump: SshSession | undefined,
+    client: Client,
+    jump: SshSession | undefined,
   ) {
+    this.#client = client;
+    this.#jump = jump;
     client.on('error', (error) => this.drop(`the connection was lost: ${error.message}`));
     client.on('close', () => this.drop('the connection was closed'));
   }
@@ -138,7 +144,7 @@ export class SshSession {
         );
       }
 
-      this.client.exec(command, { env: opts.env }, (error, opened) => {
+      this.#client.exec(command, { env: opts.env }, (error, opened) => {
         if (error) return onLost(new SshDroppedError(this.where, `the command could not be started: ${error.message}`));
         if (!this.running.has(onLost)) return opened.close();
         channel = opened;
@@ -158,7 +164,7 @@ export class SshSession {
   sftp(): Promise<SFTPWrapper> {
     return new Promise((resolve, reject) => {
       if (this.lost) return reject(this.lost);
-      this.client.sftp((error, sftp) =>
+      this.#client.sftp((error, sftp) =>
         error ? reject(new SshError(this.where, `no file transfer: ${error.message}`)) : resolve(sftp),
       );
     });
@@ -166,13 +172,13 @@ export class SshSession {
 
   /** Closes the connection, a jump host's after it. Commands that still run are rejected. */
   end(): void {
-    this.client.end();
-    this.jump?.end();
+    this.#client.end();
+    this.#jump?.end();
   }
 
   private forward(host: string, port: number, where: string): Promise<ClientChannel> {
     return new Promise((resolve, reject) => {
-      this.client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
+      this.#client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
         if (!error) return resolve(channel);
         // Reason 1 of RFC 4254 section 5.1: prohibited, as with AllowTcpForwarding no. Waiting does not change that.
         const prohibited = (error as { reason?: number }).reason === 1;
@@ -185,7 +191,7 @@ export class SshSession {
   private drop(message: string): void {
     this.lost ??= new SshDroppedError(this.where, message);
     for (const reject of [...this.running]) reject(this.lost);
-    this.jump?.end();
+    this.#jump?.end();
   }
 }
 

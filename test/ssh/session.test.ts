@@ -1,4 +1,5 @@
 import * as net from 'node:net';
+import { inspect } from 'node:util';
 import { Server, type Connection, type ServerChannel } from 'ssh2';
 import {
   connectWhenReady,
@@ -89,6 +90,14 @@ test('a command gets its input and gives code, output and lines', async () => {
   });
   expect(result).toEqual({ code: 3, stdout: 'one\r\ntwo äö\n', stderr: 'ran cat\nno line end' });
   expect(lines.sort()).toEqual(['err no line end', 'err ran cat', 'out one', 'out two äö']);
+});
+
+test('a printed session does not show the private key', async () => {
+  const target = await serve(echo);
+  const session = await connected(target);
+  const keyLine = target.privateKey.split('\n')[1];
+  expect(inspect(target)).toContain(keyLine);
+  expect(inspect(session, { depth: null, showHidden: true })).not.toContain(keyLine);
 });
 
 test('many commands share one connection', async () => {

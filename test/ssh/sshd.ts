@@ -50,6 +50,8 @@ export async function startSshd(extraConfig: string[] = []): Promise<TestSshd> {
       'PermitRootLogin yes',
       'PasswordAuthentication no',
       'Subsystem sftp internal-sftp',
+      // The start-up files of whoever runs the tests play no part.
+      `SetEnv HOME=${dir}`,
       ...extraConfig,
       '',
     ].join('\n'),
