@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LockHolder } from './engineErrors';
+import type { SitePlan } from '../../components/plan';
+import { lockText, type LockHolder } from './engineErrors';
+import { failed } from './errors';
 import { backendFolder } from './stack';
 
 /** Holders of the lock of a site in a file backend; null for a shared backend, which shows its locks to nobody. */
@@ -26,4 +28,10 @@ function readLock(file: string): LockHolder[] {
     // Released between the listing and the look.
     return [];
   }
+}
+
+/** Refuses before anything is done while another run holds the state. The engine checks again when it takes the lock. */
+export function refuseLocked({ backendUrl, site }: Pick<SitePlan, 'backendUrl' | 'site'>): void {
+  const locks = readLocks(backendUrl, site) ?? [];
+  if (locks.length > 0) throw failed(lockText(site, locks));
 }

@@ -63,7 +63,7 @@ const NOISE = [
   /^resource monitor shut ?down/i,
   /^\d+ errors? occurred:?$/,
   /^Running program .* failed with an unhandled exception/,
-  /^\s+at .*(node:|\.js|\.ts)/,
+  /^at .*(node:|\.js|\.ts)/,
   /^one or more operations failed/i,
   // What ran is always this; what it said comes in the lines after it.
   /^exit status \d+: running "?exec (bash|node).*$/,

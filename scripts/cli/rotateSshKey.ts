@@ -1,10 +1,11 @@
 import { generateSshKey, publicKeyOf } from '../../components/secrets/hostKey';
 import { printJson, type Context } from './context';
-import { failed } from './errors';
 import { enterLab } from './lab';
+import { refuseLocked } from './locks';
 import { operate } from './operate';
 import { openStack, SSH_PRIVATE_KEY } from './secrets';
 import { openSiteAloud } from './site';
+import { clearPendingOperations } from './state';
 import { keysOf, nodeTargets, onEach, otherTargets, runOn, type NamedTarget } from './targets';
 
 /** The key that comes, while both are accepted, and the public half of the one that goes. A killed run goes on from them. */
@@ -38,29 +39,31 @@ export async function rotateSshKey(context: Context, site: string): Promise<void
   const { plan } = openSiteAloud(context, site);
   await enterLab(plan);
   const { stack, config, secrets } = await openStack(context, plan, { create: false });
+  refuseLocked(plan);
+  await clearPendingOperations(stack);
   const old = keysOf(config, site);
   const hosts = (keys: typeof old): NamedTarget[] => [...otherTargets(plan, keys), ...nodeTargets(plan, keys)];
 
-  let current = old;
+  let next = config[NEXT_KEY]?.value;
   let retired = config[RETIRED_KEY]?.value;
   if (retired === undefined) {
-    const comment = `sitewright ${site}`;
-    const next = { ...old, sshPrivateKey: config[NEXT_KEY]?.value ?? generateSshKey(comment).privateKey };
-    if (config[NEXT_KEY] === undefined) await stack.setSecret(NEXT_KEY, next.sshPrivateKey);
-    secrets.push(next.sshPrivateKey);
+    if (next === undefined) {
+      next = generateSshKey(`sitewright ${site}`).privateKey;
+      await stack.setSecret(NEXT_KEY, next);
+    }
+    secrets.push(next);
+    const line = `${publicKeyOf(next)} sitewright ${site}`;
     context.say('the new key is added beside the old one');
-    await onEach(hosts(old), ({ target }) => runOn(target, acceptKey(`${publicKeyOf(next.sshPrivateKey)} ${comment}`)));
-    await onEach(hosts(next), ({ target }) => runOn(target, 'true'));
+    await onEach(hosts(old), ({ target }) => runOn(target, acceptKey(line)));
+    await onEach(hosts({ ...old, sshPrivateKey: next }), ({ target }) => runOn(target, 'true'));
     retired = publicKeyOf(old.sshPrivateKey);
     await stack.setPlain(RETIRED_KEY, retired);
-    await stack.setSecret(SSH_PRIVATE_KEY, next.sshPrivateKey);
-    current = next;
   }
-  // Also where an earlier run was killed between storing the key and forgetting it as the next one.
-  if (config[SSH_PRIVATE_KEY].value !== current.sshPrivateKey || config[NEXT_KEY] !== undefined) {
+  if (next !== undefined) {
+    await stack.setSecret(SSH_PRIVATE_KEY, next);
     await stack.removeConfig(NEXT_KEY);
   }
-  if (publicKeyOf(current.sshPrivateKey) === retired) throw failed(`${site}: the key to retire is the one in use`);
+  const current = { ...old, sshPrivateKey: next ?? old.sshPrivateKey };
 
   context.say('the state records the new key');
   await operate(context, stack, {

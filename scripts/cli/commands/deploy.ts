@@ -2,10 +2,8 @@ import { Command } from 'commander';
 import type { SitePlan } from '../../../components/plan';
 import { collectChanges, type Changes } from '../changes';
 import { contextOf, printJson, type Context } from '../context';
-import { lockText } from '../engineErrors';
-import { failed } from '../errors';
 import { enterLab } from '../lab';
-import { readLocks } from '../locks';
+import { refuseLocked } from '../locks';
 import { operate } from '../operate';
 import { ask } from '../passphrase';
 import { renderChanges, renderCounts } from '../renderChanges';
@@ -55,12 +53,6 @@ Examples:
 }
 
 const nodeNames = (plan: SitePlan) => plan.nodes.map((node) => node.name);
-
-/** Refuses before anything is done while another run holds the state. The engine checks again when it takes the lock. */
-function refuseLocked(plan: SitePlan): void {
-  const locks = readLocks(plan.backendUrl, plan.site) ?? [];
-  if (locks.length > 0) throw failed(lockText(plan.site, locks));
-}
 
 async function previewChanges(context: Context, plan: SitePlan, open: OpenStack): Promise<Changes> {
   const { events } = await operate(context, open.stack, {

@@ -1,10 +1,9 @@
 import { rmSync } from 'node:fs';
 import { Command } from 'commander';
 import { contextOf, printJson, type Context } from '../context';
-import { lockText } from '../engineErrors';
-import { badInput, failed } from '../errors';
+import { badInput } from '../errors';
 import { enterLab } from '../lab';
-import { readLocks } from '../locks';
+import { refuseLocked } from '../locks';
 import { operate } from '../operate';
 import { ask } from '../passphrase';
 import { renderCounts } from '../renderChanges';
@@ -50,8 +49,7 @@ async function destroy(context: Context, site: string, options: DestroyOptions):
   await confirm(context, site, nodes, options.confirm);
 
   const { stack, secrets } = await openStack(context, plan, { create: false });
-  const locks = readLocks(plan.backendUrl, site) ?? [];
-  if (locks.length > 0) throw failed(lockText(site, locks));
+  refuseLocked(plan);
   await clearPendingOperations(stack);
   await stack.unprotectAll();
   const { progress } = await operate(context, stack, {
