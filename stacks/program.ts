@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
-import { computePlan, type KvmPlan } from '../components/plan';
+import { computePlan, type KvmImagePlan } from '../components/plan';
 import { Site } from '../components/site';
 import { formatProblem, loadSite, toProblems } from '../components/spec';
+import { builtImage } from '../scripts/lab/image';
 
 /** The folder of the kit: two levels above bin/stacks. */
 const KIT = resolve(__dirname, '../..');
@@ -43,7 +44,7 @@ export async function program(): Promise<Record<string, unknown>> {
       hostKeySeed: config.requireSecret('hostKeySeed'),
     },
     identity: config.get('identity') ?? null,
-    labImage: plan.machines.kvm?.image === 'lab' ? readLabImage() : null,
+    labImage: plan.machines.kvm?.image === 'lab' ? await labImage(plan.site) : null,
   });
   return { nodes: site.nodes, mtu: plan.mtu, proof: site.proof };
 }
@@ -52,14 +53,25 @@ function expandHome(url: string): string {
   return url.replace(/^file:\/\/~/, `file://${homedir()}`);
 }
 
-/** The image that `./scripts/up lab` built on this machine. */
-function readLabImage(): Exclude<KvmPlan['image'], 'lab'> {
-  const file = join(homedir(), '.cache/sitewright/lab-image/current.json');
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Exclude<KvmPlan['image'], 'lab'>;
-  } catch {
+/** The image that `./scripts/up` built on this machine for its labs. */
+async function labImage(site: string): Promise<KvmImagePlan> {
+  const built = await builtImage();
+  if (built === undefined) {
     throw new SiteFileError(
-      'machines.kvm.image: lab is the image that the lab makes, and it is not there yet. Run ./scripts/up <site>',
+      `machines.kvm.image: the lab's image is not made yet on this machine. Run ./scripts/up ${site}`,
     );
   }
+  return {
+    path: built.image.path,
+    url: null,
+    sha256: built.image.sha256,
+    format: 'qcow2',
+    kernel: {
+      path: built.kernel.path,
+      sha256: built.kernel.sha256,
+      initrd: built.initrd.path,
+      initrdSha256: built.initrd.sha256,
+      arguments: built.kernelArgs,
+    },
+  };
 }

@@ -3,7 +3,7 @@
  * Kept in the cache under a key made of everything that decides its content, and checked against its checksums at each use.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { cacheDirectory } from './layout';
@@ -192,8 +192,24 @@ export function mmdebstrapArguments(root: string): string[] {
     `--include=${imagePackages.join(',')}`,
     imageRelease,
     root,
-    `deb http://deb.debian.org/debian ${imageRelease} main`,
-    `deb http://deb.debian.org/debian ${imageRelease}-updates main`,
-    `deb http://deb.debian.org/debian-security ${imageRelease}-security main`,
+    ...aptSources(),
   ];
+}
+
+/**
+ * Where the packages come from: the sources of a host that runs the same release, so that its mirror is used here too.
+ * Elsewhere none is named, and mmdebstrap takes the distribution's own servers.
+ */
+function aptSources(): string[] {
+  const host = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
+  if (!host.includes(`VERSION_CODENAME=${imageRelease}`) || !/^ID=debian$/m.test(host)) return [];
+  return ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list']
+    .filter((file) => existsSync(file))
+    .slice(0, 1);
+}
+
+/** The image of the current recipe, if this machine has made it; its checksums are checked by who copies it. */
+export async function builtImage(): Promise<LabImage | undefined> {
+  const key = imageKey(await fs.readFile(sourceFile('image-setup.sh'), 'utf8'));
+  return readImage(path.join(cacheDirectory(), 'lab-image', key));
 }

@@ -1,0 +1,204 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { deriveHostKey } from '../../components/secrets/hostKey';
+import { makeContext } from '../../scripts/cli/context';
+import { openStack } from '../../scripts/cli/secrets';
+import { openSite } from '../../scripts/cli/site';
+
+/** A lab of its own for the end-to-end tests: site, state, namespace and machines share nothing with a user's lab. */
+
+export const KIT = resolve(__dirname, '../..');
+export const SITE = 'e2e';
+export const NODES = { lab1: '192.0.2.11', lab2: '192.0.2.12' } as const;
+export type NodeName = keyof typeof NODES;
+
+export interface Result {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+  /** stdout and stderr in the order they came. */
+  output: string;
+}
+
+/** A process whose output is kept and shown, so that the log of a run tells where the time went. */
+export class Running {
+  readonly result: Result = { code: null, stdout: '', stderr: '', output: '' };
+  readonly done: Promise<Result>;
+  private readonly child: ChildProcess;
+
+  constructor(command: string, args: string[], env: NodeJS.ProcessEnv = {}, input?: string) {
+    const shown = [command.replace(/^.*\//, ''), ...args].join(' ').slice(0, 110);
+    process.stderr.write(`    $ ${shown}\n`);
+    this.child = spawn(command, args, { cwd: KIT, env: { ...process.env, NO_COLOR: '1', ...env } });
+    this.child.stdin!.end(input ?? '');
+    for (const name of ['stdout', 'stderr'] as const) {
+      this.child[name]!.setEncoding('utf8').on('data', (text: string) => {
+        this.result[name] += text;
+        this.result.output += text;
+      });
+    }
+    const start = process.hrtime.bigint();
+    this.done = new Promise((done, fail) => {
+      this.child.on('error', fail);
+      this.child.on('close', (code) => {
+        this.result.code = code;
+        const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+        process.stderr.write(`      exit ${code} after ${seconds.toFixed(0)} s\n`);
+        done(this.result);
+      });
+    });
+  }
+
+  get ended(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  /** What a crash of the machine does to a run: the process and all that it started are gone at once. */
+  killTree(): void {
+    const pids = descendants(this.child.pid!);
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It ended by itself.
+      }
+    }
+  }
+}
+
+function descendants(root: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const entry of readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))) {
+    try {
+      const parent = Number(/^PPid:\s+([0-9]+)$/m.exec(readFileSync(`/proc/${entry}/status`, 'utf8'))![1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  const found = [root];
+  for (let index = 0; index < found.length; index++) found.push(...(children.get(found[index]!) ?? []));
+  return found;
+}
+
+export async function run(
+  command: string,
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+  input?: string,
+): Promise<Result> {
+  return new Running(command, args, env, input).done;
+}
+
+export async function until(
+  what: string,
+  limitSeconds: number,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const deadline = Date.now() + limitSeconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${limitSeconds} s`);
+    await new Promise((next) => setTimeout(next, 200));
+  }
+}
+
+export class Lab {
+  readonly folder = mkdtempSync(join(tmpdir(), 'sitewright-e2e-'));
+  readonly stacksDir = join(this.folder, 'stacks');
+  readonly siteFile = join(this.stacksDir, 'sites', `${SITE}.yaml`);
+  private readonly env = { SITEWRIGHT_STACKS_DIR: this.stacksDir };
+
+  /** The committed lab site under another name, with its state in this run's folder. */
+  constructor() {
+    cpSync(join(KIT, 'stacks/profiles'), join(this.stacksDir, 'profiles'), { recursive: true });
+    mkdirSync(join(this.stacksDir, 'sites'));
+    const committed = readFileSync(join(KIT, 'stacks/sites/lab.yaml'), 'utf8');
+    writeFileSync(
+      this.siteFile,
+      committed
+        .replace(/^name: lab$/m, `name: ${SITE}\nbackend:\n  url: file://${join(this.folder, 'state')}`)
+        .replaceAll('/run/sitewright/lab/', `/run/sitewright/${SITE}/`),
+    );
+  }
+
+  read(): string {
+    return readFileSync(this.siteFile, 'utf8');
+  }
+
+  /** The state as the engine's own command line exports it. */
+  async exportState(): Promise<string> {
+    const context = makeContext({ stacks: this.stacksDir });
+    const { stack } = await openStack(context, openSite(context, SITE).plan);
+    return stack.exportState();
+  }
+
+  edit(change: (text: string) => string): void {
+    const before = readFileSync(this.siteFile, 'utf8');
+    const after = change(before);
+    if (after === before) throw new Error('the edit changed nothing');
+    writeFileSync(this.siteFile, after);
+  }
+
+  host(...args: string[]): Promise<Result> {
+    return run(process.execPath, ['bin/scripts/lab/host.js', ...args]);
+  }
+
+  async inventory(): Promise<unknown> {
+    const result = await this.host('inventory', '--name', SITE);
+    return JSON.parse(result.stdout);
+  }
+
+  async virsh(...args: string[]): Promise<string> {
+    return (await this.host('exec', '--name', SITE, '--', 'virsh', ...args)).stdout;
+  }
+
+  start(...args: string[]): Running {
+    return new Running(process.execPath, ['bin/scripts/cli/main.js', ...args], this.env);
+  }
+
+  sitewright(...args: string[]): Promise<Result> {
+    return this.start(...args).done;
+  }
+
+  /** The command of the README, as a user types it. */
+  up(): Promise<Result> {
+    return run('./scripts/up', [SITE], this.env);
+  }
+
+  down(): Promise<Result> {
+    return run('./scripts/down', [SITE], this.env);
+  }
+
+  /** Plain ssh, not the kit's own session: what it prints is what is there. */
+  async ssh(node: NodeName, command: string): Promise<string> {
+    const key = join(this.folder, 'key');
+    const known = join(this.folder, 'known_hosts');
+    if (!existsSync(key)) await this.takeKeys(key, known);
+    const result = await this.host(
+      ...['exec', '--name', SITE, '--', 'ssh', '-i', key, '-o', `UserKnownHostsFile=${known}`],
+      ...['-o', 'StrictHostKeyChecking=yes', '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=30'],
+      ...[`sitewright@${NODES[node]}`, command],
+    );
+    if (result.code !== 0) throw new Error(`ssh ${node} ${command}: exit ${result.code}\n${result.stderr}`);
+    return result.stdout.trim();
+  }
+
+  private async takeKeys(key: string, known: string): Promise<void> {
+    const context = makeContext({ stacks: this.stacksDir });
+    const { config } = await openStack(context, openSite(context, SITE).plan);
+    writeFileSync(key, config['sitewright:sshPrivateKey']!.value, { mode: 0o600 });
+    const seed = config['sitewright:hostKeySeed']!.value;
+    const lines = Object.entries(NODES).map(([name, address]) => `${address} ${deriveHostKey(seed, name).publicKey}`);
+    writeFileSync(known, `${lines.join('\n')}\n`);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
