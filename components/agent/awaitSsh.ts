@@ -1,0 +1,25 @@
+import { connectWhenReady } from '../ssh/session';
+import type { AwaitSshRequest, RunOptions } from './request';
+
+export interface AwaitSshResult {
+  kind: 'ssh';
+  name: string;
+}
+
+const PROGRESS_EVERY_SECONDS = 10;
+
+/** Throws SshError: at once for a wrong host key or a refused log-in, at the limit for a machine that does not answer. */
+export async function awaitSsh(request: AwaitSshRequest, opts: RunOptions): Promise<AwaitSshResult> {
+  let told = 0;
+  const session = await connectWhenReady(request.target, {
+    limitSeconds: request.limitSeconds,
+    signal: opts.signal,
+    onProgress: (line, elapsedSeconds) => {
+      if (elapsedSeconds < told + PROGRESS_EVERY_SECONDS) return;
+      told = elapsedSeconds;
+      opts.onProgress?.(`${request.name}: ${line} (${Math.round(elapsedSeconds)} s of ${request.limitSeconds} s)`);
+    },
+  });
+  session.end();
+  return { kind: 'ssh', name: request.name };
+}

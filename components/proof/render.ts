@@ -1,0 +1,99 @@
+import Table from 'cli-table3';
+import type { DirectionFacts, NodeFacts, PairFacts, ProofResult, SizeFacts } from './facts';
+
+/** Table of proof results for a terminal; without colour it is plain ASCII and the same in a log. */
+export function renderProof(results: ProofResult[], opts: { color: boolean }): string {
+  const pairs = results.filter((result): result is ProofResult<PairFacts> => result.facts.kind === 'pair');
+  const nodes = results.filter((result): result is ProofResult<NodeFacts> => result.facts.kind === 'node');
+  const paint = (code: number, text: string) => (opts.color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const parts: string[] = [];
+
+  if (pairs.length > 0) {
+    const rows = pairs.flatMap(({ facts }) => facts.directions.map((direction) => pairRow(direction, facts)));
+    parts.push(table(['path', 'family', 'underlay', 'pods', 'TCP', 'loss', 'round trip', 'ports'], rows));
+  }
+  if (nodes.length > 0) {
+    const rows = nodes.map(({ facts }) => nodeRow(facts));
+    parts.push(table(['node', 'etcd fsync p99', 'CPU steal', 'clock', 'DNS', 'NTP', 'peers'], rows));
+  }
+  const colours = { error: 31, warn: 33, info: 36 } as const;
+  const findings = results.flatMap((result) => result.findings);
+  for (const severity of ['error', 'warn', 'info'] as const) {
+    for (const finding of findings.filter((one) => one.severity === severity)) {
+      const label = paint(colours[severity], severity.padEnd(5));
+      parts.push(`${label} ${finding.probe} ${finding.where}: ${finding.message}`);
+    }
+  }
+  const failed = findings.filter(({ severity }) => severity === 'error').length;
+  const passed = `all probes passed (${pairs.length} pairs, ${nodes.length} nodes)`;
+  parts.push(failed === 0 ? paint(32, passed) : paint(31, `${failed} probes failed`));
+  return `${parts.join('\n')}\n`;
+}
+
+function table(head: string[], rows: string[][]): string {
+  const made = new Table({
+    head,
+    style: { head: [], border: [], compact: true },
+    chars: {
+      top: '',
+      'top-mid': '',
+      'top-left': '',
+      'top-right': '',
+      bottom: '',
+      'bottom-mid': '',
+      'bottom-left': '',
+      'bottom-right': '',
+      left: '',
+      'left-mid': '',
+      mid: '',
+      'mid-mid': '',
+      right: '',
+      'right-mid': '',
+      middle: '  ',
+    },
+  });
+  made.push(...rows);
+  return made.toString().replace(/ +$/gm, '');
+}
+
+const round = (value: number, digits: number) => value.toFixed(digits);
+
+function pairRow(direction: DirectionFacts, facts: PairFacts): string[] {
+  const { tunnel, tcp, lossPercent, ports } = direction;
+  const trip = facts.roundTrips.find(({ family }) => family === direction.family);
+  const reached = ports.filter(({ outcome }) => outcome === 'reachable').length;
+  return [
+    `${direction.from} -> ${direction.to}`,
+    direction.family,
+    size(direction.underlay),
+    'skipped' in tunnel ? 'not tried' : `${size(tunnel)} ${facts.encapsulation}`,
+    tcp === null ? '-' : tcp.error !== null ? tcp.error : `${round(tcp.bytes / tcp.seconds / 1e6, 1)} MB/s`,
+    lossPercent === null ? '-' : `${round(lossPercent, 1)} %`,
+    trip === undefined || trip.answered === 0
+      ? '-'
+      : `${round(trip.meanMilliseconds, 2)} ms +- ${round(trip.deviationMilliseconds, 2)}`,
+    ports.length === 0 ? '-' : `${reached}/${ports.length}`,
+  ];
+}
+
+function size(facts: SizeFacts): string {
+  if (facts.arrived > 0) return facts.fragments > 0 ? `${facts.wantedBytes} in fragments` : `${facts.wantedBytes} ok`;
+  return facts.largestBytes === null ? 'nothing passes' : `${facts.largestBytes} of ${facts.wantedBytes}`;
+}
+
+function nodeRow(facts: NodeFacts): string[] {
+  const { etcd, steal, ntp, dns, peers } = facts;
+  const offset = ntp.find(({ offsetMilliseconds }) => offsetMilliseconds !== undefined)?.offsetMilliseconds;
+  const count = (list: { error: string | null }[]) =>
+    list.length === 0 ? '-' : `${list.filter(({ error }) => error === null).length}/${list.length}`;
+  const reached = peers.filter(({ largestBytes, wantedBytes }) => largestBytes === wantedBytes).length;
+  return [
+    facts.node,
+    etcd?.p99Milliseconds === undefined ? '-' : `${round(etcd.p99Milliseconds, 2)} ms`,
+    `${round(steal.percent, 1)} %`,
+    `${Math.round(offset ?? facts.engineClock.offsetMilliseconds)} ms`,
+    count(dns),
+    count(ntp),
+    peers.length === 0 ? '-' : `${reached}/${peers.length}`,
+  ];
+}

@@ -1,0 +1,192 @@
+import { coordinatePair } from '../../components/proof/coordinatePair';
+import type { PairRequest } from '../../components/proof/facts';
+import { provePair } from '../../components/proof/prove';
+import type { PortProbe } from '../../components/plan/types';
+import { startNetwork, type TestNetwork } from './network';
+
+jest.setTimeout(60_000);
+let net: TestNetwork;
+beforeAll(async () => {
+  net = await startNetwork();
+});
+afterAll(() => net?.stop());
+afterEach(() => net.fault());
+
+function request(change: Partial<PairRequest['pair']> = {}, ports: PortProbe[] = []): PairRequest {
+  return {
+    kind: 'prove-pair',
+    pair: {
+      a: 'one',
+      b: 'two',
+      sameSubnet: true,
+      sameHost: false,
+      addresses: [{ family: 'ipv4', a: net.a.address, b: net.b.address }],
+      underlayMtuBytes: 1500,
+      encapsulation: 'vxlan',
+      podMtuBytes: 1450,
+      ...change,
+    },
+    a: { name: 'one', role: 'control-plane', target: net.a.target },
+    b: { name: 'two', role: 'worker', target: net.b.target },
+    ports,
+    // A machine under load delays packets; these tests are about which arrive.
+    thresholds: { lossPercent: 0, jitterMilliseconds: 1000, controlPlaneRoundTripMilliseconds: 1000 },
+    warn: [],
+  };
+}
+
+const errors = (findings: { severity: string; probe: string; message: string }[]) =>
+  findings.filter(({ severity }) => severity === 'error').map(({ probe, message }) => `${probe}: ${message}`);
+
+describe('a path as planned', () => {
+  test('IPv4 and IPv6 through VXLAN: everything passes, and the nodes are as before', async () => {
+    const before = [net.a.inventory(), net.b.inventory()];
+    const addresses: PairRequest['pair']['addresses'] = [
+      { family: 'ipv4', a: net.a.address, b: net.b.address },
+      { family: 'ipv6', a: net.a.address6, b: net.b.address6 },
+    ];
+    const { facts, findings } = await provePair(request({ addresses, podMtuBytes: 1430 }));
+    expect(errors(findings)).toEqual([]);
+    expect(facts.directions.map(({ from, to, family }) => `${family} ${from}>${to}`)).toEqual([
+      'ipv4 one>two',
+      'ipv4 two>one',
+      'ipv6 one>two',
+      'ipv6 two>one',
+    ]);
+    for (const { family, underlay, tunnel, tcp } of facts.directions) {
+      expect(underlay).toMatchObject({ largestBytes: 1500, fragments: 0, above: { sizeBytes: 1501, outcome: 'lost' } });
+      // VXLAN over IPv6 takes 70 bytes and fills the underlay; over IPv4 it takes 50 and leaves room.
+      const outcome = family === 'ipv4' ? 'passed' : 'lost';
+      expect(tunnel).toMatchObject({ largestBytes: 1430, fragments: 0, above: { sizeBytes: 1431, outcome } });
+      expect(tcp).toMatchObject({ bytes: 4194304, error: null });
+    }
+    expect(facts.roundTrips).toMatchObject([{ answered: 300 }, { answered: 300 }]);
+    expect([net.a.inventory(), net.b.inventory()]).toEqual(before);
+  });
+
+  test('pod packets without encapsulation go through the node that forwards', async () => {
+    for (const { namespace } of [net.a, net.b]) net.run(namespace, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
+    const before = [net.a.inventory(), net.b.inventory()];
+    const { facts, findings } = await provePair(request({ encapsulation: 'none', podMtuBytes: 1500 }));
+    expect(errors(findings)).toEqual([]);
+    for (const { tunnel } of facts.directions) expect(tunnel).toMatchObject({ largestBytes: 1500, arrived: 5 });
+    expect([net.a.inventory(), net.b.inventory()]).toEqual(before);
+
+    net.run(net.b.namespace, 'sysctl', '-qw', 'net.ipv4.ip_forward=0');
+    const closed = await provePair(request({ encapsulation: 'none', podMtuBytes: 1500 }));
+    expect(errors(closed.findings)[0]).toContain('net.ipv4.ip_forward is 0 on two');
+  });
+
+  test('an underlay that carries more is said, and is no failure', async () => {
+    for (const device of ['port-a', 'port-b', 'br0']) net.run(net.middle, 'ip', 'link', 'set', device, 'mtu', '9000');
+    const { findings } = await provePair(request());
+    expect(errors(findings)).toEqual([]);
+    expect(findings.filter(({ probe }) => probe === 'underlay-mtu').map(({ message }) => message)).toEqual([
+      '192.0.2.11 -> 192.0.2.12: 1501 passes too: the path carries more than the planned 1500',
+      '192.0.2.12 -> 192.0.2.11: 1501 passes too: the path carries more than the planned 1500',
+    ]);
+  });
+});
+
+describe('a path that carries less', () => {
+  test.each([
+    [1450, 'something between them adds 50 bytes, as VXLAN does'],
+    [1451, 'something between them takes 49 bytes; IPsec takes 50 to 80 by cipher'],
+  ])('%i in the middle, silently, is found to the byte', async (mtu, cause) => {
+    net.fault(`meta length > ${mtu} drop`);
+    const { findings } = await provePair(request());
+    expect(errors(findings)).toEqual([
+      `underlay-mtu: 192.0.2.11 -> 192.0.2.12: 1500 does not pass, ${mtu} does: ${cause}`,
+      `underlay-mtu: 192.0.2.12 -> 192.0.2.11: 1500 does not pass, ${mtu} does: ${cause}`,
+    ]);
+  });
+
+  test('in one direction only', async () => {
+    net.fault('iifname port-a meta length > 1400 drop');
+    const { findings } = await provePair(request());
+    expect(errors(findings)).toEqual([
+      'underlay-mtu: 192.0.2.11 -> 192.0.2.12: 1500 does not pass, 1400 does: a device between them has an MTU of 1400',
+    ]);
+  });
+
+  test('the device of the sender is not taken for the path', async () => {
+    net.run(net.a.namespace, 'ip', 'link', 'set', 'eth0', 'mtu', '1400');
+    const { findings } = await provePair(request());
+    net.run(net.a.namespace, 'ip', 'link', 'set', 'eth0', 'mtu', '1500');
+    expect(errors(findings)[0]).toBe(
+      'underlay-mtu: 192.0.2.11 -> 192.0.2.12: 1500 does not leave the sender: its own device has an MTU of 1400',
+    );
+  });
+
+  test('a pod MTU that is too large for the tunnel arrives in fragments only', async () => {
+    const { findings } = await provePair(request({ podMtuBytes: 1500 }));
+    expect(errors(findings)).toHaveLength(2);
+    expect(errors(findings)[0]).toMatch(
+      /^tunnel-mtu: .*1500 bytes between pods arrive in fragments only: 10 outer fragments/,
+    );
+  });
+
+  test('nothing arrives at all', async () => {
+    net.fault('ip saddr 192.0.2.11 drop', 'ip saddr 192.0.2.12 drop');
+    const { findings } = await provePair(request());
+    expect(errors(findings)[0]).toContain('no packet of any size arrives');
+  });
+});
+
+describe('loss and filters', () => {
+  test('5 % of random loss is loss and not a smaller MTU', async () => {
+    net.fault('numgen random mod 100 < 5 drop');
+    const { findings } = await provePair(request());
+    expect(new Set(errors(findings).map((line) => line.split(':')[0]))).toEqual(new Set(['loss']));
+  });
+
+  test('a tunnel that a filter drops', async () => {
+    net.fault('ip protocol udp udp dport 4789 drop');
+    const { findings } = await provePair(request());
+    expect(errors(findings)).toEqual([
+      'tunnel-mtu: 192.0.2.11 -> 192.0.2.12: nothing arrives between pods: a filter on the way drops VXLAN (UDP 4789)',
+      'tunnel-mtu: 192.0.2.12 -> 192.0.2.11: nothing arrives between pods: a filter on the way drops VXLAN (UDP 4789)',
+    ]);
+  });
+
+  test('ports and protocols: who drops what', async () => {
+    const ports: PortProbe[] = [
+      { protocol: 'tcp', number: 179, what: 'BGP', between: 'any' },
+      { protocol: 'tcp', number: 10250, what: 'kubelet', between: 'any' },
+      { protocol: 'udp', number: 51820, what: 'WireGuard', between: 'any' },
+      { protocol: 'udp', number: 4789, what: 'VXLAN', between: 'any' },
+      { protocol: 'ip', number: 4, what: 'IP-in-IP', between: 'any' },
+      { protocol: 'ip', number: 112, what: 'VRRP', between: 'any' },
+      { protocol: 'tcp', number: 6443, what: 'API server', between: 'any-to-control-plane' },
+      { protocol: 'tcp', number: 2379, what: 'etcd', between: 'control-plane' },
+    ];
+    net.fault('iifname port-a ip protocol 4 drop', 'iifname port-a tcp dport 179 drop');
+    const filter = [
+      'nft',
+      'add table inet own; add chain inet own in { type filter hook input priority 0; }; add rule inet own in udp dport 51820 drop',
+    ];
+    net.run(net.b.namespace, ...filter);
+    const facts = await coordinatePair(request({}, ports));
+    net.run(net.b.namespace, 'nft', 'delete', 'table', 'inet', 'own');
+    const table = facts.directions.map((direction) =>
+      direction.ports.map(({ what, outcome }) => `${what}: ${outcome}`),
+    );
+    expect(table[0]).toEqual([
+      'BGP: silent',
+      'kubelet: reachable',
+      'WireGuard: filtered by the receiver',
+      'VXLAN: reachable',
+      'IP-in-IP: silent',
+      'VRRP: reachable',
+    ]);
+    expect(table[1]).toEqual([
+      'BGP: reachable',
+      'kubelet: reachable',
+      'WireGuard: reachable',
+      'VXLAN: reachable',
+      'IP-in-IP: reachable',
+      'VRRP: reachable',
+      'API server: reachable',
+    ]);
+  });
+});
