@@ -25,7 +25,7 @@ export interface ScriptArgs {
   script: pulumi.Input<string>;
   /** Bash script of delete; recorded, so it must need nothing that a later program knows. Default: nothing to undo. */
   onDelete?: pulumi.Input<string>;
-  /** Values whose change replaces the resource (it is deleted before it is made again). Default: none. */
+  /** Values whose change replaces the resource; it is deleted before it is made again unless the options say not. Default: none. */
   replaceOn?: string[];
 }
 
@@ -82,7 +82,7 @@ function common(name: string, args: ScriptArgs) {
 }
 
 function options(args: ScriptArgs, opts: pulumi.CustomResourceOptions): pulumi.CustomResourceOptions {
-  return args.replaceOn === undefined ? opts : { ...opts, deleteBeforeReplace: true };
+  return args.replaceOn === undefined ? opts : { deleteBeforeReplace: true, ...opts };
 }
 
 /** Runs a script on a host over SSH. Progress that the script writes to stderr is shown; stdout is its result. */

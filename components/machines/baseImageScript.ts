@@ -1,4 +1,5 @@
 import type { KvmImagePlan, KvmPlan } from '../plan/types';
+import { STAMP_NAMESPACE } from './domainXml';
 import { hypervisorScript, type ShellValue } from './hypervisorScript';
 
 type Hypervisor = KvmPlan['hypervisors'][number];
@@ -12,13 +13,20 @@ export function baseImageScript(hypervisor: Hypervisor, image: KvmImagePlan): st
   });
 }
 
-/** Removes every base image of the pool that no volume and no machine uses any more, whichever site placed it. */
-export function baseImageDeleteScript(hypervisor: Hypervisor): string {
+/**
+ * Removes what this state has left on a hypervisor, after its machines are gone: machines that an interrupted or failed run
+ * began and the state never learnt of, and every base image that nothing uses any more, whichever site placed it.
+ */
+export function baseImageDeleteScript(hypervisor: Hypervisor, site: string, stampId: string): string {
   return hypervisorScript({
-    variables: hypervisorVariables(hypervisor),
-    functions: [REMOVE_MAIN],
+    variables: { ...hypervisorVariables(hypervisor), ...stampVariables(site, stampId) },
+    functions: [REMOVE_FUNCTIONS, REMOVE_MAIN],
     readFrom: 'argument',
   });
+}
+
+export function stampVariables(site: string, stampId: string): Record<string, ShellValue> {
+  return { site, stamp: stampId, stampNamespace: STAMP_NAMESPACE };
 }
 
 export function hypervisorVariables(hypervisor: Hypervisor): Record<string, ShellValue> {
@@ -105,18 +113,30 @@ main() {
 }
 `;
 
-/** A base is in use when a domain names it or a volume of the pool is an overlay of it. */
-const REMOVE_MAIN = `
-main() {
-  local domain file used='' domains
-  require_libvirt
-  inspect_pool "$pool"
-  if [ "\${#problems[@]}" -gt 0 ]; then
-    step "nothing to remove: \${problems[0]}"
-    return 0
-  fi
-  lock_pool "$poolDirectory"
-  domains=$(vir list --all --name) || fail "$hypervisor: libvirt does not list its domains"
+const REMOVE_FUNCTIONS = `
+# Machines of this state, this hypervisor and this pool: those of the hypervisor under a new name or in a new pool stay.
+remove_unknown_machines() {
+  local domain metadata configuration file
+  for domain in $domains; do
+    metadata=$(stamp_of "$domain")
+    [ "$(attribute site "$metadata")/$(attribute stamp "$metadata")" = "$site/$stamp" ] || continue
+    [ "$(attribute hypervisor "$metadata")" = "$hypervisor" ] || continue
+    configuration=$(vir dumpxml --inactive "$domain")
+    case $configuration in *"'$poolDirectory/$domain-root.qcow2'"*) ;; *) continue ;; esac
+    stop_domain "$domain"
+    for file in $(printf '%s\\n' "$configuration" | sed -n "s/.*<source file='\\([^']*\\)'.*/\\1/p"); do
+      case $file in */"$domain"-root.qcow2 | */"$domain"-etcd.raw | */"$domain"-seed.iso)
+        rm -f "$file" "$file.partial" "$(dirname "$file")/.$domain.probe" ;;
+      esac
+    done
+    rm -rf "/run/sitewright-seed-$domain"
+    undefine_domain "$domain"
+  done
+}
+
+# A base is in use when a domain names it or a volume of the pool is an overlay of it.
+remove_unused_bases() {
+  local domain file used=''
   for domain in $domains; do
     used+=$(vir dumpxml "$domain" 2>/dev/null; vir dumpxml --inactive "$domain" 2>/dev/null) || true
   done
@@ -131,6 +151,24 @@ main() {
       *) step "removes $file"; rm -f "$file" ;;
     esac
   done
+}
+
+list_domains() { domains=$(vir list --all --name) || fail "$hypervisor: libvirt does not list its domains"; }
+`;
+
+const REMOVE_MAIN = `
+main() {
+  require_libvirt
+  inspect_pool "$pool"
+  if [ "\${#problems[@]}" -gt 0 ]; then
+    step "nothing to remove: \${problems[0]}"
+    return 0
+  fi
+  lock_pool "$poolDirectory"
+  list_domains
+  remove_unknown_machines
+  list_domains
+  remove_unused_bases
   vir pool-refresh "$pool" >/dev/null 2>&1 || true
 }
 `;

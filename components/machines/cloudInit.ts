@@ -44,10 +44,12 @@ function metaData({ instanceId, hostName }: SeedSettings): string {
   return asYaml({ 'instance-id': instanceId, 'local-hostname': hostName });
 }
 
-/** Default routes are written as networks: `default` is not known to every renderer of cloud-init 22. */
+/**
+ * Default routes are written as gateway4 and gateway6, which every version knows. As routes they come out wrong on cloud-init
+ * 22 (Debian 12): it does not take the word `default`, and makes ::/64 of ::/0.
+ */
 function networkConfig({ mac, mtuBytes, addresses, gateways, routes, dns }: SeedSettings): string {
-  const defaultRoutes = gateways.map((via) => ({ to: via.includes(':') ? '::/0' : '0.0.0.0/0', via }));
-  const allRoutes = [...defaultRoutes, ...routes.map(({ to, via }) => ({ to, via }))];
+  const gatewayKeys = gateways.map((gateway) => [gateway.includes(':') ? 'gateway6' : 'gateway4', gateway]);
   const hasDns = dns.servers.length > 0 || dns.search.length > 0;
   return asYaml({
     version: 2,
@@ -59,7 +61,8 @@ function networkConfig({ mac, mtuBytes, addresses, gateways, routes, dns }: Seed
         'accept-ra': false,
         mtu: mtuBytes,
         addresses,
-        ...(allRoutes.length === 0 ? {} : { routes: allRoutes }),
+        ...Object.fromEntries(gatewayKeys),
+        ...(routes.length === 0 ? {} : { routes: routes.map(({ to, via }) => ({ to, via })) }),
         ...(hasDns ? { nameservers: { addresses: dns.servers, search: dns.search } } : {}),
       },
     },

@@ -20,12 +20,13 @@ export const CACHED_ACCESS: DiskAccess = { cache: 'writeback', io: 'threads' };
 export interface DomainSettings {
   domain: string;
   uuid: string;
-  stamp: { site: string; machine: string; id: string };
+  stamp: { site: string; machine: string; hypervisor: string; id: string };
   cpus: number;
   memoryBytes: number;
-  /** Ethernet address and MTU of the one network interface. */
+  /** Of the one network interface. */
   mac: string;
-  mtuBytes: number;
+  /** MTU of the host's side; the guest's can never be larger while the machine runs. */
+  hostMtuBytes: number;
   attach: { bridge: string } | { libvirtNetwork: string };
   /** virtio-net queues and entries of the receive ring. */
   queues: number;
@@ -113,6 +114,7 @@ export function domainXml(settings: DomainSettings, facts: HypervisorFacts): str
           '@xmlns:sitewright': STAMP_NAMESPACE,
           '@site': settings.stamp.site,
           '@machine': settings.stamp.machine,
+          '@hypervisor': settings.stamp.hypervisor,
           '@stamp': settings.stamp.id,
           '@configuration': facts.configuration,
         },
@@ -143,7 +145,7 @@ export function domainXml(settings: DomainSettings, facts: HypervisorFacts): str
             ...(settings.queues > 1 ? { '@queues': settings.queues } : {}),
             '@rx_queue_size': settings.rxQueueSize,
           },
-          mtu: { '@size': settings.mtuBytes },
+          mtu: { '@size': settings.hostMtuBytes },
         },
         serial: { '@type': 'pty', target: { '@port': 0 } },
         console: { '@type': 'pty', target: { '@type': 'serial', '@port': 0 } },

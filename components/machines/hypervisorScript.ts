@@ -100,7 +100,7 @@ inspect_pool() {
     *) problem "storage pool $pool has the type $type; machines need one that holds files (dir, fs, netfs)"; return 0 ;;
   esac
   [ "$(vir pool-info "$pool" | sed -n 's/^State: *//p')" = running ] || {
-    problem "storage pool $pool is not active; start it with: virsh -c $uri pool-start $pool"
+    problem "storage pool $pool is not active; start it with: virsh -c '$uri' pool-start $pool"
     return 0
   }
   poolDirectory=$(printf '%s\\n' "$xml" | sed -n 's:^ *<path>\\(.*\\)</path>$:\\1:p' | tail -n 1)
@@ -117,6 +117,21 @@ lock_pool() {
     step "waits for another run that works in $1"
     flock -w ${LOCK_TIMEOUT_SECONDS} 9 || fail "$hypervisor: another run has held $1 for ${LOCK_TIMEOUT_SECONDS / 60} minutes; end it and run again"
   }
+}
+
+# attribute <name> <element>: of the stamp, as virsh metadata prints it.
+attribute() { printf '%s' "$2" | sed -n "s/.* $1=[\\"']\\([^\\"']*\\)[\\"'].*/\\1/p"; }
+stamp_of() { vir metadata "$1" "$stampNamespace" --config 2>/dev/null || true; }
+
+stop_domain() {
+  if [ "$(vir domstate "$1")" != 'shut off' ]; then
+    step "stops $1"
+    attempt "stop $1" vir destroy "$1"
+  fi
+}
+undefine_domain() {
+  step "removes $1"
+  attempt "remove $1" vir undefine "$1" --nvram --managed-save --snapshots-metadata --checkpoints-metadata
 }
 
 free_bytes() { df -PB1 "$1" | awk 'NR == 2 { print $4 }'; }

@@ -37,7 +37,11 @@ export class KvmMachines extends pulumi.ComponentResource {
     const hypervisors = new Map(
       args.kvm.hypervisors.map((plan) => [
         plan.name,
-        new KvmHypervisor(`${name}-${plan.name}`, { plan, image, secrets: args.secrets }, { parent: this }),
+        new KvmHypervisor(
+          `${name}-${plan.name}`,
+          { plan, image, stamp: args.stamp, secrets: args.secrets },
+          { parent: this },
+        ),
       ]),
     );
     this.machines = args.nodes.map((node) => {
@@ -52,6 +56,7 @@ export class KvmMachines extends pulumi.ComponentResource {
 export interface KvmHypervisorArgs {
   plan: HypervisorPlan;
   image: KvmImagePlan;
+  stamp: Stamp;
   secrets: SiteSecrets;
 }
 
@@ -70,10 +75,11 @@ export class KvmHypervisor extends pulumi.ComponentResource {
       args.secrets,
       {
         script: baseImageScript(args.plan, args.image),
-        onDelete: baseImageDeleteScript(args.plan),
-        replaceOn: [`hypervisor ${args.plan.name}`, `pool ${args.plan.pool}`],
+        onDelete: args.stamp.id.apply((id) => baseImageDeleteScript(args.plan, args.stamp.site, id)),
+        replaceOn: [`pool ${args.plan.pool}`],
       },
-      { parent: this },
+      // What is in the earlier pool goes last, when no machine is there any more.
+      { parent: this, deleteBeforeReplace: false },
     );
     this.registerOutputs({});
   }

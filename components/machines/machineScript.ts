@@ -1,7 +1,7 @@
 import type { KvmImagePlan, KvmPlan, NodePlan } from '../plan/types';
-import { baseImageVariables, hypervisorVariables, STORE_BASES } from './baseImageScript';
+import { baseImageVariables, hypervisorVariables, stampVariables, STORE_BASES } from './baseImageScript';
 import { cloudInitSeed, type SeedSettings } from './cloudInit';
-import { CACHED_ACCESS, DIRECT_ACCESS, domainXml, STAMP_NAMESPACE, type HypervisorFacts } from './domainXml';
+import { CACHED_ACCESS, DIRECT_ACCESS, domainXml, type HypervisorFacts } from './domainXml';
 import { hypervisorScript, type ShellValue } from './hypervisorScript';
 import { MACHINE_FUNCTIONS, MACHINE_MAIN } from './machineSteps';
 import { machineUuid } from './uuid';
@@ -53,6 +53,15 @@ const PLACEHOLDERS: HypervisorFacts = {
 const SECTOR_BYTES = 512;
 const wholeSectors = (bytes: number) => Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;
 
+/** The largest MTU of virtio-net. */
+const VIRTIO_MAX_MTU_BYTES = 65535;
+
+/**
+ * One byte above the guest's MTU: to prove that a packet of one byte more does not pass, the guest's interface is raised by
+ * one, and virtio-net refuses to rise above the host's side (seen: "mtu greater than device maximum").
+ */
+const hostMtuBytes = (guestMtuBytes: number) => Math.min(guestMtuBytes + 1, VIRTIO_MAX_MTU_BYTES);
+
 /**
  * Makes one machine, completes a half-made one, or changes it in place. Idempotent; run again after a kill at any point
  * it ends with the same domain and the same volumes. The order is what makes that so: the domain, which carries the stamp,
@@ -67,11 +76,11 @@ export function machineScript(settings: MachineScriptSettings): string {
     {
       domain,
       uuid,
-      stamp: { site, machine: node.name, id: stampId },
+      stamp: { site, machine: node.name, hypervisor: hypervisor.name, id: stampId },
       cpus: machine.cpus,
       memoryBytes: machine.memoryBytes,
       mac,
-      mtuBytes: node.interface.mtuBytes,
+      hostMtuBytes: hostMtuBytes(node.interface.mtuBytes),
       attach: machine.attach,
       queues: machine.queues,
       rxQueueSize: kvm.rxQueueSize,
@@ -106,7 +115,7 @@ export function machineScript(settings: MachineScriptSettings): string {
       bridge: 'bridge' in machine.attach ? machine.attach.bridge : '',
       libvirtNetwork: 'libvirtNetwork' in machine.attach ? machine.attach.libvirtNetwork : '',
       mac,
-      mtuBytes: node.interface.mtuBytes,
+      hostMtuBytes: hostMtuBytes(node.interface.mtuBytes),
       autostart: kvm.autostart ? 'yes' : 'no',
       directCache: DIRECT_ACCESS.cache,
       directIo: DIRECT_ACCESS.io,
@@ -137,10 +146,8 @@ function identityVariables(settings: Omit<MachineScriptSettings, 'seed' | 'image
   return {
     ...hypervisorVariables(hypervisor),
     etcdPool: machine.etcdDiskBytes === null ? hypervisor.pool : hypervisor.etcdPool,
-    site,
+    ...stampVariables(site, stampId),
     machine: node.name,
-    stamp: stampId,
-    stampNamespace: STAMP_NAMESPACE,
     domain: domainName(site, node.name),
   };
 }
@@ -150,12 +157,11 @@ const OWNERSHIP_FUNCTIONS = `
 read_domain() {
   local metadata
   existing=$(vir dumpxml --inactive "$domain" 2>/dev/null) || existing=
-  metadata=$(vir metadata "$domain" "$stampNamespace" --config 2>/dev/null) || metadata=
+  metadata=$(stamp_of "$domain")
   stampSite=$(attribute site "$metadata")
   stampMachine=$(attribute machine "$metadata")
   stampId=$(attribute stamp "$metadata")
 }
-attribute() { printf '%s' "$2" | sed -n "s/.* $1=[\\"']\\([^\\"']*\\)[\\"'].*/\\1/p"; }
 
 is_ours() { [ "$stampSite" = "$site" ] && [ "$stampMachine" = "$machine" ] && [ "$stampId" = "$stamp" ]; }
 
@@ -202,14 +208,11 @@ main() {
     return 0
   fi
   if [ -z "$poolDirectory" ] || [ -z "$etcdPoolDirectory" ]; then stop_on_problems; fi
-  if [ "$(vir domstate "$domain")" != 'shut off' ]; then
-    step "stops $domain"
-    attempt "stop $domain" vir destroy "$domain"
-  fi
+  stop_domain "$domain"
   step "removes the volumes of $domain"
   for file in "$rootFile" "$seedFile" "$etcdFile"; do rm -f "$file" "$file.partial"; done
-  step "removes $domain"
-  attempt "remove $domain" vir undefine "$domain" --nvram --managed-save --snapshots-metadata --checkpoints-metadata
+  rm -rf "$poolDirectory/.$domain.probe" "$etcdPoolDirectory/.$domain.probe" "/run/sitewright-seed-$domain"
+  undefine_domain "$domain"
   refresh_pools
 }
 `;

@@ -2,7 +2,7 @@
 
 export const MACHINE_FUNCTIONS = `
 refuse_foreign_domain() {
-  local removal="virsh -c $uri destroy $domain; virsh -c $uri undefine $domain --nvram --managed-save --remove-all-storage"
+  local removal="virsh -c '$uri' destroy $domain; virsh -c '$uri' undefine $domain --nvram --managed-save --remove-all-storage"
   if [ -z "$existing" ] || is_ours; then return 0; fi
   if [ "$stampSite" = "$site" ] && [ "$stampMachine" = "$machine" ]; then
     fail "$domain on $hypervisor was made by another state of the site $site ($stampId, and this one is $stamp): continue with that state, take the machines over with: sitewright adopt $site, or remove this one with: $removal"
@@ -140,7 +140,7 @@ provide_bases() {
 
 define_domain() {
   local current
-  current=$(attribute configuration "$(vir metadata "$domain" "$stampNamespace" --config 2>/dev/null || true)")
+  current=$(attribute configuration "$(stamp_of "$domain")")
   if [ -n "$existing" ] && [ "$current" = "$configuration" ]; then return 0; fi
   step "defines $domain on $hypervisor ($domainType)"
   attempt "define $domain" vir define --validate /dev/stdin <<<"$xml"
@@ -224,7 +224,7 @@ start_domain() {
   state=$(vir domstate "$domain")
   case $state in
     running | idle | 'in shutdown') ;;
-    paused) fail "$hypervisor: $domain is paused ($(vir domstate --reason "$domain" | sed 's/.*(\\(.*\\))/\\1/')); free its disk space if that is the reason, then: virsh -c $uri resume $domain" ;;
+    paused) fail "$hypervisor: $domain is paused ($(vir domstate --reason "$domain" | sed 's/.*(\\(.*\\))/\\1/')); free its disk space if that is the reason, then: virsh -c '$uri' resume $domain" ;;
     *)
       step "starts $domain"
       attempt "start $domain" vir start "$domain"
@@ -237,16 +237,16 @@ raise_mtu() {
   local device path
   for device in $(vir domiflist "$domain" | awk -v mac="$mac" '$5 == mac { print $1 }'); do
     path=/sys/class/net/$device/mtu
-    if [ -e "$path" ] && [ "$(cat "$path")" -lt "$mtuBytes" ]; then
-      step "raises the MTU of $device, the host side of $machine, to $mtuBytes"
-      attempt "raise the MTU of $device" ip link set dev "$device" mtu "$mtuBytes"
+    if [ -e "$path" ] && [ "$(cat "$path")" -lt "$hostMtuBytes" ]; then
+      step "raises the MTU of $device, the host side of $machine, to $hostMtuBytes"
+      attempt "raise the MTU of $device" ip link set dev "$device" mtu "$hostMtuBytes"
     fi
   done
 }
 
 report_restart() {
   if [ "$(attribute configuration "$(vir metadata "$domain" "$stampNamespace" --live 2>/dev/null || true)")" != "$configuration" ]; then
-    step "the new configuration of $machine takes effect after a restart of the machine (a reboot from inside is not enough): virsh -c $uri shutdown $domain, then virsh -c $uri start $domain"
+    step "the new configuration of $machine takes effect after a restart of the machine (a reboot from inside is not enough): virsh -c '$uri' shutdown $domain, then virsh -c '$uri' start $domain"
   fi
 }
 `;

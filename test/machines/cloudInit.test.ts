@@ -23,9 +23,9 @@ const dualStack: SeedSettings = {
 
 test('the files of a dual-stack machine', () => {
   const seed = cloudInitSeed(dualStack);
-  expectGolden('meta-data.yaml', seed.metaData);
-  expectGolden('network-config.yaml', seed.networkConfig);
-  expectGolden('user-data.yaml', seed.userData);
+  expectGolden('meta-data', seed.metaData);
+  expectGolden('network-config', seed.networkConfig);
+  expectGolden('user-data', seed.userData);
 });
 
 test('user-data is a cloud-config whose host key is the derived one, byte for byte', () => {

@@ -14,11 +14,11 @@ import { expectGolden } from './golden';
 const settings: DomainSettings = {
   domain: 'acme-cp1',
   uuid: '6f1c8f8e-3f0a-5d3b-9a53-5f2f3f1c9a11',
-  stamp: { site: 'acme', machine: 'cp1', id: '4b1d' },
+  stamp: { site: 'acme', machine: 'cp1', hypervisor: 'hv1', id: '4b1d' },
   cpus: 4,
   memoryBytes: 8 * 1024 ** 3,
   mac: '52:54:00:12:34:56',
-  mtuBytes: 9000,
+  hostMtuBytes: 9001,
   attach: { bridge: 'br0' },
   queues: 4,
   rxQueueSize: 1024,

@@ -4,7 +4,6 @@ import { MockMonitor } from '@pulumi/pulumi/runtime/mocks';
 
 /** What a program asked the engine to register: more than mocks show, which see neither options nor secrets. */
 export interface RecordedResource {
-  urn: string;
   type: string;
   name: string;
   custom: boolean;
@@ -83,7 +82,6 @@ class RecordingMonitor extends MockMonitor {
     const inputs = req.getObject().toJavaScript() as Record<string, unknown>;
     const secretInputs: string[] = [];
     this.recorded.push({
-      urn: this.newUrn(req.getParent(), req.getType(), req.getName()),
       type: req.getType(),
       name: req.getName(),
       custom: req.getCustom(),
@@ -102,7 +100,7 @@ class RecordingMonitor extends MockMonitor {
 
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   override registerResourceOutputs(req: any, callback: any): void {
-    const registered = this.recorded.find(({ urn }) => urn === req.getUrn());
+    const registered = this.recorded.find(({ name, custom }) => !custom && name === nameOf(req.getUrn()));
     if (registered !== undefined) registered.outputsRegistered = true;
     super.registerResourceOutputs(req, callback);
   }

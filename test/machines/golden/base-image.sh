@@ -1,0 +1,168 @@
+[ "$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || { echo "$(id -un)@$(uname -n): the user needs sudo without a password, or connect as root" >&2; exit 1; }; exec sudo -n bash -s; }
+
+hypervisor='hv1'
+uri='qemu:///system'
+pool='default'
+imagePath='/srv/images/debian-12.qcow2'
+imageUrl=''
+imageSha256='abababababababababababababababababababababababababababababababab'
+imageFormat='qcow2'
+imageName='sitewright-base-abababababab.qcow2'
+kernelPath=''
+kernelSha256=''
+kernelName=''
+initrdPath=''
+initrdSha256=''
+initrdName=''
+
+set -Eeuo pipefail
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+umask 022
+failed=no
+temporary=
+problems=()
+
+step() { printf 'step: %s\n' "$*" >&2; }
+fail() { failed=yes; printf '%s\n' "$*" >&2; exit 1; }
+problem() { problems+=("$*"); }
+stop_on_problems() {
+  if [ "${#problems[@]}" -gt 0 ]; then
+    local all
+    printf -v all '%s; ' "${problems[@]}"
+    fail "$hypervisor: ${all%; }"
+  fi
+}
+at_exit() {
+  local code=$1
+  if [ -n "$temporary" ]; then rm -rf "$temporary"; fi
+  if [ "$code" != 0 ] && [ "$failed" = no ]; then printf '%s\n' "$hypervisor: exit code $code of: $failing" >&2; fi
+}
+# The text of the command before its variables are filled in: it holds no secret.
+failing='the script itself'
+trap 'failing=$BASH_COMMAND' ERR
+trap 'at_exit $?' EXIT
+
+# attempt <what> <command>...: a failure becomes one sentence with the last line that the command wrote.
+attempt() {
+  local what=$1 output
+  shift
+  output=$("$@" 2>&1) || fail "$hypervisor: could not $what: $(printf '%s\n' "$output" | sed '/^ *$/d' | tail -n 1)"
+}
+
+# The lock's file descriptor stays out of what virsh may start.
+vir() { virsh -q -c "$uri" "$@" 9<&-; }
+
+human() { numfmt --to=iec-i --suffix=B "$1"; }
+
+require_libvirt() {
+  local tool answer
+  for tool in virsh qemu-img flock sha256sum; do
+    command -v "$tool" >/dev/null || problem "$tool is not installed"
+  done
+  stop_on_problems
+  answer=$(timeout 60 virsh -q -c "$uri" uri 2>&1) ||
+    fail "libvirt is not running on $hypervisor: $uri does not answer ($(printf '%s' "$answer" | tail -n 1)); start it there, for example with: systemctl start libvirtd"
+}
+
+# inspect_pool <pool>: sets poolDirectory, or notes a problem and leaves it empty.
+inspect_pool() {
+  local pool=$1 xml type
+  poolDirectory=
+  xml=$(vir pool-dumpxml "$pool" 2>/dev/null) || {
+    problem "there is no storage pool $pool (there is: $(vir pool-list --all --name | xargs))"
+    return 0
+  }
+  type=$(printf '%s\n' "$xml" | sed -n "s/^<pool type='\([a-z]*\)'.*/\1/p")
+  case $type in
+    dir | fs | netfs) ;;
+    *) problem "storage pool $pool has the type $type; machines need one that holds files (dir, fs, netfs)"; return 0 ;;
+  esac
+  [ "$(vir pool-info "$pool" | sed -n 's/^State: *//p')" = running ] || {
+    problem "storage pool $pool is not active; start it with: virsh -c '$uri' pool-start $pool"
+    return 0
+  }
+  poolDirectory=$(printf '%s\n' "$xml" | sed -n 's:^ *<path>\(.*\)</path>$:\1:p' | tail -n 1)
+  case $poolDirectory in
+    *[!A-Za-z0-9/._+-]*) problem "the directory of storage pool $pool has characters that are not supported: $poolDirectory" ;;
+  esac
+  [ -d "$poolDirectory" ] || problem "the directory of storage pool $pool is not there: $poolDirectory"
+}
+
+# Two runs never work in one pool at the same time: the earlier one may be the rest of an interrupted one.
+lock_pool() {
+  exec 9<"$1"
+  flock -n 9 || {
+    step "waits for another run that works in $1"
+    flock -w 3600 9 || fail "$hypervisor: another run has held $1 for 60 minutes; end it and run again"
+  }
+}
+
+# attribute <name> <element>: of the stamp, as virsh metadata prints it.
+attribute() { printf '%s' "$2" | sed -n "s/.* $1=[\"']\([^\"']*\)[\"'].*/\1/p"; }
+stamp_of() { vir metadata "$1" "$stampNamespace" --config 2>/dev/null || true; }
+
+stop_domain() {
+  if [ "$(vir domstate "$1")" != 'shut off' ]; then
+    step "stops $1"
+    attempt "stop $1" vir destroy "$1"
+  fi
+}
+undefine_domain() {
+  step "removes $1"
+  attempt "remove $1" vir undefine "$1" --nvram --managed-save --snapshots-metadata --checkpoints-metadata
+}
+
+free_bytes() { df -PB1 "$1" | awk 'NR == 2 { print $4 }'; }
+virtual_size() { qemu-img info -U "$1" | sed -n 's/^virtual size: .*(\([0-9]*\) bytes).*/\1/p'; }
+
+# store <what> <path, or nothing> <url, or nothing> <sha256> <target>: whole under its own name, or not there.
+store() {
+  local what=$1 path=$2 url=$3 sha256=$4 target=$5 partial=$5.partial size actual
+  rm -f "$partial"
+  if [ -e "$target" ]; then return 0; fi
+  if [ -n "$path" ]; then
+    [ -r "$path" ] || fail "$hypervisor: the $what $path is not there"
+    size=$(($(stat -L -c '%b * %B' "$path")))
+    [ "$size" -le "$(free_bytes "$poolDirectory")" ] ||
+      fail "$hypervisor: storage pool $pool is full: the $what needs $(human "$size"), $(human "$(free_bytes "$poolDirectory")") are free in $poolDirectory"
+    step "copies the $what $path into pool $pool"
+    cp --sparse=always --reflink=auto -- "$path" "$partial" || { rm -f "$partial"; fail "$hypervisor: could not copy the $what $path to $partial"; }
+  else
+    command -v curl >/dev/null || fail "$hypervisor: curl is not installed, and the $what is to be downloaded"
+    step "downloads the $what $url into pool $pool"
+    curl -fsSL --retry 3 --connect-timeout 30 --speed-limit 1024 --speed-time 120 -o "$partial" -- "$url" ||
+      { rm -f "$partial"; fail "$hypervisor: could not download the $what $url"; }
+  fi
+  chmod 644 "$partial"
+  actual=$(sha256sum <"$partial")
+  actual=${actual%% *}
+  if [ "$actual" != "$sha256" ]; then
+    rm -f "$partial"
+    fail "$hypervisor: the $what ${path:-$url} has the sha256 $actual, and the site file says $sha256: correct the one that is wrong"
+  fi
+  attempt "write the $what to disk" sync "$partial"
+  mv -f "$partial" "$target"
+}
+
+store_bases() {
+  local format
+  store 'base image' "$imagePath" "$imageUrl" "$imageSha256" "$poolDirectory/$imageName"
+  format=$(qemu-img info -U "$poolDirectory/$imageName" | sed -n 's/^file format: //p')
+  [ "$format" = "$imageFormat" ] ||
+    fail "$hypervisor: the base image ${imagePath:-$imageUrl} has the format $format, and the site file says $imageFormat"
+  if [ -n "$kernelName" ]; then
+    store kernel "$kernelPath" '' "$kernelSha256" "$poolDirectory/$kernelName"
+    store 'initial RAM disk' "$initrdPath" '' "$initrdSha256" "$poolDirectory/$initrdName"
+  fi
+}
+
+main() {
+  require_libvirt
+  inspect_pool "$pool"
+  stop_on_problems
+  lock_pool "$poolDirectory"
+  store_bases
+  vir pool-refresh "$pool" >/dev/null 2>&1 || true
+}
+
+main </dev/null

@@ -1,0 +1,211 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { baseImageDeleteScript, baseImageScript } from '../../components/machines/baseImageScript';
+import {
+  machineDeleteScript,
+  machineScript,
+  type MachineScriptSettings,
+} from '../../components/machines/machineScript';
+import { machineUuid } from '../../components/machines/uuid';
+import { deriveHostKey } from '../../components/secrets/hostKey';
+import { hostKeySeedBase64, image, imageWithKernel, kvmPlan, node, remoteHostKey } from './fixtures';
+import { expectGolden } from './golden';
+
+const controlPlane = node('cp1', 'control-plane');
+const settings: MachineScriptSettings = {
+  site: 'acme',
+  stampId: '4b1d',
+  node: controlPlane,
+  kvm: kvmPlan,
+  image: imageWithKernel,
+  seed: { authorizedKey: remoteHostKey, hostKey: deriveHostKey(hostKeySeedBase64, 'cp1') },
+};
+const worker: MachineScriptSettings = {
+  ...settings,
+  node: { ...controlPlane, kvm: { ...controlPlane.kvm!, etcdDiskBytes: null, attach: { libvirtNetwork: 'lab' } } },
+};
+
+describe('rendered text', () => {
+  const scripts: [string, string][] = [
+    ['machine.sh', machineScript(settings)],
+    ['machine-delete.sh', machineDeleteScript(settings)],
+    ['base-image.sh', baseImageScript(kvmPlan.hypervisors[0], image)],
+    ['base-image-delete.sh', baseImageDeleteScript(kvmPlan.hypervisors[0], 'acme', '4b1d')],
+  ];
+  test.each(scripts)('%s', (name, script) => {
+    expectGolden(name, script);
+    expect(spawnSync('bash', ['-n'], { input: script, encoding: 'utf8' }).stderr).toBe('');
+  });
+});
+
+test('the UUID of a machine is of version 5, stable, and another one for each site, machine and state', () => {
+  const uuid = machineUuid('acme', 'cp1', '4b1d');
+  expect(uuid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  expect(machineUuid('acme', 'cp1', '4b1d')).toBe(uuid);
+  const others = [
+    machineUuid('acme', 'cp2', '4b1d'),
+    machineUuid('oslo', 'cp1', '4b1d'),
+    machineUuid('acme', 'cp1', '5'),
+  ];
+  expect(new Set([uuid, ...others]).size).toBe(4);
+});
+
+/** A hypervisor of stand-ins: a virsh that answers from files, and an id that says root. */
+describe('on a hypervisor', () => {
+  let folder: string;
+  let pool: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'hypervisor-'));
+    pool = join(folder, 'pool');
+    mkdirSync(pool);
+    answer('uri', 'qemu:///system');
+    answer('pool-dumpxml default', `<pool type='dir'>\n  <target>\n    <path>${pool}</path>\n  </target>\n</pool>`);
+    answer('pool-info default', 'State:          running');
+    answer('pool-list --all --name', 'default');
+    answer('net-info lab', 'Active:         yes');
+    executable('id', 'echo 0');
+    executable('qemu-img', 'echo "virtual size: 30 GiB (32212254720 bytes)"');
+    executable(
+      'virsh',
+      [
+        'shift 3',
+        `echo "$*" >>${folder}/calls`,
+        `file=${folder}/answers/$(printf '%s' "$*" | tr '/ :' '___')`,
+        'if [ -e "$file" ]; then cat "$file"; else echo "error: no $*" >&2; exit 1; fi',
+      ].join('\n'),
+    );
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  function answer(question: string, text: string) {
+    mkdirSync(join(folder, 'answers'), { recursive: true });
+    writeFileSync(join(folder, 'answers', question.replace(/[/ :]/g, '_')), `${text}\n`);
+  }
+  function executable(name: string, body: string) {
+    mkdirSync(join(folder, 'bin'), { recursive: true });
+    writeFileSync(join(folder, 'bin', name), `#!/bin/bash\n${body}\n`);
+    chmodSync(join(folder, 'bin', name), 0o755);
+  }
+  function run(script: string) {
+    const env = { ...process.env, PATH: `${folder}/bin:${process.env.PATH}` };
+    const { stderr, status } = spawnSync('bash', ['-s'], { input: script, env, encoding: 'utf8' });
+    return { status, lastLine: stderr.trim().split('\n').pop()! };
+  }
+  const calls = () => (existsSync(join(folder, 'calls')) ? readFileSync(join(folder, 'calls'), 'utf8') : '');
+  const changes = () => calls().match(/^(define|start|destroy|undefine|blockresize).*/gm) ?? [];
+  function existing(stamp: string | null) {
+    answer('dumpxml --inactive acme-cp1', "<domain type='kvm'>\n  <os>\n  </os>\n</domain>");
+    if (stamp !== null) answer('metadata acme-cp1 urn:sitewright:machine:1 --config', stamp);
+  }
+  function refused(script: string, ...words: string[]) {
+    const { status, lastLine } = run(script);
+    for (const word of words) expect(lastLine).toContain(word);
+    expect({ status, changes: changes() }).toEqual({ status: 1, changes: [] });
+  }
+
+  test('libvirt that does not answer is named, with what to do', () => {
+    rmSync(join(folder, 'answers', 'uri'));
+    refused(machineScript(worker), 'libvirt is not running on hv1', 'systemctl start libvirtd');
+  });
+
+  test('a missing pool and a missing network are reported together', () => {
+    rmSync(join(folder, 'answers', 'pool-dumpxml_default'));
+    rmSync(join(folder, 'answers', 'net-info_lab'));
+    refused(machineScript(worker), 'no storage pool default (there is: default)', 'no active libvirt network lab');
+  });
+
+  test('a pool that does not run is reported', () => {
+    answer('pool-info default', 'State:          inactive');
+    refused(machineScript(worker), 'pool default is not active', 'pool-start default');
+  });
+
+  test('a full pool is reported before anything is made', () => {
+    executable('df', 'echo header; echo "x 1 1 1073741824 1 /"');
+    refused(machineScript(worker), 'storage pool default is full', 'cp1 need 20GiB', '1.0GiB are free');
+  });
+
+  test('a machine of another state is refused with the way out', () => {
+    existing('<machine site="acme" machine="cp1" hypervisor="hv1" stamp="other"/>');
+    refused(machineScript(worker), 'another state of the site acme (other', 'sitewright adopt acme', 'virsh -c');
+  });
+
+  test('a machine of another site and a domain without a stamp are refused', () => {
+    existing('<machine site="acme-cp1" machine="x" hypervisor="hv1" stamp="4b1d"/>');
+    refused(machineScript(worker), 'is the machine x of the site acme-cp1', 'another name');
+    rmSync(join(folder, 'answers'), { recursive: true });
+    answer('uri', '');
+    answer('pool-dumpxml default', `<pool type='dir'>\n    <path>${pool}</path>\n</pool>`);
+    answer('pool-info default', 'State:          running');
+    answer('net-info lab', 'Active:         yes');
+    existing(null);
+    refused(machineScript(worker), 'did not make');
+  });
+
+  test('a volume without its domain is nobody we know', () => {
+    writeFileSync(join(pool, 'acme-cp1-root.qcow2'), '');
+    refused(machineScript(worker), 'acme-cp1-root.qcow2 is there, but its domain acme-cp1 is not');
+  });
+
+  test('a disk never shrinks', () => {
+    existing('<machine site="acme" machine="cp1" hypervisor="hv1" stamp="4b1d"/>');
+    writeFileSync(join(pool, 'acme-cp1-root.qcow2'), '');
+    refused(machineScript(worker), 'root disk of cp1 has 30GiB and cannot shrink to 20GiB');
+  });
+
+  test('an image with another checksum is refused, and nothing of it stays', () => {
+    const path = join(folder, 'image');
+    writeFileSync(path, 'something else');
+    refused(baseImageScript(kvmPlan.hypervisors[0], { ...image, path }), 'has the sha256', 'the site file says abab');
+    expect(spawnSync('ls', ['-A', pool], { encoding: 'utf8' }).stdout).toBe('');
+  });
+
+  test('delete leaves a machine alone that is not of this state', () => {
+    existing('<machine site="acme" machine="cp1" hypervisor="hv1" stamp="other"/>');
+    writeFileSync(join(pool, 'acme-cp1-root.qcow2'), '');
+    const { status, lastLine } = run(machineDeleteScript(worker));
+    expect({ status, changes: changes() }).toEqual({ status: 0, changes: [] });
+    expect(lastLine).toContain('leaves acme-cp1 on hv1 alone');
+    expect(existsSync(join(pool, 'acme-cp1-root.qcow2'))).toBe(true);
+  });
+
+  test('delete removes the volumes before the domain that proves whose they are', () => {
+    existing('<machine site="acme" machine="cp1" hypervisor="hv1" stamp="4b1d"/>');
+    answer('domstate acme-cp1', 'shut off');
+    const volume = join(pool, 'acme-cp1-root.qcow2');
+    writeFileSync(volume, '');
+    const { status, lastLine } = run(machineDeleteScript(worker));
+    // This virsh refuses to undefine: what is left is a domain without volumes, which the next run completes.
+    expect({ status, changes: changes() }).toEqual({
+      status: 1,
+      changes: [expect.stringMatching(/^undefine acme-cp1 --nvram --managed-save/)],
+    });
+    expect(lastLine).toContain('could not remove acme-cp1');
+    expect(existsSync(volume)).toBe(false);
+  });
+
+  test('a script that arrives in part runs nothing', () => {
+    const lines = machineScript(worker).split('\n');
+    for (let length = 2; length < lines.length - 2; length += 37) run(lines.slice(0, length).join('\n'));
+    expect(calls()).toBe('');
+  });
+});
+
+test('without root and without sudo a script says what it needs', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'user-'));
+  try {
+    writeFileSync(join(folder, 'id'), '#!/bin/sh\necho 1000\n', { mode: 0o755 });
+    writeFileSync(join(folder, 'sudo'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` };
+    for (const args of [['-s'], ['-c', machineDeleteScript(settings)]]) {
+      const { status, stderr } = spawnSync('bash', args, { input: machineScript(settings), env, encoding: 'utf8' });
+      expect({ status, stderr }).toEqual({
+        status: 1,
+        stderr: expect.stringContaining('needs sudo without a password'),
+      });
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
