@@ -47,7 +47,7 @@ export async function operate<T>(context: Context, stack: SiteStack, args: Opera
     return { result, progress: view.progress, events };
   } catch (error) {
     if (!(error instanceof EngineFailure)) throw error;
-    const failures = view.progress.failures().map((failure) => ({ ...failure, lines: failure.lines.map(redact) }));
+    const failures = view.progress.failures();
     const known = failures.length > 0 ? failures : [programFailure(args.site, redact(error.message))];
     const message = interruption.happened
       ? [`${args.verb} ${args.site} was stopped.`, ...failures.map(renderFailure), 'The next run carries on from here.']

@@ -32,6 +32,8 @@ export interface ProgressOptions {
   /** Seconds since any fixed moment. */
   now: () => number;
   onFinished?: (step: FinishedStep) => void;
+  /** Blanks secrets out of what resources say. Default: nothing is blanked. */
+  redact?: (text: string) => string;
 }
 
 interface Running extends ResourceLabel {
@@ -177,7 +179,7 @@ export class Progress {
   private diagnose(event: NonNullable<EngineEvent['diagnosticEvent']>): void {
     // The SDK's type leaves `debug` out; the engine sends it, and plenty.
     if ((event.severity as string) === 'debug') return;
-    const lines = linesOf(event.message);
+    const lines = linesOf(this.options.redact?.(event.message) ?? event.message);
     // What the program or the engine says as a whole belongs to no resource.
     const urn = event.urn === undefined || event.urn.includes('::pulumi:pulumi:Stack::') ? '' : event.urn;
     if (event.severity === 'error') {

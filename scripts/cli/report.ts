@@ -1,7 +1,7 @@
 import type { SitePlan } from '../../components/plan';
 import type { ProofResult } from '../../components/proof/facts';
+import { renderProof } from '../../components/proof/render';
 import { paint, table } from './table';
-import { renderResults } from './verify';
 
 /** What `up` ends with: the nodes, the MTU budget, and what the proof measured. */
 export function renderOutputs(plan: SitePlan, outputs: Record<string, unknown>, color: boolean): string {
@@ -16,14 +16,6 @@ export function renderOutputs(plan: SitePlan, outputs: Record<string, unknown>, 
     '',
     ...(outputs.proof === undefined
       ? []
-      : [paint('Proof', 'bold', color), renderResults(proofResults(outputs.proof), color), '']),
+      : [paint('Proof', 'bold', color), renderProof(outputs.proof as ProofResult[], { color }), '']),
   ].join('\n');
-}
-
-/** The stack's output `proof` holds the results of all probes, in a list or by name. */
-function proofResults(output: unknown): ProofResult[] {
-  const all = Array.isArray(output) ? output : Object.values(output ?? {}).flat();
-  return all.filter(
-    (entry): entry is ProofResult => typeof entry === 'object' && entry !== null && 'findings' in entry,
-  );
 }

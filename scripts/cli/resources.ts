@@ -68,6 +68,8 @@ const ROLES: Record<string, string> = {
   [MACHINE_ROLE]: 'virtual machine',
   ssh: 'first connection',
   prepare: 'preparation',
+  'proof-node': 'proof',
+  'proof-pair': 'proof',
 };
 
 const words = (part: string) => ROLES[part] ?? part.replace(/-/g, ' ').trim();

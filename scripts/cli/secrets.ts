@@ -80,13 +80,15 @@ export async function openStack(context: Context, plan: StackPlan, { create = tr
   const usesPassphrase = readSettings(context.stacksDir, site)?.usesPassphrase === true;
   const passphrase = usesPassphrase ? await findPassphrase(context, { ...plan, fresh: false }) : {};
   const stack = await SiteStack.open(context, plan, passphrase);
-  if ((await stack.resourceCount()) === null) {
-    if (!create)
+  let config = await stack.configIfThere();
+  if (config === null) {
+    if (!create) {
       throw failed(`${site} is not built: there is no state of it in ${backendUrl}. sitewright up ${site} builds it`);
+    }
     // The settings beside the site file are kept, and say what protects the secrets.
     await stack.init('passphrase');
+    config = await stack.config();
   }
-  const config = await stack.config();
   const secrets = Object.values(config)
     .filter((entry) => entry.secret)
     .map((entry) => entry.value);

@@ -9,7 +9,7 @@ import { automationCommand, engineEnv, findEngine, type Engine } from '../engine
 import { installPlugins } from '../engine/plugins';
 import { callEngine, inOwnProcessGroup, type EngineResult } from './cliProcess';
 import type { Context } from './context';
-import { explainEngineError } from './engineErrors';
+import { EngineFailure, explainEngineError } from './engineErrors';
 import type { PassphraseEnv } from './passphrase';
 
 /** `file://~/…` with the user's home folder in place of the tilde, as the engine wants it. */
@@ -131,6 +131,14 @@ export class SiteStack {
   async config(): Promise<ConfigValues> {
     const { stdout } = await this.call(['config', '--show-secrets', '--json', '--stack', this.plan.site]);
     return JSON.parse(stdout) as ConfigValues;
+  }
+
+  /** As `config`; null where the backend has no such stack. */
+  async configIfThere(): Promise<ConfigValues | null> {
+    return this.config().catch((error: unknown) => {
+      if (error instanceof EngineFailure && /no stack named .* found/.test(error.said)) return null;
+      throw error;
+    });
   }
 
   async setSecret(key: string, value: string): Promise<void> {

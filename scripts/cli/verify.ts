@@ -1,11 +1,11 @@
 import { runRequest, type AgentRequest } from '../../components/agent/main';
 import type { NodeRequest, PairRequest, ProofFinding, ProofResult } from '../../components/proof/facts';
+import { renderProof } from '../../components/proof/render';
 import type { SitePlan } from '../../components/plan';
 import type { Context } from './context';
 import { Interruption } from './interrupt';
 import { redactor } from './redact';
 import type { ConfigValues } from './stack';
-import { paint, table } from './table';
 import { keysOf, nodeTargets } from './targets';
 
 export interface Proved {
@@ -50,7 +50,7 @@ export async function prove(
     interruption.dispose();
   }
   const failures = results.flatMap((result) => result.findings).filter(({ severity }) => severity === 'error').length;
-  return { failures, results, text: redact(renderResults(results, context.color)) };
+  return { failures, results, text: redact(renderProof(results, { color: context.color })) };
 }
 
 const nameOf = (request: AgentRequest) => {
@@ -101,27 +101,4 @@ function verdict(findings: readonly ProofFinding[]): string {
   const warnings = findings.filter(({ severity }) => severity === 'warn').length;
   if (errors > 0) return `${errors} FAILED`;
   return warnings > 0 ? `passed, ${warnings} warnings` : 'passed';
-}
-
-/** Every pair and node with its verdict, then what was found. */
-export function renderResults(results: readonly ProofResult[], color: boolean): string {
-  const rows = results.map(({ facts, findings }) => [
-    facts.kind === 'pair' ? `${facts.a} <-> ${facts.b}` : facts.node,
-    facts.kind === 'pair' ? facts.directions.map(sizes).join('; ') : 'clock, CPU steal, names, time, disk',
-    verdict(findings),
-  ]);
-  const found = results
-    .flatMap(({ findings }) => findings)
-    .map((finding) => {
-      const line = `${finding.severity} ${finding.probe} ${finding.where}: ${finding.message}`;
-      return finding.severity === 'error' ? paint(line, 'red', color) : line;
-    });
-  return [table(['probe', 'measured', 'result'], rows, color), ...(found.length > 0 ? ['', ...found] : [])].join('\n');
-}
-
-type Direction = Extract<ProofResult['facts'], { kind: 'pair' }>['directions'][number];
-
-function sizes({ from, to, family, underlay, tunnel }: Direction): string {
-  const inside = 'skipped' in tunnel ? tunnel.skipped : `pods ${tunnel.largestBytes ?? 'nothing'}`;
-  return `${from} -> ${to} ${family}: ${underlay.largestBytes ?? 'nothing'} bytes, ${inside}`;
 }

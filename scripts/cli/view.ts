@@ -54,6 +54,7 @@ export class View {
       nodes,
       now: () => performance.now() / 1000,
       onFinished: (step) => this.finished(step),
+      redact,
     });
     // The engine's own output and live lines would overwrite each other.
     if (context.terminal && !context.verbose) this.timer = setInterval(() => this.draw(), REFRESH_MILLISECONDS);

@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import * as ts from 'typescript';
+import { publicKeyOf } from '../../components/secrets/hostKey';
 
 const ROOT = resolve(__dirname, '../..');
 
@@ -115,6 +116,25 @@ export class TestKit {
       timeout: 100_000,
     });
     return { code: result.status ?? -1, stdout: result.stdout, stderr: result.stderr };
+  }
+
+  /** The vendor's own command line, as a person runs it in the folder of the kit. */
+  pulumi(args: string[], env: Record<string, string> = {}): string {
+    const find = `require('${this.dir}/bin/scripts/engine/find.js').findEngine(() => {}).then((e) => console.log(e.command))`;
+    const command = execFileSync(process.execPath, ['-e', find], { env: this.env(), encoding: 'utf8' }).trim();
+    // The engine takes the home folder of `~` from the user database, not from HOME.
+    const backend = { PULUMI_BACKEND_URL: `file://${this.stateDir}` };
+    return execFileSync(command, args, { cwd: this.dir, env: this.env({ ...backend, ...env }), encoding: 'utf8' });
+  }
+
+  config(site: string, env: Record<string, string>): Record<string, { value: string }> {
+    const text = this.pulumi(['config', '--show-secrets', '--json', '-s', site], env);
+    return JSON.parse(text) as Record<string, { value: string }>;
+  }
+
+  /** Public half of the SSH key that a site uses now. */
+  publicKey(site: string, env: Record<string, string>): string {
+    return publicKeyOf(this.config(site, env)['sitewright:sshPrivateKey'].value);
   }
 
   start(args: string[], env: Record<string, string> = {}): Started {
