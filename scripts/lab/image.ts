@@ -207,9 +207,3 @@ function aptSources(): string[] {
     .filter((file) => existsSync(file))
     .slice(0, 1);
 }
-
-/** The image of the current recipe, if this machine has made it; its checksums are checked by who copies it. */
-export async function builtImage(): Promise<LabImage | undefined> {
-  const key = imageKey(await fs.readFile(sourceFile('image-setup.sh'), 'utf8'));
-  return readImage(path.join(cacheDirectory(), 'lab-image', key));
-}

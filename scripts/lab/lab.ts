@@ -128,6 +128,11 @@ async function describe(lab: LabLayout, config: LabConfig): Promise<LabStatus> {
   };
 }
 
+/** What a lab of this machine was brought up with; undefined where there is none. */
+export function labConfig(name: string): Promise<LabConfig | undefined> {
+  return readConfig(labLayout(name));
+}
+
 /** The layout of a lab as it was brought up. */
 export async function existingLayout(name: string): Promise<LabLayout> {
   return labLayout(name, (await readConfig(labLayout(name)))?.topology);
