@@ -66,13 +66,14 @@ export async function coordinatePair(request: PairRequest, opts: ProveOptions = 
   }
 }
 
+/** Waits for all of them; throws what went wrong, each reason once: a cancel reaches both nodes. */
 async function settled<T>(work: Promise<T>[]): Promise<T[]> {
   const results = await Promise.allSettled(work);
-  const failed = results.filter((result) => result.status === 'rejected');
-  if (failed.length > 0) {
-    if (failed.length === 1) throw failed[0]?.reason;
-    throw new AggregateError(failed.map((result) => result.reason));
-  }
+  const reasons = new Set(
+    results.filter((result) => result.status === 'rejected').map(({ reason }) => reason as Error),
+  );
+  if (reasons.size === 1) throw [...reasons][0];
+  if (reasons.size > 1) throw new AggregateError(reasons, [...reasons].map(({ message }) => message).join('\n'));
   return results.map((result) => (result as PromiseFulfilledResult<T>).value);
 }
 

@@ -7,6 +7,8 @@ export interface NodeEnd {
   name: string;
   role: 'control-plane' | 'worker';
   target: SshTarget;
+  /** Another one for a machine that was made anew: its proof is due again. The probes do not read it. */
+  incarnation?: string;
 }
 
 export type Thresholds = ProofPlan['thresholds'];

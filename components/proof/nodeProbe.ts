@@ -42,7 +42,8 @@ export class NodeProbe {
     readonly node: string,
     private readonly session: SshSession,
     private readonly asRoot: (command: string) => string,
-    private readonly run: string,
+    /** Its files and devices on the node are named after it: `swp-<run>`. */
+    readonly run: string,
   ) {}
 
   /** Logs in and starts the probe. Throws SshError, or NodeProbeError where the node cannot run it. */
@@ -145,7 +146,8 @@ export class NodeProbe {
   /** Ends the probe, waits for its clean-up and closes the connection. Never throws: it runs after failures too. */
   async stop(): Promise<void> {
     if (this.failure === undefined) {
-      await this.post({ id: 0, op: 'quit' }, QUIT_LIMIT_SECONDS).catch(() => undefined);
+      // A probe that died a moment ago has left a FIFO that nobody reads: its end is awaited as well as the request's.
+      this.post({ id: 0, op: 'quit' }, QUIT_LIMIT_SECONDS).catch(() => undefined);
       let timer: NodeJS.Timeout | undefined;
       const limit = new Promise<void>((resolve) => (timer = setTimeout(resolve, QUIT_LIMIT_SECONDS * 1000)));
       await Promise.race([this.ended, limit]);

@@ -8,6 +8,8 @@ export interface ProofArgs {
   plan: Pick<SitePlan, 'proof' | 'nodes'>;
   /** One for every node of the plan. */
   machines: Machine[];
+  /** The preparation of every node. An option of the component would not reach its commands. */
+  after: pulumi.Resource[];
 }
 
 /**
@@ -16,7 +18,7 @@ export interface ProofArgs {
  *
  * A request holds the slice of the plan that its probe measures and nothing else, so a probe runs again when that
  * changes and at no other time. Pairs that share a node run one after another, in the order of the plan's rounds:
- * their transfers would disturb each other. Make it depend on the preparation of all nodes.
+ * their transfers would disturb each other.
  */
 export class Proof extends pulumi.ComponentResource {
   /** Facts and findings: of the nodes in the order given, then of the pairs in the order of the plan. */
@@ -32,14 +34,15 @@ export class Proof extends pulumi.ComponentResource {
 
     for (const node of nodes) {
       const request = nodeRequest(proof, node, machineOf(node.name));
-      const command = agentRequest(`${name}-node-${node.name}`, { request }, { parent: this });
+      const command = agentRequest(`${name}-node-${node.name}`, { request }, { parent: this, dependsOn: args.after });
       commands.push(command);
       last.set(node.name, command);
     }
     const rounds = [...proof.pairs].sort((one, other) => one.round - other.round);
     const ofPair = new Map<PairPlan, ReturnType<typeof agentRequest>>();
     for (const pair of rounds) {
-      const dependsOn = [last.get(pair.a), last.get(pair.b)].filter((one): one is pulumi.Resource => one !== undefined);
+      const before = [last.get(pair.a), last.get(pair.b)].filter((one): one is pulumi.Resource => one !== undefined);
+      const dependsOn = [...args.after, ...before];
       const request = pairRequest(proof, pair, machineOf(pair.a), machineOf(pair.b));
       const command = agentRequest(`${name}-pair-${pair.a}-${pair.b}`, { request }, { parent: this, dependsOn });
       ofPair.set(pair, command);
@@ -71,7 +74,12 @@ function pairRequest(plan: ProofPlan, pair: PairPlan, a: Machine, b: Machine): p
   const measured: Partial<PairPlan> = { ...pair };
   delete measured.round;
   const { lossPercent, jitterMilliseconds, controlPlaneRoundTripMilliseconds } = plan.thresholds;
-  const end = (machine: Machine) => ({ name: machine.name, role: machine.role, target: target(machine.connection) });
+  const end = (machine: Machine) => ({
+    name: machine.name,
+    role: machine.role,
+    target: target(machine.connection),
+    incarnation: machine.incarnation,
+  });
   const request: Record<keyof PairRequest, unknown> = {
     kind: 'prove-pair',
     pair: measured,
@@ -92,6 +100,7 @@ function nodeRequest(plan: ProofPlan, node: NodePlan, machine: Machine): pulumi.
       name: node.name,
       role: node.role,
       target: target(machine.connection),
+      incarnation: machine.incarnation,
       addresses: node.addresses.map((address) => address.replace(/\/.*/, '')),
       etcdDisk: machine.disks.etcd,
     },

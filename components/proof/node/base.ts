@@ -16,6 +16,7 @@
  */
 export const nodeBase = String.raw`
 import ctypes, errno, fcntl, glob, json, os, select, shutil, signal, socket, struct, subprocess, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 
 PREFIX = '/run/swp-'
 RUN, LIMIT_SECONDS = sys.argv[1], float(sys.argv[2])

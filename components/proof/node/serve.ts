@@ -122,6 +122,12 @@ def op_clock():
     return {'secondsSinceEpoch': time.time()}
 
 
+def side_by_side(work, entries):
+    """Most of these wait for answers that may never come."""
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(work, entries))
+
+
 def op_machine(etcd, addresses, dnsServers, ntpServers, peers, diskSeconds):
     def peer(entry):
         family, target = entry['family'], entry['address']
@@ -129,9 +135,9 @@ def op_machine(etcd, addresses, dnsServers, ntpServers, peers, diskSeconds):
                 'full': ping_peer(family, target, entry['mtuBytes'], 5),
                 'tcp': connect_peer(family, target, entry['tcpPort']) if entry['tcpPort'] else None}
 
-    facts = {'addresses': [duplicate_address(address, 2) for address in addresses],
-             'dns': [dns(server) for server in dnsServers], 'ntp': [ntp(server) for server in ntpServers],
-             'peers': [peer(entry) for entry in peers], 'steal': steal_percent(3), 'etcd': None}
+    facts = {'addresses': side_by_side(lambda address: duplicate_address(address, 2), addresses),
+             'dns': side_by_side(dns, dnsServers), 'ntp': side_by_side(ntp, ntpServers),
+             'peers': side_by_side(peer, peers), 'steal': steal_percent(3), 'etcd': None}
     if etcd is not None:
         try:
             facts['etcd'] = etcd_disk(etcd['device'], diskSeconds)
@@ -141,7 +147,7 @@ def op_machine(etcd, addresses, dnsServers, ntpServers, peers, diskSeconds):
 
 
 def op_peer_sizes(family, address, sizes):
-    return [ping_peer(family, address, size, 3) for size in sizes]
+    return side_by_side(lambda size: ping_peer(family, address, size, 3), sizes)
 
 
 def answer(request):
