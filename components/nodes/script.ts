@@ -76,6 +76,9 @@ function modulesFile(node: NodePlan): string {
 function networkBody(node: NodePlan): string {
   const { gateways, routes } = node.interface;
   const settings = [
+    // networkd would otherwise take every address away for a moment whenever this file changes, and with it the routes
+    // of pods and the virtual address of the control plane. What leaves the plan is removed by the script.
+    'KeepConfiguration=static',
     ...node.addresses.map((address) => `Address=${asKernelWritesIt(address)}`),
     ...gateways.map((gateway) => `Gateway=${asKernelWritesIt(gateway)}`),
     ...node.dns.servers.map((server) => `DNS=${asKernelWritesIt(server)}`),
@@ -112,7 +115,7 @@ function offloadHelper(rules: string): string {
 RULES=${quote(rules)}
 
 ${OFFLOAD_RULES_LIBRARY}
-set_value() { [ "$4" = "$5" ] || [ "$4:$5" = off: ] || ethtool "$2" "$1" "$3" "$4"; }
+set_value() { ! offload_differs "$@" || ethtool "$2" "$1" "$3" "$4"; }
 
 offload_values "$RULES" "$1" "$2" set_value
 `;

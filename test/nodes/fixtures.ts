@@ -75,6 +75,7 @@ export const vmxnet3Node: NodePlan = {
   kvm: null,
   modules: [
     { name: 'br_netfilter', reason: 'bridged packets meet the rules of Services' },
+    { name: 'nf_conntrack', reason: 'Services and masquerading' },
     { name: 'vxlan', reason: 'tunnels between all nodes' },
   ],
   offloads: [

@@ -3,6 +3,7 @@ import { bash } from '../bash';
 /** The order of the work. */
 export const MAIN = bash`
 main() {
+  wait_for_cloud_init
   preflight
   lock
   install_packages

@@ -114,6 +114,37 @@ differs() {
   [ "$DIFFERENCES" -gt 0 ]
 }
 
+# configured VARIABLE FILE: addresses (a/p) and routes (destination gateway) of a .network file, one on a line.
+configured() {
+  local line key section='' destination='' gateway='' list=$'\n'
+  [ ! -r "$2" ] || while IFS= read -r line; do
+    key=\${line%%=*}
+    case $key in
+      '['*) section=$line destination='' gateway='' ;;
+      Address) list+=\${line#*=}$'\n' ;;
+      Destination) destination=\${line#*=} ;;
+      Gateway) gateway=\${line#*=} ;;
+    esac
+    [ "$section" = '[Route]' ] || destination=default
+    [ -z "$destination" ] || [ -z "$gateway" ] || { list+="$destination $gateway"$'\n' && gateway=''; }
+  done <"$2"
+  printf -v "$1" '%s' "$list"
+}
+
+# remove_what_left OLD NEW: lists made by configured. Before the new file is written, so that an interrupted run does it again.
+remove_what_left() {
+  local entry
+  while IFS= read -r entry; do
+    [[ -n $entry && $2 != *$'\n'"$entry"$'\n'* && $entry != '0.0.0.0/0 '* && $entry != '::/0 '* ]] || continue
+    audit "$NIC" "$entry" ''
+    if [[ $entry == *' '* ]]; then
+      ip route del "\${entry% *}" via "\${entry#* }" dev "$NIC" 2>/dev/null || true
+    else
+      ip addr del "$entry" dev "$NIC" 2>/dev/null || true
+    fi
+  done <<<"$1"
+}
+
 network_apply() {
   step "network of $NIC"
   session_address
@@ -135,8 +166,16 @@ network_apply() {
     file=/etc/systemd/network/$file.d/90-sitewright.conf
     content="# Made by sitewright for site $SITE; edits are undone."$'\n'"$NETWORK_LINK"$'\n[Network]\n'"$NETWORK_BODY"
   fi
-  [ -z "$SESSION_ADDRESS" ] || content=\${content/\[Network\]/\[Network\]$'\n'Address=$SESSION_ADDRESS}
-  write_file "$file" 0644 "$content" networkd-reload
+  [ -z "$SESSION_ADDRESS" ] || content=\${content/'[Network]'/'[Network]'$'\n'Address=$SESSION_ADDRESS}
+  local before after old
+  slurp old "$file"
+  if [ "$old" != "$content" ]; then
+    configured before "$file"
+    configured after /dev/stdin <<<"$content"
+    remove_what_left "$before" "$after"
+    write_file "$file" 0644 "$content" networkd-reload
+    ip_snapshot
+  fi
 
   each_network_value audit_difference
   if is_pending networkd-restart; then

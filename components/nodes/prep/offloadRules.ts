@@ -73,4 +73,11 @@ offload_values() {
     "$4" "$2" "$option" "$name" "$value" "$found"
   done <<<"$1"
 }
+
+# offload_differs DEVICE OPTION NAME WANTED FOUND. "off" of what the device does not have is what is wanted. Drivers round
+# a ring up (vmxnet3 to a multiple of 96 with an MTU of 9000), so up to an eighth more than wanted is what is wanted.
+offload_differs() {
+  [ "$4" != "$5" ] && [ "$4:$5" != off: ] || return 1
+  [ "$2" != -G ] || [ -z "$5" ] || [ "$5" -lt "$4" ] || [ "$5" -gt $(($4 + $4 / 8)) ]
+}
 `;

@@ -2,9 +2,6 @@ import { bash } from '../bash';
 
 /** Offloads and rings: set now, and by udev when a device appears. */
 export const OFFLOADS = bash`
-# "off" of something that the device does not have is what is wanted.
-offload_differs() { [ "$4" != "$5" ] && [ "$4:$5" != off: ]; }
-
 offload_set() {
   offload_differs "$@" || return 0
   audit "$1 $3" "$5" "$4"

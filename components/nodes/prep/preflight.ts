@@ -4,7 +4,7 @@ import { bash } from '../bash';
 export const PREFLIGHT = bash`
 # Everything that makes this machine unfit, found before anything is changed, and told at once.
 preflight() {
-  local refusals=() container entry command package site='' id='' stamp
+  local refusals=() container site='' id='' stamp
   step 'checking that this machine can be a node'
 
   local ID='' VERSION_ID='' PRETTY_NAME=''
@@ -31,13 +31,7 @@ preflight() {
     fi
   fi
 
-  MISSING_PACKAGES=()
-  for entry in "\${PACKAGES[@]}"; do
-    read -r command package <<<"$entry"
-    command -v "$command" >/dev/null || MISSING_PACKAGES+=("$package")
-  done
-  find_time_service
-  if [ "\${#NTP_SERVERS[@]}" -gt 0 ] && [ "$TIME_SERVICE" = none ]; then MISSING_PACKAGES+=(systemd-timesyncd); fi
+  find_missing_packages
   if [ "\${#MISSING_PACKAGES[@]}" -gt 0 ] && ! command -v apt-get >/dev/null; then
     refusals+=("missing packages, and no apt-get to install them: \${MISSING_PACKAGES[*]}")
   fi
@@ -52,15 +46,42 @@ preflight() {
   [ "\${#refusals[@]}" -eq 0 ] || refuse "\${refusals[@]}"
 }
 
+# cloud-init of a machine that has just started still writes files and restarts services.
+wait_for_cloud_init() {
+  local until=$((SECONDS + 600)) told=no
+  while [ -L /run/cloud-init/status.json ] && [ ! -e /run/cloud-init/result.json ]; do
+    [ "$told" = yes ] || step 'waiting for cloud-init to end'
+    told=yes
+    [ "$SECONDS" -lt "$until" ] || refuse 'cloud-init has not ended after 10 minutes: see cloud-init status --long on this machine'
+    sleep 1
+  done
+}
+
+find_missing_packages() {
+  local entry command package
+  MISSING_PACKAGES=()
+  for entry in "\${PACKAGES[@]}"; do
+    read -r command package <<<"$entry"
+    command -v "$command" >/dev/null || MISSING_PACKAGES+=("$package")
+  done
+  find_time_service
+  [ "\${#NTP_SERVERS[@]}" -eq 0 ] || [ "$TIME_SERVICE" != none ] || MISSING_PACKAGES+=(systemd-timesyncd)
+}
+
 install_packages() {
   [ "\${#MISSING_PACKAGES[@]}" -gt 0 ] || return 0
   step "installing \${MISSING_PACKAGES[*]}"
   audit packages '' "\${MISSING_PACKAGES[*]}"
-  local install=(apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "\${MISSING_PACKAGES[@]}")
+  # A network that drops packets holds apt-get for very long: the limits make that a message.
+  local apt=(apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
+  local install=(timeout 900 "\${apt[@]}" install -y --no-install-recommends "\${MISSING_PACKAGES[@]}")
   export DEBIAN_FRONTEND=noninteractive
-  "\${install[@]}" >&2 || { apt-get -o DPkg::Lock::Timeout=300 update >&2 && "\${install[@]}" >&2; } ||
+  "\${install[@]}" >&2 || { timeout 120 "\${apt[@]}" update >&2 && "\${install[@]}" >&2; } ||
     refuse "apt-get could not install: \${MISSING_PACKAGES[*]}; let this machine reach a mirror of $DISTRIBUTION, or put these packages in its image"
-  find_time_service
+  hash -r
+  find_missing_packages
+  [ "\${#MISSING_PACKAGES[@]}" -eq 0 ] ||
+    refuse "the commands of these packages are missing although apt-get says that they are installed: \${MISSING_PACKAGES[*]}; repair them with apt-get install --reinstall"
 }
 
 # One script at a time: the one of an interrupted run may still be at work.

@@ -1,0 +1,83 @@
+import { spawnSync } from 'node:child_process';
+import { renderRemoveScript } from '../../components/nodes/remove';
+import { offloadLines, renderNodeScript, sysctlPath } from '../../components/nodes/script';
+import { kvmNode, site, vmxnet3Node } from './fixtures';
+import { expectGolden } from './golden';
+
+const scripts: [name: string, text: string][] = [
+  ['kvm.sh', renderNodeScript(kvmNode, site)],
+  ['existing-vmxnet3.sh', renderNodeScript(vmxnet3Node, site)],
+  ['remove.sh', renderRemoveScript(site.site)],
+];
+const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
+
+describe.each(scripts)('%s', (name, text) => {
+  test('is as reviewed', () => expectGolden(name, text));
+
+  test('is valid bash', () => {
+    const { status, stderr } = spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
+  // Debian's package shellcheck; where it is missing, the golden still holds what was checked.
+  (hasShellcheck ? test : test.failing)('passes shellcheck', () => {
+    const { stdout, error } = spawnSync('shellcheck', ['--shell=bash', '-'], { input: text, encoding: 'utf8' });
+    expect({ stdout, error }).toEqual({ stdout: '', error: undefined });
+  });
+});
+
+test('nothing runs before the whole script has arrived', () => {
+  const text = renderNodeScript(kvmNode, site);
+  expect(text.trimEnd().split('\n').at(-1)).toBe('main </dev/null');
+  expect(text.split('\n').filter((line) => line.startsWith('main '))).toHaveLength(1);
+});
+
+test('addresses are written as the kernel writes them', () => {
+  const text = renderNodeScript(kvmNode, site);
+  expect(text).toContain("ADDRESSES=('192.0.2.11/24' '2001:db8::11/64')");
+  expect(text).not.toContain('2001:DB8');
+});
+
+test('a host route has no prefix length, as ip route shows it, and one in the file of networkd', () => {
+  const node = {
+    ...kvmNode,
+    interface: { ...kvmNode.interface, routes: [{ to: '198.51.100.7/32', via: '192.0.2.2' }] },
+  };
+  const text = renderNodeScript(node, site);
+  expect(text).toContain("ROUTES=('198.51.100.7 192.0.2.2')");
+  expect(text).toContain('Destination=198.51.100.7/32\n');
+});
+
+test('values cannot leave their place in a file or in the script', () => {
+  const node = {
+    ...kvmNode,
+    sysctls: [
+      { key: 'kernel.core_pattern', value: "x'; touch /tmp/y\nkernel.panic = 1", reason: 'a\nkernel.panic = 1' },
+    ],
+  };
+  const text = renderNodeScript(node, site);
+  expect(text).toContain("# a kernel.panic = 1\nkernel.core_pattern = x'; touch /tmp/y kernel.panic = 1\n");
+  expect(text).toContain(`SYSCTL_VALUES=('x'\\''; touch /tmp/y kernel.panic = 1')`);
+});
+
+test.each([
+  ['net.ipv4.ip_forward', 'net/ipv4/ip_forward'],
+  ['net.ipv4.conf.eth0/100.rp_filter', 'net/ipv4/conf/eth0.100/rp_filter'],
+  ['net/ipv4/conf/eth0.100/rp_filter', 'net/ipv4/conf/eth0.100/rp_filter'],
+  ['net.ipv4.conf.*.rp_filter', 'net/ipv4/conf/*/rp_filter'],
+])('the sysctl %s is the file %s', (key, path) => expect(sysctlPath(key)).toBe(path));
+
+test('an offload rule is one line for each value', () => {
+  expect(offloadLines([...vmxnet3Node.offloads, ...kvmNode.offloads])).toEqual([
+    'nic vmxnet3 - - -K lro off',
+    'nic vmxnet3 - - -G rx 1024',
+    'nic vmxnet3 - - -K tx-udp_tnl-segmentation off',
+    'nic vmxnet3 - - -K tx-udp_tnl-csum-segmentation off',
+    'vxlan.calico - 6.12 - -K tx-checksum-ip-generic off',
+  ]);
+});
+
+test('a node needs the packages of what it does', () => {
+  expect(renderNodeScript(kvmNode, site)).toContain("'ipset ipset' 'fio fio'");
+  expect(renderNodeScript(vmxnet3Node, site)).not.toMatch(/PACKAGES=.*(ipset|fio)/);
+});
