@@ -52,7 +52,7 @@ export class Site extends pulumi.ComponentResource {
       return new ExistingMachines(group, { nodes: plan.nodes, jump, secrets }, { parent: this }).machines;
     return new KvmMachines(
       group,
-      { kvm, nodes: plan.nodes, jump, stamp, secrets, labImage, protectEtcd: true },
+      { kvm, nodes: plan.nodes, jump, stamp, secrets, labImage, protectEtcd: plan.environment !== 'lab' },
       { parent: this },
     ).machines;
   }

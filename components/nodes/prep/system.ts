@@ -53,12 +53,19 @@ find_time_service() {
   fi
 }
 
+# cloud-init writes a chrony.conf of its own, which leaves this line of the distribution out.
+chrony_reads_sources() {
+  slurp CHRONY_CONF /etc/chrony/chrony.conf
+  [[ $CHRONY_CONF =~ (^|$'\n')[[:space:]]*sourcedir[[:space:]]+/etc/chrony/sources\.d ]]
+}
+
 time_apply() {
   [ "\${#NTP_SERVERS[@]}" -gt 0 ] || return 0
   step "time: $TIME_SERVICE"
   local wants=multi-user
   if [ "$TIME_SERVICE" = chrony ]; then
     write_file /etc/chrony/sources.d/sitewright.sources 0644 "$CHRONY_SOURCES" chrony
+    chrony_reads_sources || write_file /etc/chrony/chrony.conf 0644 "\${CHRONY_CONF%$'\n'}"$'\nsourcedir /etc/chrony/sources.d\n' chrony
   else
     write_file /etc/systemd/timesyncd.conf.d/90-sitewright.conf 0644 "$TIMESYNCD_CONF" systemd-timesyncd
     wants=sysinit
@@ -75,9 +82,8 @@ time_check() {
   [ "\${#NTP_SERVERS[@]}" -gt 0 ] || return 0
   local found
   if [ "$TIME_SERVICE" = chrony ]; then
-    slurp found /etc/chrony/chrony.conf
-    [[ $found =~ (^|$'\n')[[:space:]]*sourcedir[[:space:]]+/etc/chrony/sources.d ]] ||
-      problem 'time servers' "\${NTP_SERVERS[*]}" 'not read' "/etc/chrony/chrony.conf has no line 'sourcedir /etc/chrony/sources.d': add it"
+    chrony_reads_sources ||
+      problem 'time servers' "\${NTP_SERVERS[*]}" 'not read' "/etc/chrony/chrony.conf has no line 'sourcedir /etc/chrony/sources.d'"
   else
     last_setting found NTP timesyncd.conf
     [ "$found" = "\${NTP_SERVERS[*]}" ] ||
