@@ -70,7 +70,8 @@ export function dnsmasqArguments(lab: LabLayout): string[] {
     '--bind-interfaces',
     `--listen-address=${lab.servers.ipv4}`,
     `--listen-address=${lab.servers.ipv6}`,
-    `--local=/${labDomain}/`,
+    // The lab has no way out: every other name has the answer that it does not exist, instead of a refusal.
+    '--local=/#/',
     `--host-record=${labDomain},${lab.servers.ipv4},${lab.servers.ipv6}`,
     `--addn-hosts=${lab.stateDirectory}/hosts`,
   ];
