@@ -14,7 +14,7 @@ export function renderOutputs(plan: SitePlan, outputs: Record<string, unknown>, 
     paint(`MTU budget (${plan.mtu.routing}: ${plan.mtu.routingReason})`, 'bold', color),
     table(['step', 'bytes', 'left', 'from'], budget, color),
     '',
-    ...(outputs.proof === undefined
+    ...(!Array.isArray(outputs.proof)
       ? []
       : [paint('Proof', 'bold', color), renderProof(outputs.proof as ProofResult[], { color }), '']),
   ].join('\n');

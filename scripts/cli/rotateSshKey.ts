@@ -5,6 +5,7 @@ import { refuseLocked } from './locks';
 import { operate } from './operate';
 import { openStack, SSH_PRIVATE_KEY } from './secrets';
 import { openSiteAloud } from './site';
+import type { SiteStack } from './stack';
 import { clearPendingOperations } from './state';
 import { keysOf, nodeTargets, onEach, otherTargets, runOn, type NamedTarget } from './targets';
 
@@ -42,6 +43,7 @@ export async function rotateSshKey(context: Context, site: string): Promise<void
   refuseLocked(plan);
   await clearPendingOperations(stack);
   const old = keysOf(config, site);
+  if ((await stack.resourceCount()) === 0) return replaceUnusedKey(context, site, stack);
   const hosts = (keys: typeof old): NamedTarget[] => [...otherTargets(plan, keys), ...nodeTargets(plan, keys)];
 
   let next = config[NEXT_KEY]?.value;
@@ -79,4 +81,16 @@ export async function rotateSshKey(context: Context, site: string): Promise<void
   const publicKey = publicKeyOf(current.sshPrivateKey);
   if (context.json) printJson(context, { site, rotated: 'ssh-key', publicKey });
   else context.out(`the SSH key of ${site} is now ${publicKey}\nCommit stacks/Pulumi.${site}.yaml.`);
+}
+
+/** Nothing is built, so nothing has recorded the key; whether a machine accepts it already is for its owner to say. */
+async function replaceUnusedKey(context: Context, site: string, stack: SiteStack): Promise<void> {
+  const { privateKey } = generateSshKey(`sitewright ${site}`);
+  await stack.setSecret(SSH_PRIVATE_KEY, privateKey);
+  const publicKey = publicKeyOf(privateKey);
+  if (context.json) printJson(context, { site, rotated: 'ssh-key', publicKey });
+  else
+    context.out(
+      `the SSH key of ${site}, which is not built yet, is now ${publicKey}\nMachines that are there must accept it.`,
+    );
 }

@@ -1,16 +1,26 @@
 import { runRequest, type AgentRequest } from '../../components/agent/main';
-import type { NodeRequest, PairRequest, ProofFinding, ProofResult } from '../../components/proof/facts';
+import type { NodeRequest, PairRequest, ProofResult } from '../../components/proof/facts';
 import { renderProof } from '../../components/proof/render';
 import type { SitePlan } from '../../components/plan';
+import { SshError } from '../../components/ssh/errors';
 import type { Context } from './context';
+import { failed } from './errors';
 import { Interruption } from './interrupt';
 import { redactor } from './redact';
 import type { ConfigValues } from './stack';
 import { keysOf, nodeTargets } from './targets';
 
+/** A probe that could not be made at all. */
+export interface Unanswered {
+  where: string;
+  message: string;
+}
+
 export interface Proved {
+  /** Probes that failed or could not be made. */
   failures: number;
   results: ProofResult[];
+  unanswered: Unanswered[];
   text: string;
 }
 
@@ -27,10 +37,11 @@ export async function prove(
   const redact = redactor(secrets);
   const interruption = new Interruption((text) => context.say(text));
   const results: ProofResult[] = [];
+  const unanswered: Unanswered[] = [];
   try {
     for (const round of requestsOf(plan, config)) {
       const names = round.map(nameOf);
-      const found = await Promise.all(
+      const found = await Promise.allSettled(
         round.map((request, index) =>
           runRequest(request, {
             signal: interruption.signal,
@@ -40,17 +51,29 @@ export async function prove(
           }),
         ),
       );
-      for (const [index, result] of found.entries()) {
-        if (!('findings' in result)) continue;
-        results.push(result);
-        if (!context.json) context.say(`${names[index]}: ${verdict(result.findings)}`);
+      if (interruption.happened) throw failed(`verify ${plan.site} was stopped.`);
+      for (const [index, outcome] of found.entries()) {
+        if (outcome.status === 'rejected') unanswered.push({ where: names[index], message: reasonOf(outcome.reason) });
+        else if ('findings' in outcome.value) results.push(outcome.value);
+        if (!context.json) context.say(`${names[index]}: ${outcome.status === 'rejected' ? 'no answer' : 'measured'}`);
       }
     }
   } finally {
     interruption.dispose();
   }
   const failures = results.flatMap((result) => result.findings).filter(({ severity }) => severity === 'error').length;
-  return { failures, results, text: redact(renderProof(results, { color: context.color })) };
+  const text = [
+    ...(results.length > 0 ? [renderProof(results, { color: context.color })] : []),
+    ...unanswered.map(({ where, message }) => `no answer from ${where}: ${message}`),
+  ];
+  return { failures: failures + unanswered.length, results, unanswered, text: redact(text.join('\n')) };
+}
+
+/** Errors of SSH are for the user; anything else is a defect. */
+function reasonOf(error: unknown): string {
+  if (error instanceof SshError) return error.message;
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  throw error;
 }
 
 const nameOf = (request: AgentRequest) => {
@@ -94,11 +117,4 @@ export function requestsOf(plan: SitePlan, config: ConfigValues): AgentRequest[]
     rounds.push([request]);
   }
   return rounds.filter((round) => round !== undefined);
-}
-
-function verdict(findings: readonly ProofFinding[]): string {
-  const errors = findings.filter(({ severity }) => severity === 'error').length;
-  const warnings = findings.filter(({ severity }) => severity === 'warn').length;
-  if (errors > 0) return `${errors} FAILED`;
-  return warnings > 0 ? `passed, ${warnings} warnings` : 'passed';
 }

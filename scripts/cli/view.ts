@@ -85,7 +85,8 @@ export class View {
   }
 
   private draw(): void {
-    const columns = process.stderr.columns ?? 80;
+    // 0 where the terminal does not say.
+    const columns = process.stderr.columns || 80;
     const lines = this.progress.lines().map((line) => renderLive(line, this.width, columns));
     this.live(this.redact(lines.join('\n')));
   }

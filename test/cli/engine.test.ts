@@ -115,7 +115,7 @@ describe('while an up runs', () => {
     expect(state()).toEqual(before);
     expect(lockFiles()).toHaveLength(1);
 
-    first.child.kill('SIGINT');
+    process.kill(-first.child.pid!, 'SIGINT');
     const ended = await first.ended;
     expect(ended.code).toBe(1);
     expect(ended.stderr).toMatch(/Stopping[^]*up oslo was stopped/);

@@ -138,7 +138,8 @@ export class TestKit {
   }
 
   start(args: string[], env: Record<string, string> = {}): Started {
-    const child = spawn(process.execPath, [this.main, ...args], { cwd: this.dir, env: this.env(env) });
+    // In a process group of its own, as a shell starts it: a test can send Ctrl-C to all of it, as a terminal does.
+    const child = spawn(process.execPath, [this.main, ...args], { cwd: this.dir, env: this.env(env), detached: true });
     this.started.push(child);
     let stdout = '';
     let stderr = '';

@@ -36,9 +36,9 @@ async function verify(context: Context, site: string): Promise<void> {
   const { plan } = openSiteAloud(context, site);
   await enterLab(plan);
   const { config, secrets } = await openStack(context, plan, { create: false });
-  const { failures, results, text } = await prove(context, plan, config, secrets);
-  if (context.json) printJson(context, { site, passed: failures === 0, results });
+  const { failures, results, unanswered, text } = await prove(context, plan, config, secrets);
+  if (context.json) printJson(context, { site, passed: failures === 0, results, unanswered });
   else context.out(text);
   // The result above is the whole answer to a program; a person gets a last line too.
-  if (failures > 0) throw failed(context.json ? '' : `${site}: ${failures} probes failed`);
+  if (failures > 0) throw failed(context.json ? '' : `verify ${site} failed: ${failures} of its probes did`);
 }
