@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startSshd, type TestSshd } from '../ssh/sshd';
 import { eventually, TestKit } from './kit';
@@ -21,6 +21,7 @@ exports.program = async () => {
       stdin: pulumi.interpolate\`KEY='\${key}'\\n\${text}\`,
     });
   };
+  if (existsSync(process.env.SITEWRIGHT_STACKS_DIR + '/extra.sh')) script('extra');
   return { nodes: [script('cp1').stdout, script('w1').stdout], agent: 'none' };
 };
 `;
@@ -126,7 +127,7 @@ describe('while an up runs', () => {
 
   test('a kill leaves a lock that is explained, cleared by unlock, and one up does the rest', async () => {
     const begun = join(kit.dir, 'begun-2');
-    onNode('w1', `touch '${begun}'; sleep 1 # killed here`);
+    onNode('extra', `touch '${begun}'; sleep 1 # killed here, in the middle of being made`);
     const first = kit.start(['up', 'oslo'], PASSPHRASE);
     await eventually('the script begins', () => existsSync(begun));
     const { pid } = JSON.parse(readFileSync(lockFiles()[0], 'utf8')) as { pid: number };
@@ -139,10 +140,12 @@ describe('while an up runs', () => {
     expect(refused.stderr).toMatch(/it was killed\nClear it with: sitewright unlock oslo/);
     expect(run('unlock', 'oslo')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^removed the lock of/) });
     const up = run('up', 'oslo', '--json');
-    expect(up.stderr).toMatch(/killed in the middle of: oslo-w1-prepare/);
-    expect(counts(up.stdout)).toMatchObject({ update: 1, same: 1 });
+    expect(up.stderr).toMatch(/killed in the middle of: oslo-extra-prepare/);
+    expect(counts(up.stdout)).toMatchObject({ create: 1, same: 2 });
     expect(state().checkpoint.latest.pending_operations ?? []).toEqual([]);
     expect(lockFiles()).toEqual([]);
+    rmSync(join(kit.stacks, 'extra.sh'));
+    expect(counts(run('up', 'oslo', '--json').stdout)).toMatchObject({ delete: 1, same: 2 });
   }, 60_000);
 });
 
