@@ -5,7 +5,7 @@ import { NodeProbe } from './nodeProbe';
 
 /** 22 MB as etcd's recommendation has it, or as much as this time allows: a disk that is just good enough makes 1000 syncs. */
 const DISK_LIMIT_SECONDS = 10;
-const SEARCH_WAYS = 6;
+const SEARCH_WAYS = 16;
 const SMALLEST_BYTES = 100;
 /** The shortest of some tries bounds how much of the clocks' distance the way to the node can explain. */
 const CLOCK_TRIES = 4;

@@ -17,7 +17,7 @@ const SEARCH_WAYS = 32;
 /** Every path of the kit carries more: the smallest IPv4 MTU that a host must accept is 576, IPv6 has 1280. */
 const SMALLEST_BYTES = 100;
 /** A device can lose its link for a few seconds when its MTU is set, and a bridge then learns anew. */
-const LINK_LIMIT_MILLISECONDS = 15_000;
+const LINK_LIMIT_MILLISECONDS = 10_000;
 /** Fences arrive with the packets before them; this is for a path that is slow or lost all three. */
 const FENCE_LIMIT_SECONDS = 3;
 

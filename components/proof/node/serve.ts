@@ -135,9 +135,11 @@ def op_machine(etcd, addresses, dnsServers, ntpServers, peers, diskSeconds):
                 'full': ping_peer(family, target, entry['mtuBytes'], 5),
                 'tcp': connect_peer(family, target, entry['tcpPort']) if entry['tcpPort'] else None}
 
-    facts = {'addresses': side_by_side(lambda address: duplicate_address(address, 2), addresses),
-             'dns': side_by_side(dns, dnsServers), 'ntp': side_by_side(ntp, ntpServers),
-             'peers': side_by_side(peer, peers), 'steal': steal_percent(3), 'etcd': None}
+    asked = {'addresses': (lambda address: duplicate_address(address, 2), addresses),
+             'dns': (dns, dnsServers), 'ntp': (ntp, ntpServers), 'peers': (peer, peers)}
+    facts = dict(zip(asked, side_by_side(lambda name: side_by_side(*asked[name]), asked)))
+    # By itself: what the others use of the CPU and the disk is not to be measured.
+    facts.update(steal=steal_percent(3), etcd=None)
     if etcd is not None:
         try:
             facts['etcd'] = etcd_disk(etcd['device'], diskSeconds)
