@@ -41,11 +41,23 @@ function check(title: string, args: string[]): Count {
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
 }
 
-function jest(project: 'unit' | 'e2e', scratch: string, env: NodeJS.ProcessEnv): { count: Count; report: JestReport | null } {
+function jest(
+  project: 'unit' | 'e2e',
+  scratch: string,
+  env: NodeJS.ProcessEnv,
+): { count: Count; report: JestReport | null } {
   const output = join(scratch, `${project}.json`);
   const inBand = project === 'e2e' ? ['--runInBand', '--bail=0'] : ['--maxWorkers=2'];
   const ok = node(
-    ['node_modules/jest/bin/jest.js', '--selectProjects', project, '--json', `--outputFile=${output}`, '--silent=false', ...inBand],
+    [
+      'node_modules/jest/bin/jest.js',
+      '--selectProjects',
+      project,
+      '--json',
+      `--outputFile=${output}`,
+      '--silent=false',
+      ...inBand,
+    ],
     env,
   );
   if (!existsSync(output)) return { count: { passed: 0, failed: 1, skipped: 0 }, report: null };
@@ -63,7 +75,9 @@ function jest(project: 'unit' | 'e2e', scratch: string, env: NodeJS.ProcessEnv):
 }
 
 function missingCases(report: JestReport | null, long: boolean): string[] {
-  const ran = new Set(report?.testResults.flatMap((suite) => suite.assertionResults.map((test) => test.fullName)) ?? []);
+  const ran = new Set(
+    report?.testResults.flatMap((suite) => suite.assertionResults.map((test) => test.fullName)) ?? [],
+  );
   return readFileSync(CASES_FILE, 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
