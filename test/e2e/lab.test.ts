@@ -38,8 +38,7 @@ async function crashedUp(point: string, reached: (up: Running) => boolean | Prom
     if (up.ended) throw new Error(`up ended before it reached: ${point}\n${up.result.output}`);
     return reached(up);
   });
-  up.killTree();
-  await up.done;
+  await up.killTree();
   // A lock is never cleared silently: the next run would say so and name this command.
   expectExit(await lab.sitewright('unlock', SITE), 0);
 }

@@ -60,7 +60,7 @@ export class Running {
   }
 
   /** What a crash of the machine does to a run: the process and all that it started are gone at once. */
-  killTree(): void {
+  async killTree(): Promise<void> {
     const pids = descendants(this.child.pid!);
     for (const pid of pids) {
       try {
@@ -69,6 +69,17 @@ export class Running {
         // It ended by itself.
       }
     }
+    await this.done;
+    await until('all killed processes are gone', 60, () => pids.every((pid) => !runs(pid)));
+  }
+}
+
+/** Zombies have ended; only their parent does not know yet. */
+function runs(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
   }
 }
 
