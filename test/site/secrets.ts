@@ -1,0 +1,42 @@
+import type { RecordedResource } from '../support/recordingMonitor';
+
+/** Base64 of a text inside a longer one, whatever stands before it: cut to the characters that only the text decides. */
+function base64Within(text: string): string[] {
+  return [0, 1, 2].map((shift) => {
+    const encoded = Buffer.from('x'.repeat(shift) + text)
+      .toString('base64')
+      .replace(/=+$/, '');
+    return encoded.slice(shift === 0 ? 0 : shift + 1, -1);
+  });
+}
+
+const spellings = (text: string): string[] => [text, ...base64Within(text)];
+
+/** Lines of an OpenSSH private key that hold its secret half; the first three hold what is public. */
+export function secretLines(privateKey: string): string[] {
+  const [, , , , ...lines] = privateKey.trim().split('\n').slice(0, -1);
+  return lines.filter((line) => line.length > 20);
+}
+
+/** The inputs without those that are marked as secret. */
+export function openInputs({ inputs, secretInputs }: RecordedResource): unknown {
+  const without = (value: unknown, path: string): unknown => {
+    if (secretInputs.includes(path)) return undefined;
+    if (Array.isArray(value)) return value.map((item, index) => without(item, `${path}[${index}]`));
+    if (typeof value !== 'object' || value === null) return value;
+    const within = path === '' ? '' : `${path}.`;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, without(item, within + key)]));
+  };
+  return without(inputs, '');
+}
+
+/** `<where>: <secret>` for every planted secret that can be read in what is given, raw or in base64. */
+export function leaks(shown: Record<string, unknown>, planted: Record<string, string[]>): string[] {
+  return Object.entries(shown).flatMap(([where, value]) => {
+    const text = JSON.stringify(value) ?? '';
+    const found = Object.entries(planted).filter(([, texts]) =>
+      texts.flatMap(spellings).some((one) => text.includes(one)),
+    );
+    return found.map(([secret]) => `${where}: ${secret}`);
+  });
+}
