@@ -4,7 +4,7 @@ import { ExistingMachines } from './machines/existing';
 import { KvmMachines } from './machines/kvm';
 import type { Machine, SiteSecrets, Stamp } from './machines/machine';
 import { Node } from './nodes/node';
-import type { KvmImagePlan, SitePlan } from './plan/types';
+import type { SitePlan } from './plan/types';
 import { Proof } from './proof/proof';
 
 export interface SiteArgs {
@@ -12,9 +12,12 @@ export interface SiteArgs {
   secrets: SiteSecrets;
   /** Identity that `sitewright adopt` read from the machines of a lost state; null for every other site. */
   identity: string | null;
-  /** What the image `lab` stands for; null where the site names its own image. */
-  labImage: KvmImagePlan | null;
+  /** Multiplies the time limits; above 1 on a machine that is known to be slow. Default 1. */
+  limitFactor?: number;
 }
+
+/** Time for a machine to answer over SSH: an emulated one on a busy host needs some minutes for its first boot. */
+const SSH_LIMIT_SECONDS = 900;
 
 /** A whole site, in order: identity, machines, prepared nodes, the proof on the wire. */
 export class Site extends pulumi.ComponentResource {
@@ -45,14 +48,16 @@ export class Site extends pulumi.ComponentResource {
     this.registerOutputs({ nodes: this.nodes, proof: this.proof });
   }
 
-  private machines(name: string, { plan, secrets, labImage }: SiteArgs, stamp: Stamp): Machine[] {
+  private machines(name: string, { plan, secrets, limitFactor = 1 }: SiteArgs, stamp: Stamp): Machine[] {
     const { kvm, jump } = plan.machines;
     const group = `${name}-machines`;
+    const sshLimitSeconds = Math.round(SSH_LIMIT_SECONDS * limitFactor);
     if (kvm === null)
-      return new ExistingMachines(group, { nodes: plan.nodes, jump, secrets }, { parent: this }).machines;
+      return new ExistingMachines(group, { nodes: plan.nodes, jump, secrets, sshLimitSeconds }, { parent: this })
+        .machines;
     return new KvmMachines(
       group,
-      { kvm, nodes: plan.nodes, jump, stamp, secrets, labImage, protectEtcd: plan.environment !== 'lab' },
+      { kvm, nodes: plan.nodes, jump, stamp, secrets, protectEtcd: plan.environment !== 'lab', sshLimitSeconds },
       { parent: this },
     ).machines;
   }

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
-import { computePlan, type SitePlan } from '../components/plan';
+import { computePlan } from '../components/plan';
 import { Site } from '../components/site';
 import { formatProblem, loadSite, toProblems } from '../components/spec';
-import { labConfig } from '../scripts/lab/lab';
+import { withLab } from './lab';
 
 /** The folder of the kit: two levels above bin/stacks. */
 const KIT = resolve(__dirname, '../..');
@@ -36,56 +36,20 @@ export async function program(): Promise<Record<string, unknown>> {
     );
   }
 
+  const { plan: built, limitFactor } = await withLab(plan);
   const config = new pulumi.Config('sitewright');
   const site = new Site(plan.site, {
-    plan: await withLab(plan),
+    plan: built,
     secrets: {
       sshPrivateKey: config.requireSecret('sshPrivateKey'),
       hostKeySeed: config.requireSecret('hostKeySeed'),
     },
     identity: config.get('identity') ?? null,
-    labImage: null,
+    limitFactor,
   });
   return { nodes: site.nodes, mtu: plan.mtu, proof: site.proof };
 }
 
 function expandHome(url: string): string {
   return url.replace(/^file:\/\/~/, `file://${homedir()}`);
-}
-
-/** Fills in what a lab's site file leaves to this machine: the image that it built, and what boots a guest here. */
-async function withLab(plan: SitePlan): Promise<SitePlan> {
-  const { kvm } = plan.machines;
-  if (kvm?.image !== 'lab') return plan;
-  const lab = await labConfig(plan.site);
-  if (lab === undefined) {
-    throw new SiteFileError(`the lab of ${plan.site} is not up on this machine. Run ./scripts/up ${plan.site}`);
-  }
-  const { image, kernel, initrd, kernelArgs } = lab.image;
-  return {
-    ...plan,
-    machines: {
-      ...plan.machines,
-      kvm: {
-        ...kvm,
-        hypervisors: kvm.hypervisors.map((hypervisor) => ({
-          ...hypervisor,
-          domainType: hypervisor.domainType === 'auto' ? lab.accelerator.domainType : hypervisor.domainType,
-        })),
-        image: {
-          path: image.path,
-          url: null,
-          sha256: image.sha256,
-          format: 'qcow2',
-          kernel: {
-            path: kernel.path,
-            sha256: kernel.sha256,
-            initrd: initrd.path,
-            initrdSha256: initrd.sha256,
-            arguments: kernelArgs,
-          },
-        },
-      },
-    },
-  };
 }

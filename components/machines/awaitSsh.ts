@@ -8,11 +8,8 @@ export interface AwaitSshArgs {
   connection: SshConnection;
   /** Changes when the machine is made anew, and the wait begins again. */
   incarnation: pulumi.Input<string>;
-  /** Default 900: an emulated machine on a busy host needs some minutes for its first boot. */
-  limitSeconds?: number;
+  limitSeconds: number;
 }
-
-const DEFAULT_LIMIT_SECONDS = 900;
 
 /** Waits until the machine lets the site's user in. Another host key than the pinned one fails at once, without a retry. */
 export function awaitSsh(name: string, args: AwaitSshArgs, opts: pulumi.CustomResourceOptions): command.local.Command {
@@ -21,7 +18,7 @@ export function awaitSsh(name: string, args: AwaitSshArgs, opts: pulumi.CustomRe
     name: args.machine,
     target: target(args.connection),
     incarnation: args.incarnation,
-    limitSeconds: args.limitSeconds ?? DEFAULT_LIMIT_SECONDS,
+    limitSeconds: args.limitSeconds,
   });
   return agentRequest(name, { request: pulumi.secret(request) }, opts);
 }

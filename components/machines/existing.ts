@@ -8,8 +8,8 @@ export interface ExistingMachinesArgs {
   nodes: NodePlan[];
   jump: SshEndpointPlan | null;
   secrets: SiteSecrets;
-  /** Time for a machine to answer over SSH. Default 900. */
-  sshLimitSeconds?: number;
+  /** Time for a machine to answer over SSH. */
+  sshLimitSeconds: number;
 }
 
 /** Machines that are there already. Nothing is made; what is checked is that each answers with the host key of the site file. */

@@ -17,12 +17,10 @@ export interface KvmMachinesArgs {
   jump: SshEndpointPlan | null;
   stamp: Stamp;
   secrets: SiteSecrets;
-  /** What the image `lab` stands for; null where the site names its own image. */
-  labImage: KvmImagePlan | null;
   /** Protects control-plane machines, which hold etcd, from deletion and replacement. A lab is made to be destroyed. */
   protectEtcd: boolean;
-  /** Time for a machine to answer over SSH. Default 900. */
-  sshLimitSeconds?: number;
+  /** Time for a machine to answer over SSH. */
+  sshLimitSeconds: number;
 }
 
 /** The virtual machines of a site on its hypervisors. */
@@ -32,8 +30,9 @@ export class KvmMachines extends pulumi.ComponentResource {
 
   constructor(name: string, args: KvmMachinesArgs, opts?: pulumi.ComponentResourceOptions) {
     super('sitewright:machines:KvmMachines', name, {}, opts);
-    const image = args.kvm.image === 'lab' ? args.labImage : args.kvm.image;
-    if (image === null) throw new Error('The site uses the image of the lab, and the program has none');
+    const { image } = args.kvm;
+    if (image === 'lab')
+      throw new Error("kvm.image: the program has to fill in the lab's image, which only its machine knows");
     const hypervisors = new Map(
       args.kvm.hypervisors.map((plan) => [
         plan.name,

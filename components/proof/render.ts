@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import type { DirectionFacts, NodeFacts, PairFacts, ProofResult, SizeFacts } from './facts';
+import type { DirectionFacts, NodeFacts, PairFacts, ProofFinding, ProofResult, SizeFacts } from './facts';
 
 /** Table of proof results for a terminal; without colour it is plain ASCII and the same in a log. */
 export function renderProof(results: ProofResult[], opts: { color: boolean }): string {
@@ -18,16 +18,29 @@ export function renderProof(results: ProofResult[], opts: { color: boolean }): s
   }
   const colours = { error: 31, warn: 33, info: 36 } as const;
   const findings = results.flatMap((result) => result.findings);
-  for (const severity of ['error', 'warn', 'info'] as const) {
+  for (const severity of ['error', 'warn'] as const) {
     for (const finding of findings.filter((one) => one.severity === severity)) {
       const label = paint(colours[severity], severity.padEnd(5));
       parts.push(`${label} ${finding.probe} ${finding.where}: ${finding.message}`);
     }
   }
+  for (const [text, count] of notes(findings)) {
+    parts.push(`${paint(colours.info, 'info ')} ${text}${count > 1 ? ` (${count} times)` : ''}`);
+  }
   const failed = findings.filter(({ severity }) => severity === 'error').length;
   const passed = `all probes passed (${pairs.length} pairs, ${nodes.length} nodes)`;
   parts.push(failed === 0 ? paint(32, passed) : paint(31, `${failed} probes failed`));
   return `${parts.join('\n')}\n`;
+}
+
+/** What is worth knowing is mostly true of every path alike: told once, with how often. */
+function notes(findings: ProofFinding[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { probe, message } of findings.filter(({ severity }) => severity === 'info')) {
+    const text = `${probe}: ${message.replace(/^\S+ -> \S+: /, '')}`;
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return counts;
 }
 
 function table(head: string[], rows: string[][]): string {

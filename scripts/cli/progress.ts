@@ -88,7 +88,7 @@ const linesOf = (message: string) =>
 function lastSteps(lines: string[]): string[] {
   const last = lines.map((line) => STEP.test(line)).lastIndexOf(true);
   return lines.flatMap((line, index) =>
-    STEP.test(line) ? (index === last ? [`while it ${STEP.exec(line)![1]}`] : []) : [line],
+    STEP.test(line) ? (index === last ? [`last step: ${STEP.exec(line)![1]}`] : []) : [line],
   );
 }
 

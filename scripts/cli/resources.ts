@@ -72,7 +72,10 @@ const ROLES: Record<string, string> = {
   'proof-pair': 'proof',
 };
 
-const words = (part: string) => ROLES[part] ?? part.replace(/-/g, ' ').trim();
+/** `machines-hv1-image` is the base image on hypervisor `hv1`: the one thing that belongs to a hypervisor. */
+const BASE_IMAGE = /^machines-(.+)-image$/;
+
+const words = (part: string) => ROLES[part] ?? part.replace(BASE_IMAGE, 'base image on $1').replace(/-/g, ' ').trim();
 
 /** Finds the machine in a resource's name, which is keyed by machine names: `acme-cp1-prepare` is `preparation` of `cp1`. */
 export function labelOf(name: string, site: string, nodes: readonly string[]): ResourceLabel {

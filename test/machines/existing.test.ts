@@ -13,7 +13,12 @@ test.each([true, false])('makes nothing but the wait for SSH, preview: %s', asyn
   let machines: Machine[] = [];
   const resources = await recordProgram(
     () => {
-      machines = new ExistingMachines('acme-machines', { nodes: [existing], jump, secrets: secrets() }).machines;
+      machines = new ExistingMachines('acme-machines', {
+        nodes: [existing],
+        jump,
+        secrets: secrets(),
+        sshLimitSeconds: 900,
+      }).machines;
     },
     { preview },
   );
@@ -38,6 +43,12 @@ test.each([true, false])('makes nothing but the wait for SSH, preview: %s', asyn
 
 test('a plan without a host key is refused by name', async () => {
   const withoutKey = { ...existing, ssh: { ...existing.ssh, hostKey: null } };
-  const program = () => new ExistingMachines('acme-machines', { nodes: [withoutKey], jump: null, secrets: secrets() });
+  const program = () =>
+    new ExistingMachines('acme-machines', {
+      nodes: [withoutKey],
+      jump: null,
+      secrets: secrets(),
+      sshLimitSeconds: 900,
+    });
   await expect(recordProgram(program, { preview: false })).rejects.toThrow('n1 has no host key');
 });
