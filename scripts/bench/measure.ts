@@ -11,8 +11,6 @@ export interface Row {
   median: number;
   min: number;
   max: number;
-  /** Median of this case over the median of the first one, in the same run. */
-  ratio: number;
 }
 
 function median(values: number[]): number {
@@ -21,19 +19,23 @@ function median(values: number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Runs the cases in turn (A B C, A B C, …), so that a machine whose speed drifts slows all of them alike. */
-export async function interleaved(cases: Case[], rounds: number): Promise<Row[]> {
+/**
+ * Runs the cases in turn (A B C, A B C, …), so that a machine whose speed drifts slows all of them alike. Throws the
+ * signal's reason once it is aborted.
+ */
+export async function interleaved(cases: Case[], rounds: number, signal: AbortSignal): Promise<Row[]> {
   const figures = cases.map(() => [] as number[]);
   for (let round = 0; round < rounds; round++) {
-    for (const [index, one] of cases.entries()) figures[index]!.push(await one.run());
+    for (const [index, one] of cases.entries()) {
+      signal.throwIfAborted();
+      figures[index]!.push(await one.run());
+    }
   }
-  const medians = figures.map(median);
   return cases.map((one, index) => ({
     name: one.name,
-    median: medians[index]!,
+    median: median(figures[index]!),
     min: Math.min(...figures[index]!),
     max: Math.max(...figures[index]!),
-    ratio: medians[index]! / medians[0]!,
   }));
 }
 
@@ -44,6 +46,7 @@ export async function seconds(work: () => unknown): Promise<number> {
   return Number(process.hrtime.bigint() - start) / 1e9;
 }
 
+/** The rows with each median over that of the first one, which is the yardstick. */
 export function print(title: string, unit: string, rows: Row[]): void {
   const table = new Table({
     head: [title, `median (${unit})`, 'min', 'max', 'ratio'],
@@ -51,7 +54,8 @@ export function print(title: string, unit: string, rows: Row[]): void {
   });
   const figure = (value: number) => value.toPrecision(3);
   for (const row of rows) {
-    table.push([row.name, figure(row.median), figure(row.min), figure(row.max), `${row.ratio.toFixed(2)} x`]);
+    const ratio = `${(row.median / rows[0]!.median).toFixed(2)} x`;
+    table.push([row.name, figure(row.median), figure(row.min), figure(row.max), ratio]);
   }
   console.log(table.toString());
 }

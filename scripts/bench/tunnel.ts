@@ -97,7 +97,7 @@ function remove(): void {
 }
 
 /** MB/s through the tunnel with the pods' end at `mtuBytes`; what had arrived when the limit ran out counts. */
-async function transfer(mtuBytes: number): Promise<number> {
+async function transfer(mtuBytes: number, signal: AbortSignal): Promise<number> {
   for (const node of [names.a, names.b]) ip('-n', node, 'link', 'set', 'vx0', 'mtu', String(mtuBytes));
   const receive = `const s=require("net").createServer(c=>{let n=0;c.on("data",d=>{n+=d.length;console.log(n)})});s.listen(7777,"198.18.0.2",()=>console.log(0))`;
   const send = `const c=require("net").connect(7777,"198.18.0.2");c.write(Buffer.alloc(${TRANSFER_BYTES}))`;
@@ -107,7 +107,8 @@ async function transfer(mtuBytes: number): Promise<number> {
   let received = 0;
   let sender: ReturnType<typeof spawn> | undefined;
   try {
-    return await new Promise<number>((resolve) => {
+    return await new Promise<number>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
       let start = 0n;
       const elapsed = () => Number(process.hrtime.bigint() - start) / 1e9;
       let limit: NodeJS.Timeout | undefined;
@@ -129,15 +130,16 @@ async function transfer(mtuBytes: number): Promise<number> {
   }
 }
 
-export async function benchTunnel(rounds: number): Promise<void> {
+export async function benchTunnel(rounds: number, signal: AbortSignal): Promise<void> {
   try {
     build();
     const rows = await interleaved(
       [
-        { name: `computed pod MTU ${PATH_MTU_BYTES - 50}`, run: () => transfer(PATH_MTU_BYTES - 50) },
-        { name: `wrong pod MTU ${PATH_MTU_BYTES}`, run: () => transfer(PATH_MTU_BYTES) },
+        { name: `computed pod MTU ${PATH_MTU_BYTES - 50}`, run: () => transfer(PATH_MTU_BYTES - 50, signal) },
+        { name: `wrong pod MTU ${PATH_MTU_BYTES}`, run: () => transfer(PATH_MTU_BYTES, signal) },
       ],
       rounds,
+      signal,
     );
     print(`${TRANSFER_BYTES / 1024 / 1024} MiB through VXLAN, ICMP filtered, at most ${LIMIT_SECONDS} s`, 'MB/s', rows);
   } finally {
