@@ -6,7 +6,7 @@
  *     if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
  *     const { plan, findings } = computePlan(loaded.spec, kitVersion);
  *     if (plan === null) throw new Error(toProblems(findings, loaded.source).map(formatProblem).join('\n'));
- *     const site = new Site(plan.site, { plan, secrets, identity: null, labImage: null });
+ *     const site = new Site(plan.site, { plan, secrets, identity: null });
  *
  * Such a program runs where `require('sitewright/agent')` resolves: the engine starts the agent, which waits for
  * machines and proves the network, from the program's working directory.

@@ -88,7 +88,7 @@ export async function recordSite(plan: SitePlan, { preview }: { preview: boolean
   const resources = await recordProgram(
     () => {
       const secrets = { sshPrivateKey: pulumi.secret(userKey.privateKey), hostKeySeed: pulumi.secret(hostKeySeed) };
-      site = new Site(plan.site, { plan, secrets, identity: null, labImage: null });
+      site = new Site(plan.site, { plan, secrets, identity: null });
     },
     { preview, stack: plan.site, outputs: ({ name, inputs }) => ({ ...inputs, stdout: stdoutOf(name) }) },
   );
