@@ -64,6 +64,12 @@ export function renderFault(lab: LabLayout, fault: Fault): string {
     if (flat && ipv6)
       rules.push(`icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } icmpv6 taddr ${address} drop`);
   }
+  // What the machine itself says to a node goes another way than what nodes say to each other, as on a site with a network
+  // for management: the fault is found over connections that do not suffer from it.
+  for (const address of [lab.servers.ipv4, lab.servers.ipv6]) {
+    const family = address.includes(':') ? 'ip6' : 'ip';
+    rules.push(`${family} saddr ${address} accept`, `${family} daddr ${address} accept`);
+  }
   if (fault.lossPercent !== undefined) {
     rules.push(`numgen random mod 1000 < ${Math.round(fault.lossPercent * 10)} drop`);
   }

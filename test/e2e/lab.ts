@@ -30,7 +30,6 @@ export class Running {
 
   constructor(command: string, args: string[], env: NodeJS.ProcessEnv = {}, input?: string) {
     const shown = [command.replace(/^.*\//, ''), ...args].join(' ').slice(0, 110);
-    process.stderr.write(`    $ ${shown}\n`);
     this.child = spawn(command, args, { cwd: KIT, env: { ...process.env, NO_COLOR: '1', ...env } });
     this.child.stdin!.end(input ?? '');
     for (const name of ['stdout', 'stderr'] as const) {
@@ -45,7 +44,8 @@ export class Running {
       this.child.on('close', (code) => {
         this.result.code = code;
         const seconds = Number(process.hrtime.bigint() - start) / 1e9;
-        process.stderr.write(`      exit ${code} after ${seconds.toFixed(0)} s\n`);
+        // Looks that take no time would bury the rest.
+        if (seconds >= 2) process.stderr.write(`    ${shown}: exit ${code} after ${seconds.toFixed(0)} s\n`);
         done(this.result);
       });
     });
