@@ -7,10 +7,9 @@ import { makeContext } from '../../scripts/cli/context';
 import { openStack } from '../../scripts/cli/secrets';
 import { openSite } from '../../scripts/cli/site';
 
-/** A lab of its own for the end-to-end tests: site, state, namespace and machines share nothing with a user's lab. */
+/** Labs of their own for the end-to-end tests: site, state, namespace and machines share nothing with a user's lab. */
 
 export const KIT = resolve(__dirname, '../..');
-export const SITE = 'e2e';
 export const NODES = { lab1: '192.0.2.11', lab2: '192.0.2.12' } as const;
 export type NodeName = keyof typeof NODES;
 
@@ -122,19 +121,20 @@ export async function until(
 export class Lab {
   readonly folder = mkdtempSync(join(tmpdir(), 'sitewright-e2e-'));
   readonly stacksDir = join(this.folder, 'stacks');
-  readonly siteFile = join(this.stacksDir, 'sites', `${SITE}.yaml`);
+  readonly siteFile: string;
   private readonly env = { SITEWRIGHT_STACKS_DIR: this.stacksDir };
 
   /** The committed lab site under another name, with its state in this run's folder. */
-  constructor() {
+  constructor(readonly site: string) {
+    this.siteFile = join(this.stacksDir, 'sites', `${site}.yaml`);
     cpSync(join(KIT, 'stacks/profiles'), join(this.stacksDir, 'profiles'), { recursive: true });
     mkdirSync(join(this.stacksDir, 'sites'));
     const committed = readFileSync(join(KIT, 'stacks/sites/lab.yaml'), 'utf8');
     writeFileSync(
       this.siteFile,
       committed
-        .replace(/^name: lab$/m, `name: ${SITE}\nbackend:\n  url: file://${join(this.folder, 'state')}`)
-        .replaceAll('/run/sitewright/lab/', `/run/sitewright/${SITE}/`),
+        .replace(/^name: lab$/m, `name: ${site}\nbackend:\n  url: file://${join(this.folder, 'state')}`)
+        .replaceAll('/run/sitewright/lab/', `/run/sitewright/${site}/`),
     );
   }
 
@@ -145,7 +145,7 @@ export class Lab {
   /** The state as the engine's own command line exports it. */
   async exportState(): Promise<string> {
     const context = makeContext({ stacks: this.stacksDir });
-    const { stack } = await openStack(context, openSite(context, SITE).plan);
+    const { stack } = await openStack(context, openSite(context, this.site).plan);
     return stack.exportState();
   }
 
@@ -161,12 +161,12 @@ export class Lab {
   }
 
   async inventory(): Promise<unknown> {
-    const result = await this.host('inventory', '--name', SITE);
+    const result = await this.host('inventory', '--name', this.site);
     return JSON.parse(result.stdout);
   }
 
   async virsh(...args: string[]): Promise<string> {
-    return (await this.host('exec', '--name', SITE, '--', 'virsh', ...args)).stdout;
+    return (await this.host('exec', '--name', this.site, '--', 'virsh', ...args)).stdout;
   }
 
   start(...args: string[]): Running {
@@ -179,11 +179,11 @@ export class Lab {
 
   /** The command of the README, as a user types it. */
   up(): Promise<Result> {
-    return run('./scripts/up', [SITE], this.env);
+    return run('./scripts/up', [this.site], this.env);
   }
 
   down(): Promise<Result> {
-    return run('./scripts/down', [SITE], this.env);
+    return run('./scripts/down', [this.site], this.env);
   }
 
   /** Plain ssh, not the kit's own session: what it prints is what is there. */
@@ -192,7 +192,7 @@ export class Lab {
     const known = join(this.folder, 'known_hosts');
     if (!existsSync(key)) await this.takeKeys(key, known);
     const result = await this.host(
-      ...['exec', '--name', SITE, '--', 'ssh', '-i', key, '-o', `UserKnownHostsFile=${known}`],
+      ...['exec', '--name', this.site, '--', 'ssh', '-i', key, '-o', `UserKnownHostsFile=${known}`],
       ...['-o', 'StrictHostKeyChecking=yes', '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=30'],
       ...[`sitewright@${NODES[node]}`, command],
     );
@@ -202,8 +202,9 @@ export class Lab {
 
   private async takeKeys(key: string, known: string): Promise<void> {
     const context = makeContext({ stacks: this.stacksDir });
-    const { config } = await openStack(context, openSite(context, SITE).plan);
-    writeFileSync(key, config['sitewright:sshPrivateKey']!.value, { mode: 0o600 });
+    const { config } = await openStack(context, openSite(context, this.site).plan);
+    // The engine stores a value without its last newline, and ssh wants it.
+    writeFileSync(key, `${config['sitewright:sshPrivateKey']!.value.trimEnd()}\n`, { mode: 0o600 });
     const seed = config['sitewright:hostKeySeed']!.value;
     const lines = Object.entries(NODES).map(([name, address]) => `${address} ${deriveHostKey(seed, name).publicKey}`);
     writeFileSync(known, `${lines.join('\n')}\n`);

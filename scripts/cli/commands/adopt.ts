@@ -7,6 +7,7 @@ import type { KvmPlan, SitePlan } from '../../../components/plan';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput, failed } from '../errors';
 import { enterLab } from '../lab';
+import { MACHINE_ROLE, nameOf } from '../resources';
 import { IDENTITY, openStack } from '../secrets';
 import { openSiteAloud } from '../site';
 import { keysOf, nodeTargets, onEach, otherTargets, runOn, type NamedTarget, type SiteKeys } from '../targets';
@@ -37,9 +38,10 @@ async function adopt(context: Context, site: string): Promise<void> {
   const { plan } = openSiteAloud(context, site);
   await enterLab(plan);
   const { stack, config } = await openStack(context, plan);
-  const resources = (await stack.resourceCount()) ?? 0;
-  if (resources > 0) {
-    throw badInput(`the state of ${site} is not lost: it has ${resources} resources. Nothing was changed`);
+  const state = await stack.exportState();
+  const own = plan.nodes.map(({ name }) => name).filter((name) => holds(state, site, name));
+  if (own.length > 0) {
+    throw badInput(`the state of ${site} is not lost: it has ${own.join(', ')}. Nothing was changed`);
   }
   const keys = keysOf(config, site);
   const found =
@@ -55,6 +57,16 @@ async function adopt(context: Context, site: string): Promise<void> {
         `Next: sitewright up ${site} takes these machines over`,
     );
   }
+}
+
+/**
+ * Whether a state has a machine, or what was done to it. Other resources do not count: an `up` that was refused by the
+ * machines of a lost state has made some.
+ */
+function holds(state: string, site: string, machine: string): boolean {
+  const { deployment } = JSON.parse(state) as { deployment: { resources?: { urn: string }[] } };
+  const names = (deployment.resources ?? []).map(({ urn }) => nameOf(urn));
+  return names.includes(`${site}-machines-${machine}-${MACHINE_ROLE}`) || names.includes(`${site}-${machine}-prepare`);
 }
 
 /** The identity that all machines share; every one that does not fit is told. */
