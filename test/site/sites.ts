@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
+import { MockMonitor } from '@pulumi/pulumi/runtime/mocks';
 import { parse, parseDocument } from 'yaml';
 import { computePlan, formatProblem, loadSite, Site, toProblems, type SitePlan } from '../../components';
 import { generateSshKey } from '../../components/secrets/hostKey';
@@ -77,6 +78,8 @@ function withLabImage(plan: SitePlan): SitePlan {
 export interface RecordedSite {
   resources: RecordedResource[];
   byName: Map<string, RecordedResource>;
+  /** What each component registered as its outputs, by its name; secrets still carry their marks. */
+  registered: Record<string, Record<string, unknown>>;
   /** What the program would return as outputs of the stack, resolved. Empty in a preview, where they are not known. */
   outputs: unknown[];
 }
@@ -85,6 +88,11 @@ const STATE_IDENTITY = '4b1d2c3e-0000-4000-8000-5a5a5a5a5a5a';
 
 export async function recordSite(plan: SitePlan, { preview }: { preview: boolean }): Promise<RecordedSite> {
   let site: Site | undefined;
+  const registered: RecordedSite['registered'] = {};
+  const spy = jest.spyOn(MockMonitor.prototype, 'registerResourceOutputs').mockImplementation((req, callback) => {
+    registered[req.getUrn().split('::').pop()] = req.getOutputs()?.toJavaScript() ?? {};
+    callback(null, {});
+  });
   const resources = await recordProgram(
     () => {
       const secrets = { sshPrivateKey: pulumi.secret(userKey.privateKey), hostKeySeed: pulumi.secret(hostKeySeed) };
@@ -92,10 +100,11 @@ export async function recordSite(plan: SitePlan, { preview }: { preview: boolean
     },
     { preview, stack: plan.site, outputs: ({ name, inputs }) => ({ ...inputs, stdout: stdoutOf(name) }) },
   );
+  spy.mockRestore();
   const byName = new Map(resources.map((resource) => [resource.name, resource]));
   const resolved = (output: pulumi.Output<unknown>) => new Promise((resolve) => output.apply(resolve));
   const outputs = preview ? [] : await Promise.all([resolved(site!.nodes), resolved(site!.proof)]);
-  return { resources, byName, outputs };
+  return { resources, byName, registered, outputs };
 }
 
 /** What each command prints, cut down to what its reader needs. */
