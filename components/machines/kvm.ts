@@ -156,11 +156,11 @@ function hasEtcdDisk(node: NodePlan): boolean {
 }
 
 /** What cannot change under a machine that stays. Words, because a preview shows them. */
-function replacements({ node, kvm, hypervisor: { plan: hypervisor } }: KvmMachineArgs): string[] {
+function replacements({ node, hypervisor: { plan: hypervisor } }: KvmMachineArgs): string[] {
   return [
     `hypervisor ${hypervisor.name}`,
     `pool ${hypervisor.pool}`,
-    `volumes ${kvm.volumes}`,
+    `MAC ${node.interface.mac}`,
     hasEtcdDisk(node) ? `etcd disk in pool ${hypervisor.etcdPool}` : 'no etcd disk',
   ];
 }

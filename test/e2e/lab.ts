@@ -194,7 +194,8 @@ export class Lab {
     const result = await this.host(
       ...['exec', '--name', this.site, '--', 'ssh', '-i', key, '-o', `UserKnownHostsFile=${known}`],
       ...['-o', 'StrictHostKeyChecking=yes', '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=30'],
-      ...[`sitewright@${NODES[node]}`, command],
+      // The programs of an administrator are not on the path of a user who is not root.
+      ...[`sitewright@${NODES[node]}`, `PATH=$PATH:/usr/sbin:/sbin; ${command}`],
     );
     if (result.code !== 0) throw new Error(`ssh ${node} ${command}: exit ${result.code}\n${result.stderr}`);
     return result.stdout.trim();

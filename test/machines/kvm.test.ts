@@ -81,7 +81,7 @@ describe.each([true, false])('KvmMachines, preview: %s', (preview) => {
     expect(domain.inputs.triggers).toEqual([
       'hypervisor hv1',
       'pool default',
-      'volumes overlay',
+      'MAC 52:54:00:12:34:56',
       'etcd disk in pool nvme',
     ]);
     expect(byName.get('acme-machines-w1-domain')!.inputs.triggers).toContain('no etcd disk');
