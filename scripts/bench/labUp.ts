@@ -21,9 +21,11 @@ export async function benchUp(rounds: number, verbose: boolean, signal: AbortSig
   const folder = mkdtempSync(join(tmpdir(), 'sitewright-bench-shell-'));
   let round = 0;
   let scripts: ReturnType<typeof writePlainShell>;
-  const timed = (what: string, work: () => Promise<void>) => {
+  const timed = async (what: string, work: () => Promise<void>) => {
     say?.(`${what}, round ${round}`);
-    return seconds(work);
+    const figure = await seconds(work);
+    say?.(`${what}, round ${round}: ${figure.toFixed(1)} s`);
+    return figure;
   };
   try {
     const rows = await interleaved(
