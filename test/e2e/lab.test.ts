@@ -80,15 +80,15 @@ async function rebooted(node: NodeName): Promise<void> {
   await lab.ssh(node, 'systemctl is-system-running --wait || true');
 }
 
-interface Preview {
-  changes: { node: string; role: string; operation: string }[];
+interface Changes {
+  changes: { name: string; operation: string }[];
   counts: Record<string, number>;
 }
 
-async function changes(command: 'preview' | 'up'): Promise<Preview> {
+async function changes(command: 'preview' | 'up'): Promise<Changes> {
   const result = await lab.sitewright(command, SITE, '--json', ...(command === 'up' ? ['--yes'] : []));
   expectExit(result, 0);
-  return JSON.parse(result.stdout) as Preview;
+  return JSON.parse(result.stdout) as Changes;
 }
 
 beforeAll(async () => {
@@ -207,17 +207,13 @@ describe('the lab', () => {
   });
 
   step('shows an added sysctl as the preparation of each node, applies it, and keeps it over a reboot', async () => {
-    const updates = NODE_NAMES.map((node) => ({ node, role: 'prepare', operation: 'update' }));
+    const updates = NODE_NAMES.map((node) => ({ name: `${SITE}-${node}-prepare`, operation: 'update' }));
     lab.edit((text) => `${text}\nnodePrep:\n  sysctls:\n    net.core.somaxconn: 8192\n`);
-    expect((await changes('preview')).changes.map(({ node, role, operation }) => ({ node, role, operation }))).toEqual(
-      updates,
-    );
+    expect((await changes('preview')).changes.map(({ name, operation }) => ({ name, operation }))).toEqual(updates);
 
     // Changed by hand meanwhile: the next preparation puts it back and says so on the node.
     await lab.ssh('lab1', 'sudo sysctl -q -w net.core.netdev_max_backlog=77');
-    expect((await changes('up')).changes.map(({ node, role, operation }) => ({ node, role, operation }))).toEqual(
-      updates,
-    );
+    expect((await changes('up')).changes.map(({ name, operation }) => ({ name, operation }))).toEqual(updates);
     for (const node of NODE_NAMES) expect(await lab.ssh(node, 'sysctl -n net.core.somaxconn')).toBe('8192');
     expect(await lab.ssh('lab1', 'sysctl -n net.core.netdev_max_backlog')).toBe('5000');
     expect((await auditLogs())[0]).toMatch(/net\.core\.netdev_max_backlog.*77/);
@@ -260,8 +256,8 @@ describe('the lab', () => {
     expect(await domains()).toEqual(first);
 
     lab.edit(() => own);
-    const roles = (await changes('up')).changes.map(({ role }) => role);
-    expect(roles).toEqual(['identity']);
+    const names = (await changes('up')).changes.map(({ name }) => name);
+    expect(names).toEqual([`${SITE}-identity`]);
   });
 
   step('stops cleanly on Ctrl-C and carries on', async () => {

@@ -90,7 +90,7 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
   }
   if (!yes && context.terminal && process.stdin.isTTY === true && !(await confirmed(context, plan, open))) return;
 
-  const { result, progress } = await operate(context, open.stack, {
+  const { result, progress, events } = await operate(context, open.stack, {
     site,
     nodes: nodeNames(plan),
     verb: 'up',
@@ -106,7 +106,8 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
     Object.entries(result).map(([name, output]) => [name, output.secret ? '[secret]' : (output.value as unknown)]),
   );
   if (context.json) {
-    printJson(context, { site, counts, outputs });
+    const { changes } = collectChanges(events, site, nodeNames(plan));
+    printJson(context, { site, changes, counts, outputs });
     return;
   }
   const next = [
