@@ -18,7 +18,11 @@ export default tseslint.config(
     rules: {
       'no-restricted-imports': [
         'error',
-        { patterns: [{ group: ['@pulumi/*'], message: 'components/spec and components/plan do not import the engine.' }] },
+        {
+          patterns: [
+            { group: ['@pulumi/*'], message: 'components/spec and components/plan do not import the engine.' },
+          ],
+        },
       ],
     },
   },
