@@ -187,13 +187,30 @@ export class Lab {
   }
 
   /** Plain ssh, not the kit's own session: what it prints is what is there. */
-  async ssh(node: NodeName, command: string): Promise<string> {
+  async ssh(node: NodeName, command: string, hostKey: 'pinned' | 'any' = 'pinned'): Promise<string> {
     const key = join(this.folder, 'key');
     const known = join(this.folder, 'known_hosts');
     if (!existsSync(key)) await this.takeKeys(key, known);
     const result = await this.host(
-      ...['exec', '--name', this.site, '--', 'ssh', '-i', key, '-o', `UserKnownHostsFile=${known}`],
-      ...['-o', 'StrictHostKeyChecking=yes', '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=30'],
+      ...[
+        'exec',
+        '--name',
+        this.site,
+        '--',
+        'ssh',
+        '-i',
+        key,
+        '-o',
+        `UserKnownHostsFile=${hostKey === 'pinned' ? known : '/dev/null'}`,
+      ],
+      ...[
+        '-o',
+        `StrictHostKeyChecking=${hostKey === 'pinned' ? 'yes' : 'no'}`,
+        '-o',
+        'BatchMode=yes',
+        '-o',
+        'ConnectTimeout=30',
+      ],
       // The programs of an administrator are not on the path of a user who is not root.
       ...[`sitewright@${NODES[node]}`, `PATH=$PATH:/usr/sbin:/sbin; ${command}`],
     );
