@@ -1,5 +1,5 @@
 const transform = {
-  '^.+\\.ts$': ['ts-jest', { tsconfig: 'test/tsconfig.json', isolatedModules: true }],
+  '^.+\\.ts$': ['ts-jest', { tsconfig: 'test/tsconfig.json' }],
 };
 /** Unit tests run in parallel and touch nothing; end-to-end tests own the machine and run one after another. */
 module.exports = {
@@ -10,6 +10,7 @@ module.exports = {
       testPathIgnorePatterns: ['/test/e2e/'],
       transform,
     },
-    { displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'], transform },
+    { displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/*.test.ts'], transform },
+    { displayName: 'long', testMatch: ['<rootDir>/test/e2e/long/*.test.ts'], transform },
   ],
 };

@@ -42,22 +42,14 @@ function check(title: string, args: string[]): Count {
 }
 
 function jest(
-  project: 'unit' | 'e2e',
+  project: 'unit' | 'e2e' | 'long',
   scratch: string,
   env: NodeJS.ProcessEnv,
 ): { count: Count; report: JestReport | null } {
   const output = join(scratch, `${project}.json`);
-  const inBand = project === 'e2e' ? ['--runInBand', '--bail=0'] : ['--maxWorkers=2'];
+  const workers = project === 'unit' ? '--maxWorkers=2' : '--runInBand';
   const ok = node(
-    [
-      'node_modules/jest/bin/jest.js',
-      '--selectProjects',
-      project,
-      '--json',
-      `--outputFile=${output}`,
-      '--silent=false',
-      ...inBand,
-    ],
+    ['node_modules/jest/bin/jest.js', '--selectProjects', project, '--json', `--outputFile=${output}`, workers],
     env,
   );
   if (!existsSync(output)) return { count: { passed: 0, failed: 1, skipped: 0 }, report: null };
@@ -74,10 +66,9 @@ function jest(
   };
 }
 
-function missingCases(report: JestReport | null, long: boolean): string[] {
-  const ran = new Set(
-    report?.testResults.flatMap((suite) => suite.assertionResults.map((test) => test.fullName)) ?? [],
-  );
+function missingCases(reports: (JestReport | null)[], long: boolean): string[] {
+  const suites = reports.flatMap((report) => report?.testResults ?? []);
+  const ran = new Set(suites.flatMap((suite) => suite.assertionResults.map((test) => test.fullName)));
   return readFileSync(CASES_FILE, 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
@@ -95,7 +86,7 @@ function main(argv: string[]): void {
   }
   const long = argv.includes('--long');
   const scratch = mkdtempSync(join(tmpdir(), 'sitewright-test-'));
-  const env = { SITEWRIGHT_TEST_LONG: long ? '1' : '', NO_COLOR: '1' };
+  const env = { NO_COLOR: '1' };
   const counts = [
     check('lint', ['node_modules/eslint/bin/eslint.js', '.']),
     check('format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.']),
@@ -105,10 +96,15 @@ function main(argv: string[]): void {
   try {
     counts.push(jest('unit', scratch, env).count);
     if (!argv.includes('--unit')) {
-      const e2e = jest('e2e', scratch, env);
-      const missing = missingCases(e2e.report, long);
+      const runs = (long ? (['e2e', 'long'] as const) : (['e2e'] as const)).map((project) =>
+        jest(project, scratch, env),
+      );
+      const missing = missingCases(
+        runs.map((run) => run.report),
+        long,
+      );
       for (const title of missing) console.log(`FAILED: the end-to-end case did not run: ${title}`);
-      counts.push(e2e.count, { passed: 0, failed: missing.length, skipped: 0 });
+      counts.push(...runs.map((run) => run.count), { passed: 0, failed: missing.length, skipped: 0 });
     }
   } finally {
     rmSync(scratch, { recursive: true, force: true });
