@@ -1,5 +1,18 @@
-import { connectWhenReady } from '../ssh/session';
-import type { AwaitSshRequest, RunOptions } from './request';
+import { connectWhenReady, type SshTarget } from '../ssh/session';
+
+/** Waits until a machine lets us in, under the host key that it must have. */
+export interface AwaitSshRequest {
+  kind: 'await-ssh';
+  name: string;
+  target: SshTarget;
+  limitSeconds: number;
+}
+
+export interface RunOptions {
+  signal?: AbortSignal;
+  /** One step that began, in words; no line end. */
+  onProgress?(step: string): void;
+}
 
 export interface AwaitSshResult {
   kind: 'ssh';

@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers';
 import type { AgentRequest, AgentResult } from './request';
 import { runRequest } from './request';
 
-export { runRequest, type AgentRequest, type AgentResult, type RunOptions } from './request';
+export { runRequest, type AgentRequest, type AgentResult } from './request';
 
 /**
  * The engine-side agent: one JSON request on stdin, steps on stderr, the result as JSON on stdout. Exit code 1 and one

@@ -1,24 +1,9 @@
 import { proveNode, provePair } from '../proof/prove';
 import type { NodeRequest, PairRequest, ProofResult } from '../proof/facts';
-import type { SshTarget } from '../ssh/session';
-import { awaitSsh, type AwaitSshResult } from './awaitSsh';
-
-/** Waits until a machine lets us in, under the host key that it must have. */
-export interface AwaitSshRequest {
-  kind: 'await-ssh';
-  name: string;
-  target: SshTarget;
-  limitSeconds: number;
-}
+import { awaitSsh, type AwaitSshRequest, type AwaitSshResult, type RunOptions } from './awaitSsh';
 
 export type AgentRequest = AwaitSshRequest | PairRequest | NodeRequest;
 export type AgentResult = AwaitSshResult | ProofResult;
-
-export interface RunOptions {
-  signal?: AbortSignal;
-  /** One step that began, in words; no line end. */
-  onProgress?(step: string): void;
-}
 
 /**
  * Runs one request in this process. Proofs resolve with their findings whether or not they passed; whatever keeps an
