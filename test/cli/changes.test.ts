@@ -66,7 +66,7 @@ test.each([
   ['acme-proof-pair-cp1-db-1', 'cp1', 'proof with db-1'],
   ['acme-proof-node-cp1', 'cp1', 'proof'],
   ['acme-identity', 'acme', 'identity'],
-  ['acme-machines-hv1-image', 'acme', 'machines hv1 image'],
+  ['acme-machines-hv1-image', 'acme', 'base image on hv1'],
   ['acme', 'acme', 'site'],
 ])('%s is %s: %s', (name, node, what) => {
   expect(labelOf(name, 'acme', ['cp1', 'db', 'db-1'])).toMatchObject({ node, what });

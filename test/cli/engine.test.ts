@@ -86,7 +86,7 @@ test('a failure is told with what the node said, without its secrets, and kept a
   const { code, stderr } = run('up', 'oslo');
   expect(code).toBe(1);
   expect(stderr).toMatch(
-    /up oslo failed\.\ncp1, preparation:\n {2}while it loads modules\n {2}cp1: sudo wants a password; \[secret\]/,
+    /up oslo failed\.\ncp1, preparation:\n {2}last step: loads modules\n {2}cp1: sudo wants a password; \[secret\]/,
   );
   expect(stderr).not.toMatch(/exec bash|update failed|exit status/);
   expect(stderr).not.toContain(kit.config('oslo', PASSPHRASE)['sitewright:hostKeySeed'].value);

@@ -44,6 +44,8 @@ export class TestKit {
   constructor() {
     mkdirSync(this.home);
     for (const file of ['package.json', 'Pulumi.yaml']) cpSync(join(ROOT, file), join(this.dir, file));
+    // What the engine is built from is also the key under which the cache has it.
+    cpSync(join(ROOT, 'scripts/engine/pulumi'), join(this.dir, 'scripts/engine/pulumi'), { recursive: true });
     symlinkSync(join(ROOT, 'node_modules'), join(this.dir, 'node_modules'));
     cpSync(join(ROOT, 'stacks/profiles'), join(this.stacks, 'profiles'), { recursive: true });
     mkdirSync(join(this.stacks, 'sites'));

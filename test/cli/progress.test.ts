@@ -62,7 +62,7 @@ describe('an up that fails', () => {
 
   test('the failure has the last lines of the resource once, without the words of the engine', () => {
     expect(progress.failures().map(renderFailure)).toEqual([
-      'cp1, preparation:\n  while it sets sysctls\n  cp1: sudo asks for a password',
+      'cp1, preparation:\n  last step: sets sysctls\n  cp1: sudo asks for a password',
     ]);
   });
 
