@@ -7,6 +7,7 @@ import { parse, stringify } from 'yaml';
 import type { SitePlan } from '../../components/plan';
 import { automationCommand, engineEnv, findEngine, type Engine } from '../engine/find';
 import { installPlugins } from '../engine/plugins';
+import { removeCutAttributes } from './attributes';
 import { callEngine, inOwnProcessGroup, type EngineResult } from './cliProcess';
 import type { Context } from './context';
 import { EngineFailure, explainEngineError } from './engineErrors';
@@ -88,6 +89,7 @@ export class SiteStack {
     await installPlugins(engine, log);
     const folder = backendFolder(plan.backendUrl);
     if (folder !== undefined) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    removeCutAttributes(folder);
     return new SiteStack(context, plan, engine, projectFolder(context), passphrase);
   }
 
