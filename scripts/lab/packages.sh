@@ -4,6 +4,7 @@
 # services are its owner's business.
 #
 #   scripts/lab/packages.sh           install what is missing (root)
+#   scripts/lab/packages.sh --tests   and what the tests look at their texts with
 #   scripts/lab/packages.sh --check   print what is missing, change nothing; exit 1 if anything is
 set -eu
 
@@ -30,6 +31,10 @@ tcpdump              tcpdump
 virsh                libvirt-clients
 xorriso              xorriso
 '
+[ "${1:-}" != --tests ] || NEEDS="$NEEDS
+shellcheck           shellcheck
+xmllint              libxml2-utils
+"
 # libvirtd loads its drivers as libraries, so no command proves them. Debian 12 carries all but QEMU's in libvirt-daemon;
 # later releases have a package for each.
 DRIVERS='qemu storage network'
