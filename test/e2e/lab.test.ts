@@ -264,22 +264,6 @@ describe('the lab', () => {
     for (const node of NODE_NAMES) expect(await lab.ssh(node, 'sysctl -n net.core.somaxconn')).toBe('4096');
   });
 
-  step('says so when a node reboots while it is prepared, and carries on', async () => {
-    lab.edit((text) => text.replace('net.core.somaxconn: 4096', 'net.core.somaxconn: 2048'));
-    // Another preparation seems to run: this one waits inside the node when the node goes.
-    await lab.ssh('lab2', 'sudo systemd-run --quiet flock /run/sitewright.lock sleep 600');
-    const up = lab.start('up', SITE, '--yes', '--verbose');
-    await until('the preparation waits on lab2', STEP_LIMIT_SECONDS, () =>
-      /another preparation/.test(up.result.output),
-    );
-    await rebooted('lab2');
-    const result = await up.done;
-    expectExit(result, 1);
-    expect(result.stderr).toMatch(/lab2, preparation:[^]*connection/);
-    expectExit(await lab.sitewright('up', SITE, '--yes'), 0);
-    expect(await lab.ssh('lab2', 'sysctl -n net.core.somaxconn')).toBe('2048');
-  });
-
   step('destroys everything it made', async () => {
     expectExit(await lab.sitewright('destroy', SITE, '--yes', '--confirm', SITE), 0);
     expect(await domains()).toEqual({});
