@@ -134,3 +134,8 @@ export function agentRequest(
     opts,
   );
 }
+
+/** A connection in the form that the agent's requests have it. */
+export function agentTarget({ host, port, user, privateKey, hostKey, jump }: SshConnection): Record<string, unknown> {
+  return { host, port, user, privateKey, hostKey, ...(jump === undefined ? {} : { jump: agentTarget(jump) }) };
+}

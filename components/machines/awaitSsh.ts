@@ -1,6 +1,6 @@
 import type * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
-import { agentRequest, type SshConnection } from '../commands';
+import { agentRequest, agentTarget, type SshConnection } from '../commands';
 
 export interface AwaitSshArgs {
   /** Name of the machine in messages. */
@@ -16,13 +16,9 @@ export function awaitSsh(name: string, args: AwaitSshArgs, opts: pulumi.CustomRe
   const request = pulumi.jsonStringify({
     kind: 'await-ssh',
     name: args.machine,
-    target: target(args.connection),
+    target: agentTarget(args.connection),
     incarnation: args.incarnation,
     limitSeconds: args.limitSeconds,
   });
   return agentRequest(name, { request: pulumi.secret(request) }, opts);
-}
-
-function target({ host, port, user, privateKey, hostKey, jump }: SshConnection): Record<string, unknown> {
-  return { host, port, user, privateKey, hostKey, ...(jump === undefined ? {} : { jump: target(jump) }) };
 }

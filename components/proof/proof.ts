@@ -1,5 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
-import { agentRequest, type SshConnection } from '../commands';
+import { agentRequest, agentTarget } from '../commands';
 import type { Machine } from '../machines/machine';
 import type { NodePlan, PairPlan, ProofPlan, SitePlan } from '../plan/types';
 import type { NodeRequest, PairRequest, ProofResult } from './facts';
@@ -64,11 +64,6 @@ function found(machines: Machine[], name: string): Machine {
   return machine;
 }
 
-function target(connection: SshConnection): pulumi.Input<Record<string, unknown>> {
-  const { host, port, user, privateKey, hostKey, jump } = connection;
-  return { host, port, user, privateKey, hostKey, ...(jump === undefined ? {} : { jump: target(jump) }) };
-}
-
 /** Rounds say when a pair is probed and not what is probed: a node more must not repeat the proof of the others. */
 function pairRequest(plan: ProofPlan, pair: PairPlan, a: Machine, b: Machine): pulumi.Output<string> {
   const measured: Partial<PairPlan> = { ...pair };
@@ -77,7 +72,7 @@ function pairRequest(plan: ProofPlan, pair: PairPlan, a: Machine, b: Machine): p
   const end = (machine: Machine) => ({
     name: machine.name,
     role: machine.role,
-    target: target(machine.connection),
+    target: agentTarget(machine.connection),
     incarnation: machine.incarnation,
   });
   const request: Record<keyof PairRequest, unknown> = {
@@ -99,7 +94,7 @@ function nodeRequest(plan: ProofPlan, node: NodePlan, machine: Machine): pulumi.
     node: {
       name: node.name,
       role: node.role,
-      target: target(machine.connection),
+      target: agentTarget(machine.connection),
       incarnation: machine.incarnation,
       addresses: node.addresses.map((address) => address.replace(/\/.*/, '')),
       etcdDisk: machine.disks.etcd,
