@@ -13,23 +13,26 @@ import { keysOf, nodeTargets, onEach, otherTargets, runOn, type NamedTarget } fr
 const NEXT_KEY = 'sitewright:sshPrivateKeyNext';
 const RETIRED_KEY = 'sitewright:sshPublicKeyRetired';
 
-/** Adds a line to the log-in user's authorized_keys unless it is there. */
-const acceptKey = (line: string) => `
+/** Two names of a site can be one host (a user on a hypervisor that is a machine too): one script at a time has its keys. */
+const ALONE = `
 set -eu
 umask 077
 mkdir -p ~/.ssh
-touch ~/.ssh/authorized_keys
-grep -qxF '${line}' ~/.ssh/authorized_keys || printf '%s\\n' '${line}' >> ~/.ssh/authorized_keys
+exec 9< ~/.ssh
+flock 9
+file=$(readlink -f ~/.ssh/authorized_keys)
+`;
+
+/** Adds a line to the log-in user's authorized_keys unless it is there. */
+const acceptKey = (line: string) => `${ALONE}
+touch "$file"
+grep -qxF '${line}' "$file" || printf '%s\\n' '${line}' >> "$file"
 `;
 
 /** Takes every line with this key away; the file is replaced whole, so that a cut connection leaves a usable one. */
-const refuseKey = (publicKey: string) => `
-set -eu
-umask 077
-file=~/.ssh/authorized_keys
+const refuseKey = (publicKey: string) => `${ALONE}
 grep -vF '${publicKey}' "$file" > "$file.new" || [ $? -eq 1 ]
-cat "$file.new" > "$file"
-rm "$file.new"
+mv "$file.new" "$file"
 `;
 
 /**
