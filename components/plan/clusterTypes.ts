@@ -1,0 +1,117 @@
+import type { Family } from './types';
+
+/**
+ * The part of the plan that makes a cluster of prepared machines. Null where the site file names no
+ * `kubernetes.version`: the kit then ends with machines whose network is proved.
+ */
+
+/** A Kubernetes-style document (apiVersion, kind, …) as a plain object; it becomes YAML where it is written. */
+export type KubeDocument = Record<string, unknown>;
+
+export interface ClusterPlan {
+  /** Without a leading v. */
+  kubernetesVersion: string;
+  /** DNS domain of the cluster. */
+  domain: string;
+  endpoint: EndpointPlan;
+  /** First address of each service network: what `kubernetes.default` answers on. */
+  apiServiceAddresses: string[];
+  bundle: BundlePlan;
+  kubeadm: {
+    /** kubeadm.k8s.io/v1beta4 ClusterConfiguration; every control-plane node gets the same one. */
+    clusterConfiguration: KubeDocument;
+    /** kubelet.config.k8s.io/v1beta1 KubeletConfiguration. */
+    kubeletConfiguration: KubeDocument;
+  };
+  /** audit.k8s.io/v1 Policy. */
+  auditPolicy: KubeDocument;
+  /** apiserver.config.k8s.io/v1 AdmissionConfiguration; null: the defaults of Kubernetes. */
+  admissionConfiguration: KubeDocument | null;
+  containerd: ContainerdPlan;
+  kubeProxy: KubeProxyPlan;
+  dns: ClusterDnsPlan;
+  cni: 'routes' | 'none';
+}
+
+export interface EndpointPlan {
+  /** `controlPlaneEndpoint` from the first day; /etc/hosts of every node resolves it. */
+  name: string;
+  port: number;
+  /** What the name resolves to, and what a kubeconfig from outside the cluster connects to. */
+  address: string;
+  /** `node`: the only control-plane node; `vip`: keepalived and haproxy hold it; `external`: somebody else's load balancer. */
+  kind: 'node' | 'vip' | 'external';
+}
+
+/** What a bundle must hold for this cluster. */
+export interface BundlePlan {
+  from: 'source' | 'upstream';
+  /** Name of the bundle and of its lock file, such as source-1.36.1. */
+  name: string;
+  /** Sorted by name. */
+  components: { name: BundleComponent; version: string }[];
+  /** What every image reference of this bundle begins with, such as registry.k8s.io. */
+  imageRepository: string;
+  images: Record<ClusterImage, string>;
+}
+
+export type BundleComponent =
+  'kubernetes' | 'etcd' | 'coredns' | 'pause' | 'cni-plugins' | 'containerd' | 'runc' | 'cri-tools';
+
+/** Container images by the name of their program; the values are whole references with a tag. */
+export type ClusterImage =
+  | 'kube-apiserver'
+  | 'kube-controller-manager'
+  | 'kube-scheduler'
+  | 'kube-proxy'
+  | 'etcd'
+  | 'coredns'
+  | 'pause';
+
+export interface ContainerdPlan {
+  version: string;
+  /** Of /etc/containerd/config.toml: 2 for containerd 1.x, 3 for 2.0 to 2.2, 4 from 2.3. */
+  configVersion: 2 | 3 | 4;
+  /** The whole of /etc/containerd/config.toml. Holds no credentials. */
+  toml: string;
+}
+
+export interface KubeProxyPlan {
+  mode: 'ipvs' | 'nftables' | 'iptables';
+  /** kubeproxy.config.k8s.io/v1alpha1 KubeProxyConfiguration. */
+  configuration: KubeDocument;
+  /** Who sets nf_conntrack_max: the site (maxPerCore 0) or kube-proxy. */
+  conntrackOwner: 'site' | 'kube-proxy';
+}
+
+export interface ClusterDnsPlan {
+  /** Address of the kube-dns Service, the first service family. */
+  serviceAddress: string;
+  /** Every address that the kube-dns Service has, one per service family. */
+  serviceAddresses: string[];
+  /** What kubelet gives to pods, in order: the node-local cache first where there is one. */
+  clusterDnsAddresses: string[];
+  /** Text of the Corefile of CoreDNS. */
+  corefile: string;
+  replicas: number;
+  /** Null: no node-local cache. */
+  nodeLocal: { address: string; corefile: string } | null;
+}
+
+/** What one node is in the cluster. */
+export interface NodeClusterPlan {
+  part: 'init' | 'join-control-plane' | 'join-worker';
+  /**
+   * kubeadm.k8s.io/v1beta4 InitConfiguration (part `init`) or JoinConfiguration without `discovery`, which holds the token
+   * that is made for this one join.
+   */
+  registration: KubeDocument;
+  /** cni `routes`: networks of this node's pods, one per family of the pods, in their order. Empty with another CNI. */
+  podCidrs: string[];
+  /** cni `routes`: /etc/cni/net.d/10-sitewright.conflist. Null with another CNI. */
+  cniConfiguration: KubeDocument | null;
+  /** Labels and taints that the cluster keeps on the Node, beyond what kubeadm sets. */
+  labels: Record<string, string>;
+  /** Addresses of the node by family: what kubelet's --node-ip gets, joined by a comma. */
+  nodeIps: Partial<Record<Family, string>>;
+}
