@@ -1,0 +1,20 @@
+/** Files of a node that the documents of the plan name and that the cluster's scripts write. */
+
+/** Of every control-plane node, 0700: what the API server reads besides the files of kubeadm. Mounted as a whole. */
+export const API_SERVER_FOLDER = '/etc/kubernetes/sitewright';
+/** apiserver.config.k8s.io/v1 EncryptionConfiguration, with the key of Secrets at rest. */
+export const ENCRYPTION_FILE = `${API_SERVER_FOLDER}/encryption.yaml`;
+/** audit.k8s.io/v1 Policy. */
+export const AUDIT_POLICY_FILE = `${API_SERVER_FOLDER}/audit-policy.yaml`;
+/** apiserver.config.k8s.io/v1 AdmissionConfiguration; absent where the defaults of Kubernetes hold. */
+export const ADMISSION_FILE = `${API_SERVER_FOLDER}/admission.yaml`;
+/** Where the API server writes its audit log; made by the control-plane script, 0700. */
+export const AUDIT_LOG_FOLDER = '/var/log/kubernetes';
+
+/** Data folder of etcd, on a disk of its own where the machine has one. */
+export const ETCD_FOLDER = '/var/lib/etcd';
+export const CRI_SOCKET = 'unix:///run/containerd/containerd.sock';
+/** Programs of the bundle, on the path of systemd's services and of root. */
+export const PROGRAM_FOLDER = '/usr/local/bin';
+export const CNI_PLUGIN_FOLDER = '/opt/cni/bin';
+export const CNI_CONFIGURATION_FILE = '/etc/cni/net.d/10-sitewright.conflist';
