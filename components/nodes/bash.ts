@@ -18,3 +18,10 @@ export function quote(word: string): string {
 export function quoteList(words: readonly string[]): string {
   return `(${words.map(quote).join(' ')})`;
 }
+
+/** A variable of bash. Text of several lines stays readable: the script is reviewed, and compared with a golden. */
+export function assignment(name: string, value: string | readonly string[]): string {
+  if (typeof value !== 'string') return `${name}=${quoteList(value)}\n`;
+  if (!value.endsWith('\n')) return `${name}=${quote(value)}\n`;
+  return `IFS= read -r -d '' ${name} <<'END_OF_${name}'\n${value}END_OF_${name}\n`;
+}

@@ -1,7 +1,8 @@
 import { Address6 } from 'ip-address';
 import type { NodePlan, OffloadRule, SitePlan, SysctlPlan } from '../plan/types';
-import { quote, quoteList } from './bash';
+import { assignment, quote } from './bash';
 import { neededPackages } from './packages';
+import { AS_ROOT } from './prep/asRoot';
 import { CORE } from './prep/core';
 import { FACTS } from './prep/facts';
 import { KERNEL } from './prep/kernel';
@@ -121,13 +122,6 @@ offload_values "$RULES" "$1" "$2" set_value
 `;
 }
 
-/** Text of several lines stays readable: the script is reviewed, and compared with a golden. */
-function assignment(name: string, value: string | readonly string[]): string {
-  if (typeof value !== 'string') return `${name}=${quoteList(value)}\n`;
-  if (!value.endsWith('\n')) return `${name}=${quote(value)}\n`;
-  return `IFS= read -r -d '' ${name} <<'END_OF_${name}'\n${value}END_OF_${name}\n`;
-}
-
 function data(node: NodePlan, site: SiteOfNode): string {
   const rules = offloadLines(node.offloads).join('\n');
   const ntp = node.ntpServers.join(' ');
@@ -182,30 +176,15 @@ function data(node: NodePlan, site: SiteOfNode): string {
   return values.map(([name, value]) => assignment(name, value)).join('');
 }
 
-/**
- * Bash reads its script from stdin no further than it must, so the bash that sudo starts goes on where this one stopped.
- * The message is made after a failure only: a second sudo costs an emulated node half a second.
- */
-const AS_ROOT = `if [ "$EUID" -ne 0 ]; then
-  sudo -n bash -s -- "\${SSH_CONNECTION-}"
-  code=$?
-  [ "$code" -eq 0 ] || sudo -n true 2>/dev/null ||
-    echo "error: the user $(id -un) must be able to run sudo without a password: add '$(id -un) ALL=(ALL) NOPASSWD:ALL' to a file in /etc/sudoers.d" >&2
-  exit "$code"
-fi
-set -u
-umask 022
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC0
-# Client address, client port, address and port that this session came to.
+const SURROUNDINGS = `# Client address, client port, address and port that this session came to.
 read -r _ _ SESSION_HOST _ <<<"\${1-\${SSH_CONNECTION-}}"
 read -r KERNEL </proc/sys/kernel/osrelease
-CHANGES=0
 `;
 
 /** The script of one node. Nothing runs before all of it has arrived: the call of `main` is its last line. */
 export function renderNodeScript(node: NodePlan, site: SiteOfNode): string {
   return [
-    `# Prepares ${node.name} of site ${site.site} as a Kubernetes node. Made by sitewright.\n${AS_ROOT}`,
+    `# Prepares ${node.name} of site ${site.site} as a Kubernetes node. Made by sitewright.\n${AS_ROOT}${SURROUNDINGS}`,
     data(node, site),
     CORE,
     OFFLOAD_RULES_LIBRARY,

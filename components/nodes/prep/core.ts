@@ -9,6 +9,15 @@ refuse() {
   exit 1
 }
 
+# lock SECONDS: one script at a time; the one of an interrupted run may still be at work.
+lock() {
+  exec 9>/run/sitewright.lock
+  flock -n 9 && return
+  step 'waiting for another script of the kit on this machine to end'
+  flock -w "$1" 9 ||
+    refuse "another script of the kit is still running on this machine after $1 seconds: see ps -ef, end it and run again"
+}
+
 # problem KEY WANTED FOUND WHY: remembered, so that the end can name all of them at once.
 PROBLEMS=()
 problem() { PROBLEMS+=("$1: wanted $2, found $3: $4"); }

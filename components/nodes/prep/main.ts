@@ -5,7 +5,7 @@ export const MAIN = bash`
 main() {
   wait_for_cloud_init
   preflight
-  lock
+  lock 600
   install_packages
   write_stamp
   modules_apply

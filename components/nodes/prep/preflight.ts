@@ -1,6 +1,6 @@
 import { bash } from '../bash';
 
-/** What makes a machine unfit as a node, packages, the stamp of the site and the lock. */
+/** What makes a machine unfit as a node, packages and the stamp of the site. */
 export const PREFLIGHT = bash`
 # Everything that makes this machine unfit, found before anything is changed, and told at once.
 preflight() {
@@ -82,14 +82,6 @@ install_packages() {
   find_missing_packages
   [ "\${#MISSING_PACKAGES[@]}" -eq 0 ] ||
     refuse "the commands of these packages are missing although apt-get says that they are installed: \${MISSING_PACKAGES[*]}; repair them with apt-get install --reinstall"
-}
-
-# One script at a time: the one of an interrupted run may still be at work.
-lock() {
-  exec 9>/run/sitewright.lock
-  flock -n 9 && return
-  step 'waiting for another preparation of this machine to end'
-  flock -w 600 9 || refuse 'another preparation of this machine is still running after 10 minutes: see ps -ef, end it and run again'
 }
 
 write_stamp() { write_file "$STAMP_FILE" 0644 "{\"site\": \"$SITE\", \"id\": \"$STAMP_ID\"}"$'\n'; }

@@ -9,10 +9,10 @@ fi
 set -u
 umask 022
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC0
+CHANGES=0
 # Client address, client port, address and port that this session came to.
 read -r _ _ SESSION_HOST _ <<<"${1-${SSH_CONNECTION-}}"
 read -r KERNEL </proc/sys/kernel/osrelease
-CHANGES=0
 
 SITE='oslo'
 STAMP_ID='4f9d3c1e8a7b6c5d'
@@ -202,6 +202,15 @@ step() { printf 'step: %s\n' "$1" >&2; }
 refuse() {
   printf 'error: %s\n' "$@" >&2
   exit 1
+}
+
+# lock SECONDS: one script at a time; the one of an interrupted run may still be at work.
+lock() {
+  exec 9>/run/sitewright.lock
+  flock -n 9 && return
+  step 'waiting for another script of the kit on this machine to end'
+  flock -w "$1" 9 ||
+    refuse "another script of the kit is still running on this machine after $1 seconds: see ps -ef, end it and run again"
 }
 
 # problem KEY WANTED FOUND WHY: remembered, so that the end can name all of them at once.
@@ -449,14 +458,6 @@ install_packages() {
   find_missing_packages
   [ "${#MISSING_PACKAGES[@]}" -eq 0 ] ||
     refuse "the commands of these packages are missing although apt-get says that they are installed: ${MISSING_PACKAGES[*]}; repair them with apt-get install --reinstall"
-}
-
-# One script at a time: the one of an interrupted run may still be at work.
-lock() {
-  exec 9>/run/sitewright.lock
-  flock -n 9 && return
-  step 'waiting for another preparation of this machine to end'
-  flock -w 600 9 || refuse 'another preparation of this machine is still running after 10 minutes: see ps -ef, end it and run again'
 }
 
 write_stamp() { write_file "$STAMP_FILE" 0644 "{\"site\": \"$SITE\", \"id\": \"$STAMP_ID\"}"$'\n'; }
@@ -1080,7 +1081,7 @@ facts() {
 main() {
   wait_for_cloud_init
   preflight
-  lock
+  lock 600
   install_packages
   write_stamp
   modules_apply
