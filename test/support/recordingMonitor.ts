@@ -9,6 +9,8 @@ export interface RecordedResource {
   custom: boolean;
   /** Name of the parent resource; null for the stack and for resources without one. */
   parent: string | null;
+  /** Name of the provider resource that it goes to; null: the default one of its package. */
+  provider: string | null;
   /** Names of the resources that it depends on, sorted; the children of a component stand for it. */
   dependencies: string[];
   protect: boolean;
@@ -86,6 +88,7 @@ class RecordingMonitor extends MockMonitor {
       name: req.getName(),
       custom: req.getCustom(),
       parent: nameOf(req.getParent()),
+      provider: providerName(req.getProvider()),
       dependencies: (req.getDependenciesList() as string[]).map((urn) => nameOf(urn)!).sort(),
       protect: req.getProtect() === true,
       deletedWith: nameOf(req.getDeletedwith()),
@@ -108,6 +111,11 @@ class RecordingMonitor extends MockMonitor {
 
 function nameOf(urn: string): string | null {
   return urn ? urn.split('::').pop()! : null;
+}
+
+/** A reference to a provider is its URN and its id, joined by two colons. */
+function providerName(reference: string): string | null {
+  return reference ? reference.split('::').at(-2)! : null;
 }
 
 function plain(value: unknown, path: string, secrets: string[]): unknown {

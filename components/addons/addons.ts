@@ -1,0 +1,56 @@
+import * as pulumi from '@pulumi/pulumi';
+import type { Machine } from '../machines/machine';
+import type { ClusterPlan } from '../plan/clusterTypes';
+import { clusterProvider, type ClusterAccess } from './cluster';
+import { ClusterDns } from './clusterDns';
+import { KubeProxy } from './kubeProxy';
+import { NodeLocalDns } from './nodeLocalDns';
+
+export interface AddonsArgs {
+  plan: ClusterPlan;
+  machines: Machine[];
+  /** Preparation of the machines. */
+  prepared: pulumi.Resource[];
+  /** An administrator's, secret. */
+  kubeconfig: pulumi.Output<string>;
+  /** Identity of the state. */
+  stateId: pulumi.Output<string>;
+  /** What makes the cluster, and goes with all that is in it. */
+  cluster: pulumi.Resource;
+  /** Once these are made, the API answers and every node has joined. */
+  after: pulumi.Resource[];
+  /** Multiplies the time limits. */
+  limitFactor: number;
+}
+
+/** A pod starts in seconds; its image is on the node already. The rest is for a node that is busy with everything else. */
+const ROLLOUT_LIMIT_SECONDS = { first: 300, perNode: 60 };
+
+/**
+ * What a cluster needs to be one: Services and names. None waits for the other, as none would in a running cluster:
+ * CoreDNS is ready as soon as kube-proxy brings it to the API server.
+ */
+export class Addons extends pulumi.ComponentResource {
+  constructor(name: string, args: AddonsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('sitewright:addons:Addons', name, {}, opts);
+    const { plan, machines, prepared, cluster } = args;
+    const { first, perNode } = ROLLOUT_LIMIT_SECONDS;
+    const access: ClusterAccess = {
+      provider: clusterProvider(name, args, { parent: this, dependsOn: args.after }),
+      cluster,
+      rolloutLimitSeconds: Math.round((first + perNode * machines.length) * args.limitFactor),
+    };
+
+    new KubeProxy(`${name}-kube-proxy`, { plan, access }, { parent: this });
+    new ClusterDns(`${name}-dns`, { plan, access }, { parent: this });
+    const { nodeLocal } = plan.dns;
+    if (nodeLocal !== null) {
+      new NodeLocalDns(
+        `${name}-node-local-dns`,
+        { plan: { nodeLocal, bundle: plan.bundle }, machines, after: prepared, access },
+        { parent: this },
+      );
+    }
+    this.registerOutputs({});
+  }
+}
