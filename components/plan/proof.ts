@@ -65,6 +65,7 @@ function planPairs(
       underlayMtuBytes: pathMtuBytes(spec, placeA.subnet, placeB.subnet),
       encapsulation: sameSubnet ? mtu.encapsulation.sameSubnet : mtu.encapsulation.crossSubnet,
       podMtuBytes: mtu.podMtuBytes,
+      podFamilies: addressing.podFamilies,
     };
   });
   const all = (count * (count - 1)) / 2;

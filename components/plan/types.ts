@@ -210,6 +210,8 @@ export interface PairPlan {
   /** Encapsulation that pod packets between these two have, and the pod MTU that must pass through it. */
   encapsulation: Encapsulation;
   podMtuBytes: number;
+  /** Families of the pods' own addresses. In another one no pod packet is tried: the pod MTU leaves no room for its headers. */
+  podFamilies: Family[];
 }
 
 export interface PortProbe {

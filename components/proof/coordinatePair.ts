@@ -183,7 +183,7 @@ class FamilyProof {
   private noTunnel(hellos: Hello[]): string | null {
     const { pair } = this.request;
     const { family } = this.addresses;
-    if (pair.encapsulation === 'ipip' && family === 'ipv6') return 'IP-in-IP carries no IPv6';
+    if (!pair.podFamilies.includes(family)) return `the pods have no ${family} addresses`;
     if (pair.encapsulation !== 'none') return null;
     if (!pair.sameSubnet) return 'the routers between the subnets learn pod networks only from the cluster (BGP)';
     const closed = [pair.a, pair.b].filter((_, index) => !hellos[index]?.forwarding[family]);

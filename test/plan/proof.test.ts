@@ -48,6 +48,7 @@ describe('the proof', () => {
         underlayMtuBytes: 1500,
         encapsulation: 'vxlan',
         podMtuBytes: 1430,
+        podFamilies: ['ipv4', 'ipv6'],
       },
     ]);
     expect(plan.proof.sample).toBeNull();

@@ -27,6 +27,7 @@ function request(): PairRequest {
       underlayMtuBytes: 1500,
       encapsulation: 'none',
       podMtuBytes: 1500,
+      podFamilies: ['ipv4'],
     },
     a: { name: 'one', role: 'worker', target: net.a.target },
     b: { name: 'two', role: 'worker', target: net.b.target },

@@ -20,6 +20,7 @@ test('an underlay that is an overlay itself is named by its size', async () => {
       underlayMtuBytes: 1500,
       encapsulation: 'vxlan',
       podMtuBytes: 1450,
+      podFamilies: ['ipv4'],
     },
     a: { name: 'one', role: 'worker', target: net.a.target },
     b: { name: 'two', role: 'worker', target: net.b.target },

@@ -24,6 +24,7 @@ function request(change: Partial<PairRequest['pair']> = {}, ports: PortProbe[] =
       underlayMtuBytes: 1500,
       encapsulation: 'vxlan',
       podMtuBytes: 1450,
+      podFamilies: ['ipv4', 'ipv6'],
       ...change,
     },
     a: { name: 'one', role: 'control-plane', target: net.a.target },
@@ -62,6 +63,22 @@ describe('a path as planned', () => {
     }
     expect(facts.roundTrips).toMatchObject([{ answered: 300 }, { answered: 300 }]);
     expect([net.a.inventory(), net.b.inventory()]).toEqual(before);
+  });
+
+  test('pod packets of a family that pods do not have are not tried: IPv4 pods leave no room for IPv6 outside', async () => {
+    const addresses: PairRequest['pair']['addresses'] = [
+      { family: 'ipv4', a: net.a.address, b: net.b.address },
+      { family: 'ipv6', a: net.a.address6, b: net.b.address6 },
+    ];
+    const { facts, findings } = await provePair(request({ addresses, podMtuBytes: 1450, podFamilies: ['ipv4'] }));
+    expect(errors(findings)).toEqual([]);
+    const skipped = { skipped: 'the pods have no ipv6 addresses' };
+    expect(facts.directions.map(({ underlay, tunnel }) => ({ underlay, tunnel }))).toMatchObject([
+      { underlay: { largestBytes: 1500 }, tunnel: { largestBytes: 1450 } },
+      { underlay: { largestBytes: 1500 }, tunnel: { largestBytes: 1450 } },
+      { underlay: { largestBytes: 1500 }, tunnel: skipped },
+      { underlay: { largestBytes: 1500 }, tunnel: skipped },
+    ]);
   });
 
   test('pod packets without encapsulation go through the node that forwards', async () => {

@@ -27,6 +27,7 @@ const pair = (a: string, b: string, round: number): PairPlan => ({
   underlayMtuBytes: 1500,
   encapsulation: 'none',
   podMtuBytes: 1500,
+  podFamilies: ['ipv4'],
 });
 
 const names = ['a', 'b', 'c'];
