@@ -49,11 +49,13 @@ beforeAll(async () => {
   mkdirSync(join(userHome, '.ssh'), { recursive: true });
   const authorized = join(userHome, '.ssh/authorized_keys');
   writeFileSync(authorized, '');
-  sshd = await startSshd([
-    `AuthorizedKeysCommand /bin/cat ${authorized}`,
-    'AuthorizedKeysCommandUser root',
-    `ForceCommand HOME='${userHome}' exec bash -c "$SSH_ORIGINAL_COMMAND"`,
-  ]);
+  sshd = await startSshd({
+    config: [
+      `AuthorizedKeysCommand /bin/cat ${authorized}`,
+      'AuthorizedKeysCommandUser root',
+      `ForceCommand HOME='${userHome}' exec bash -c "$SSH_ORIGINAL_COMMAND"`,
+    ],
+  });
 
   expect(run('new', 'oslo', '--provider', 'existing', '--profile', 'staging').code).toBe(0);
   const file = join(kit.stacks, 'sites/oslo.yaml');

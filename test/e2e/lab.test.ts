@@ -1,5 +1,5 @@
 import { machineUuid } from '../../components/machines/uuid';
-import { Lab, type NodeName, NODES, type Result, type Running, until } from './lab';
+import { expectExit, Lab, type NodeName, NODES, type Running, until } from './lab';
 
 /**
  * One story on the real engine and real virtual machines: each case goes on where the one before it ended. The cases are
@@ -28,10 +28,6 @@ function step(title: string, work: () => Promise<void>): void {
   });
 }
 
-function expectExit(result: Result, code: number): void {
-  if (result.code !== code) throw new Error(`exit ${result.code} instead of ${code}:\n${result.output}`);
-}
-
 /** Starts an `up` and ends it like a crash once `reached` holds. */
 async function crashedUp(point: string, reached: (up: Running) => boolean | Promise<boolean>): Promise<void> {
   const up = lab.start('up', SITE, '--yes');
@@ -46,22 +42,6 @@ async function crashedUp(point: string, reached: (up: Running) => boolean | Prom
 
 const printed = (pattern: RegExp) => (up: Running) => pattern.test(up.result.output);
 
-async function domains(): Promise<Record<string, string>> {
-  const names = (await lab.virsh('list', '--all', '--name')).split('\n').filter((name) => name !== '');
-  const entries = await Promise.all(
-    names.map(async (name) => [name, (await lab.virsh('domuuid', name)).trim()] as const),
-  );
-  return Object.fromEntries(entries);
-}
-
-async function volumes(): Promise<string[]> {
-  const lines = (await lab.virsh('vol-list', 'default')).split('\n').slice(2);
-  return lines
-    .map((line) => line.trim().split(/\s+/)[0]!)
-    .filter((name) => name !== '')
-    .sort();
-}
-
 async function state(): Promise<{ resources: Record<string, unknown>[]; pending: unknown[] }> {
   const { deployment } = JSON.parse(await lab.exportState()) as {
     deployment: { resources: Record<string, unknown>[]; pending_operations?: unknown[] };
@@ -71,11 +51,11 @@ async function state(): Promise<{ resources: Record<string, unknown>[]; pending:
 
 const auditLogs = () => Promise.all(NODE_NAMES.map((node) => lab.ssh(node, 'sudo cat /var/log/sitewright/audit.log')));
 
-async function rebooted(node: NodeName): Promise<void> {
+async function rebooted(node: NodeName, command = 'systemctl reboot'): Promise<void> {
   const bootId = () => lab.ssh(node, 'cat /proc/sys/kernel/random/boot_id');
   const first = await bootId();
   // The connection drops with the machine: what counts is that another boot answers.
-  await lab.ssh(node, 'sudo systemctl reboot').catch(() => undefined);
+  await lab.ssh(node, `sudo ${command}`).catch(() => undefined);
   await until(`${node} is back`, STEP_LIMIT_SECONDS, async () => (await bootId().catch(() => first)) !== first);
   await lab.ssh(node, 'systemctl is-system-running --wait || true');
 }
@@ -114,12 +94,12 @@ describe('the lab', () => {
 
   step('comes up as a host: namespace, libvirt, image', async () => {
     expectExit(await lab.host('up', '--name', SITE), 0);
-    expect(await domains()).toEqual({});
+    expect(await lab.domains()).toEqual({});
   });
 
   step('survives a crash of up at five points', async () => {
-    await crashedUp('the base image is being stored', async () => (await volumes()).length > 0);
-    await crashedUp('a machine is defined', async () => Object.keys(await domains()).length > 0);
+    await crashedUp('the base image is being stored', async () => (await lab.volumes()).length > 0);
+    await crashedUp('a machine is defined', async () => Object.keys(await lab.domains()).length > 0);
     await crashedUp(
       'both machines run',
       async () => (await lab.virsh('list', '--name')).trim().split('\n').length === 2,
@@ -155,10 +135,10 @@ describe('the lab', () => {
     expect(pending).toEqual([]);
     const identity = resources.find((resource) => String(resource.urn).endsWith(`::${SITE}-identity`))!;
     const id = (identity.outputs as { stdout: string }).stdout;
-    expect(await domains()).toEqual(
+    expect(await lab.domains()).toEqual(
       Object.fromEntries(NODE_NAMES.map((node) => [`${SITE}-${node}`, machineUuid(SITE, node, id)])),
     );
-    const names = await volumes();
+    const names = await lab.volumes();
     expect(names.filter((name) => !name.startsWith('sitewright-base-'))).toEqual([
       ...['e2e-lab1-etcd.raw', 'e2e-lab1-root.qcow2', 'e2e-lab1-seed.iso'],
       ...['e2e-lab2-root.qcow2', 'e2e-lab2-seed.iso'],
@@ -237,16 +217,16 @@ describe('the lab', () => {
   step('refuses machines that another state made', async () => {
     const own = lab.read();
     lab.edit((text) => text.replace(/(url: file:\/\/\S+)/, '$1-other'));
-    const first = await domains();
+    const first = await lab.domains();
     const result = await lab.sitewright('up', SITE, '--yes');
     expectExit(result, 1);
     expect(result.output).toMatch(/sitewright adopt e2e/);
-    expect(await domains()).toEqual(first);
+    expect(await lab.domains()).toEqual(first);
 
     // The way out, where the other state is the lost one's successor.
     expectExit(await lab.sitewright('adopt', SITE), 0);
     expectExit(await lab.sitewright('up', SITE, '--yes'), 0);
-    expect(await domains()).toEqual(first);
+    expect(await lab.domains()).toEqual(first);
 
     lab.edit(() => own);
     const names = (await changes('up')).changes.map(({ name }) => name);
@@ -264,10 +244,34 @@ describe('the lab', () => {
     for (const node of NODE_NAMES) expect(await lab.ssh(node, 'sysctl -n net.core.somaxconn')).toBe('4096');
   });
 
+  step('survives a node that reboots while it is prepared', async () => {
+    // A preparation that waits for the lock of another one is one that the reboot is certain to meet.
+    const lock = '/run/sitewright.lock';
+    await lab.ssh('lab2', `sudo systemd-run --quiet flock ${lock} sleep infinity`);
+    await until('the lock is held', STEP_LIMIT_SECONDS, async () => {
+      return (await lab.ssh('lab2', `sudo flock -n ${lock} true && echo free || echo held`)) === 'held';
+    });
+    lab.edit((text) => text.replace('net.core.somaxconn: 4096', 'net.core.somaxconn: 2048'));
+    const up = lab.start('up', SITE, '--yes', '--verbose');
+    await until('the preparation waits', STEP_LIMIT_SECONDS, () => {
+      if (up.ended) throw new Error(`up ended before lab2 was prepared:\n${up.result.output}`);
+      return printed(/waiting for another preparation of this machine to end/)(up);
+    });
+    // An orderly reboot would end the other one first, and the preparation would go on.
+    await rebooted('lab2', 'reboot -ff');
+    const cut = await up.done;
+    expectExit(cut, 1);
+    expect(cut.output).toMatch(/lab2, preparation:[^]*connection/);
+
+    expectExit(await lab.sitewright('up', SITE, '--yes'), 0);
+    for (const node of NODE_NAMES) expect(await lab.ssh(node, 'sysctl -n net.core.somaxconn')).toBe('2048');
+    expect((await state()).pending).toEqual([]);
+  });
+
   step('destroys everything it made', async () => {
     expectExit(await lab.sitewright('destroy', SITE, '--yes', '--confirm', SITE), 0);
-    expect(await domains()).toEqual({});
-    expect(await volumes()).toEqual([]);
+    expect(await lab.domains()).toEqual({});
+    expect(await lab.volumes()).toEqual([]);
   });
 
   step('leaves nothing after down', async () => {

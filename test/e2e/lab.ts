@@ -106,6 +106,11 @@ export async function run(
   return new Running(command, args, env, input).done;
 }
 
+/** Fails with everything that the command said. */
+export function expectExit(result: Result, code: number): void {
+  if (result.code !== code) throw new Error(`exit ${result.code} instead of ${code}:\n${result.output}`);
+}
+
 export async function until(
   what: string,
   limitSeconds: number,
@@ -169,6 +174,23 @@ export class Lab {
     return (await this.host('exec', '--name', this.site, '--', 'virsh', ...args)).stdout;
   }
 
+  /** UUIDs by name. */
+  async domains(): Promise<Record<string, string>> {
+    const names = (await this.virsh('list', '--all', '--name')).split('\n').filter((name) => name !== '');
+    const entries = await Promise.all(
+      names.map(async (name) => [name, (await this.virsh('domuuid', name)).trim()] as const),
+    );
+    return Object.fromEntries(entries);
+  }
+
+  async volumes(): Promise<string[]> {
+    const lines = (await this.virsh('vol-list', 'default')).split('\n').slice(2);
+    return lines
+      .map((line) => line.trim().split(/\s+/)[0]!)
+      .filter((name) => name !== '')
+      .sort();
+  }
+
   start(...args: string[]): Running {
     return new Running(process.execPath, ['bin/scripts/cli/main.js', ...args], this.env);
   }
@@ -210,6 +232,9 @@ export class Lab {
         'BatchMode=yes',
         '-o',
         'ConnectTimeout=30',
+        // A machine that is gone never says so: without questions of its own ssh would wait for it for ever.
+        '-o',
+        'ServerAliveInterval=15',
       ],
       // The programs of an administrator are not on the path of a user who is not root.
       ...[`sitewright@${NODES[node]}`, `PATH=$PATH:/usr/sbin:/sbin; ${command}`],

@@ -14,7 +14,11 @@ let sshd: TestSshd;
 let jump: TestSshd;
 let diary: string;
 beforeAll(async () => {
-  [stack, sshd, jump] = await Promise.all([TestStack.make('remote'), startSshd(['AcceptEnv SITE_*']), startSshd()]);
+  [stack, sshd, jump] = await Promise.all([
+    TestStack.make('remote'),
+    startSshd({ config: ['AcceptEnv SITE_*'] }),
+    startSshd(),
+  ]);
   diary = path.join(stack.dir, 'diary');
 });
 beforeEach(() => fs.writeFileSync(diary, ''));

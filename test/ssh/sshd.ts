@@ -24,15 +24,31 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts an OpenSSH server of its own on loopback, for the user who runs the tests; it reads no configuration of the machine. */
-export async function startSshd(extraConfig: string[] = []): Promise<TestSshd> {
+export interface TestSshdOptions {
+  /** Network namespace that it listens in. Default: the one of the tests. */
+  namespace?: string;
+  /** Default: loopback, and a free port. */
+  address?: string;
+  port?: number;
+  /** Default: a new one. */
+  hostKey?: { privateKey: string; publicKey: string };
+  /** Lines of sshd_config. */
+  config?: string[];
+  /** Another key that logs in, beside the one of `target`. */
+  authorizedKey?: string;
+}
+
+/** Starts an OpenSSH server of its own for the user who runs the tests; it reads no configuration of the machine. */
+export async function startSshd(options: TestSshdOptions = {}): Promise<TestSshd> {
   if (!fs.existsSync(sshdPath)) {
     throw new Error(`${sshdPath} is missing; these tests need it: apt-get install openssh-server`);
   }
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'sitewright-sshd-'));
-  const hostKey = newKey();
+  const hostKey = options.hostKey ?? newKey();
   const userKey = newKey();
-  const port = await freePort();
+  const address = options.address ?? '127.0.0.1';
+  const port = options.port ?? (await freePort());
+  const authorized = [userKey.publicKey, options.authorizedKey ?? ''];
   const write = (name: string, text: string) => {
     fs.writeFileSync(path.join(dir, name), text, { mode: 0o600 });
     return path.join(dir, name);
@@ -41,9 +57,9 @@ export async function startSshd(extraConfig: string[] = []): Promise<TestSshd> {
     'sshd_config',
     [
       `Port ${port}`,
-      'ListenAddress 127.0.0.1',
+      `ListenAddress ${address}`,
       `HostKey ${write('host', hostKey.privateKey)}`,
-      `AuthorizedKeysFile ${write('authorized', `${userKey.publicKey}\n`)}`,
+      `AuthorizedKeysFile ${write('authorized', `${authorized.join('\n')}\n`)}`,
       `PidFile ${path.join(dir, 'pid')}`,
       'StrictModes no',
       'UsePAM no',
@@ -52,13 +68,16 @@ export async function startSshd(extraConfig: string[] = []): Promise<TestSshd> {
       'Subsystem sftp internal-sftp',
       // The start-up files of whoever runs the tests play no part.
       `SetEnv HOME=${dir}`,
-      ...extraConfig,
+      ...(options.config ?? []),
       '',
     ].join('\n'),
   );
   // The directory for privilege separation is made by the service unit where there is one; in a container nobody does.
   if (process.getuid?.() === 0) fs.mkdirSync('/run/sshd', { recursive: true });
-  const child = spawn(sshdPath, ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+  // `ip netns exec` becomes the program that it starts: the process to stop is the server either way.
+  const inNamespace = options.namespace === undefined ? [] : ['ip', 'netns', 'exec', options.namespace];
+  const [program, ...args] = [...inNamespace, sshdPath, '-D', '-e', '-f', config];
+  const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   await new Promise<void>((resolve, reject) => {
     child.stderr.on('data', (data) => {
@@ -69,7 +88,7 @@ export async function startSshd(extraConfig: string[] = []): Promise<TestSshd> {
   });
   return {
     target: {
-      host: '127.0.0.1',
+      host: address,
       port,
       user: os.userInfo().username,
       privateKey: userKey.privateKey,
