@@ -4,48 +4,64 @@ import { FailureMemory, writeAtomically } from './cache';
 import { engineEnv, type Engine } from './find';
 import { run } from './run';
 
-/** The version @pulumi/command asks for. */
-const commandPluginVersion = '1.2.1';
+/** The versions that the SDKs ask for: `pulumi.version` in the package.json of @pulumi/<name>. */
+const versions = { command: '1.2.1', kubernetes: '4.34.2' };
+
+type PluginName = keyof typeof versions;
 
 /** Long enough for 15 MB over a slow line; where the vendor cannot be reached, this is waited once a day. */
 const installTimeoutSeconds = 60;
 
-const fallbackMark = '# The command plugin of this kit';
-
-export interface InstalledPlugins {
-  /** Which command plugin the engine will run: the vendor's, or this kit's own. */
-  command: 'official' | 'fallback';
-}
+/** Which plugin of each name the engine will run: the vendor's, or this kit's own. */
+export type InstalledPlugins = Record<PluginName, 'official' | 'fallback'>;
 
 /**
  * Makes sure that the engine finds its plugins in the kit's own PULUMI_HOME.
- * @param fallbackMain compiled main of the fallback plugin; by default the one of this checkout.
+ * @param fallbacks folder of the compiled fallback plugins, `<name>/main.js`; by default the one of this checkout.
  */
 export async function installPlugins(
   engine: Engine,
   log: (line: string) => void,
-  fallbackMain = path.join(__dirname, '../plugins/command/main.js'),
+  fallbacks = path.join(__dirname, '../plugins'),
 ): Promise<InstalledPlugins> {
-  const dir = path.join(engine.pulumiHome, 'plugins', `resource-command-v${commandPluginVersion}`);
-  const executable = path.join(dir, 'pulumi-resource-command');
-  const present = fs.existsSync(executable) ? fs.readFileSync(executable) : undefined;
-  const isFallback = present?.subarray(0, 200).includes(fallbackMark) ?? false;
-  if (present && !isFallback) return { command: 'official' };
-  if (await installOfficial(engine, isFallback, log)) return { command: 'official' };
-
-  const text = fallbackLauncher(fallbackMain);
-  if (!fs.existsSync(executable) || fs.readFileSync(executable, 'utf8') !== text) {
-    writeAtomically(executable, text, 0o755);
-    log(`the command plugin is this kit's own (the vendor's ${commandPluginVersion} cannot be had here)`);
-  }
-  return { command: 'fallback' };
+  return {
+    command: await install(engine, 'command', log, fallbacks),
+    kubernetes: await install(engine, 'kubernetes', log, fallbacks),
+  };
 }
 
-async function installOfficial(engine: Engine, replace: boolean, log: (line: string) => void): Promise<boolean> {
-  const memory = new FailureMemory('command-plugin');
+async function install(
+  engine: Engine,
+  name: PluginName,
+  log: (line: string) => void,
+  fallbacks: string,
+): Promise<'official' | 'fallback'> {
+  const version = versions[name];
+  const executable = path.join(engine.pulumiHome, 'plugins', `resource-${name}-v${version}`, `pulumi-resource-${name}`);
+  const mark = fallbackMark(name);
+  const present = fs.existsSync(executable) ? fs.readFileSync(executable) : undefined;
+  const isFallback = present?.subarray(0, 200).includes(mark) ?? false;
+  if (present && !isFallback) return 'official';
+  if (await installOfficial(engine, name, isFallback, log)) return 'official';
+
+  const text = fallbackLauncher(mark, path.join(fallbacks, name, 'main.js'));
+  if (!fs.existsSync(executable) || fs.readFileSync(executable, 'utf8') !== text) {
+    writeAtomically(executable, text, 0o755);
+    log(`the ${name} plugin is this kit's own (the vendor's ${version} cannot be had here)`);
+  }
+  return 'fallback';
+}
+
+async function installOfficial(
+  engine: Engine,
+  name: PluginName,
+  replace: boolean,
+  log: (line: string) => void,
+): Promise<boolean> {
+  const memory = new FailureMemory(`${name}-plugin`);
   if (memory.recent() !== undefined) return false;
-  log(`looking for the vendor's command plugin ${commandPluginVersion}`);
-  const args = ['plugin', 'install', 'resource', 'command', commandPluginVersion, ...(replace ? ['--reinstall'] : [])];
+  log(`looking for the vendor's ${name} plugin ${versions[name]}`);
+  const args = ['plugin', 'install', 'resource', name, versions[name], ...(replace ? ['--reinstall'] : [])];
   try {
     await run(engine.command, args, {
       env: { ...process.env, ...engineEnv(engine) },
@@ -58,9 +74,13 @@ async function installOfficial(engine: Engine, replace: boolean, log: (line: str
   }
 }
 
+function fallbackMark(name: PluginName): string {
+  return `# The ${name} plugin of this kit`;
+}
+
 /** `exec`, so that the engine's child is the plugin itself and ends with it. */
-function fallbackLauncher(main: string): string {
-  return ['#!/bin/sh', fallbackMark, `exec ${quote(process.execPath)} ${quote(main)} "$@"`, ''].join('\n');
+function fallbackLauncher(mark: string, main: string): string {
+  return ['#!/bin/sh', mark, `exec ${quote(process.execPath)} ${quote(main)} "$@"`, ''].join('\n');
 }
 
 function quote(text: string): string {

@@ -6,7 +6,7 @@ async function main(): Promise<void> {
   const log = (line: string) => console.log(line);
   const engine = await findEngine(log);
   const plugins = await installPlugins(engine, log);
-  console.log(`command plugin: ${plugins.command}`);
+  for (const [name, which] of Object.entries(plugins)) console.log(`${name} plugin: ${which}`);
 }
 
 main().catch((error: Error) => {

@@ -13,8 +13,12 @@ beforeEach(() => {
 });
 afterEach(() => machine.restore());
 
-const executable = (engine: Engine) =>
-  path.join(engine.pulumiHome, 'plugins/resource-command-v1.2.1/pulumi-resource-command');
+const versions = { command: '1.2.1', kubernetes: '4.34.2' };
+const names = Object.keys(versions) as (keyof typeof versions)[];
+const both = (which: string) => ({ command: which, kubernetes: which });
+
+const executable = (engine: Engine, name: keyof typeof versions) =>
+  path.join(engine.pulumiHome, `plugins/resource-${name}-v${versions[name]}/pulumi-resource-${name}`);
 
 /** An engine whose `plugin install` does what the test says. */
 async function engineThat(install: string): Promise<Engine> {
@@ -24,41 +28,57 @@ async function engineThat(install: string): Promise<Engine> {
   return engine;
 }
 
-const installsOfficial =
-  'd=$PULUMI_HOME/plugins/resource-command-v1.2.1; mkdir -p $d; echo official > $d/pulumi-resource-command';
+const installsOfficial = 'd=$PULUMI_HOME/plugins/resource-$4-v$5; mkdir -p $d; echo official > $d/pulumi-resource-$4';
 
-test("the vendor's plugin is used where the engine can download it", async () => {
+test('the versions are the ones that the SDKs ask for', () => {
+  for (const name of names) {
+    const file = path.join(__dirname, `../../node_modules/@pulumi/${name}/package.json`);
+    expect(JSON.parse(fs.readFileSync(file, 'utf8')).pulumi.version).toBe(versions[name]);
+  }
+});
+
+test("the vendor's plugins are used where the engine can download them", async () => {
   const engine = await engineThat(installsOfficial);
-  expect(await installPlugins(engine, log)).toEqual({ command: 'official' });
-  expect(machine.calls()).toEqual(['pulumi plugin install resource command 1.2.1']);
-  expect(await installPlugins(engine, log)).toEqual({ command: 'official' });
+  expect(await installPlugins(engine, log)).toEqual(both('official'));
+  expect(machine.calls()).toEqual([
+    'pulumi plugin install resource command 1.2.1',
+    'pulumi plugin install resource kubernetes 4.34.2',
+  ]);
+  expect(await installPlugins(engine, log)).toEqual(both('official'));
   expect(machine.calls()).toEqual([]);
 });
 
-test('otherwise our own is put in its place, said once, and the vendor is left alone for a day', async () => {
+test('otherwise our own are put in their place, said once, and the vendor is left alone for a day', async () => {
   const engine = await engineThat('echo "no such host" >&2; exit 1');
-  const main = "/srv/it's here/main.js";
-  expect(await installPlugins(engine, log, main)).toEqual({ command: 'fallback' });
-  expect(await installPlugins(engine, log, main)).toEqual({ command: 'fallback' });
-  expect(machine.calls()).toHaveLength(1);
-  expect(lines.filter((line) => line.includes("this kit's own"))).toHaveLength(1);
-  const launcher = fs.readFileSync(executable(engine), 'utf8');
-  expect(launcher).toContain(`'/srv/it'\\''s here/main.js' "$@"`);
-  expect(fs.statSync(executable(engine)).mode & 0o111).toBe(0o111);
+  const fallbacks = "/srv/it's here";
+  expect(await installPlugins(engine, log, fallbacks)).toEqual(both('fallback'));
+  expect(await installPlugins(engine, log, fallbacks)).toEqual(both('fallback'));
+  expect(machine.calls()).toHaveLength(2);
+  for (const name of names) {
+    expect(lines.filter((line) => line.includes(`the ${name} plugin is this kit's own`))).toHaveLength(1);
+    const launcher = fs.readFileSync(executable(engine, name), 'utf8');
+    expect(launcher).toContain(`'/srv/it'\\''s here/${name}/main.js' "$@"`);
+    expect(fs.statSync(executable(engine, name)).mode & 0o111).toBe(0o111);
+  }
 });
 
-test('a checkout at another path takes it over', async () => {
+test('one that can be had is taken, whether the other can or not', async () => {
+  const engine = await engineThat(`[ "$4" = command ] || exit 1\n${installsOfficial}`);
+  expect(await installPlugins(engine, log, '/ours')).toEqual({ command: 'official', kubernetes: 'fallback' });
+});
+
+test('a checkout at another path takes them over', async () => {
   const engine = await engineThat('exit 1');
-  await installPlugins(engine, log, '/first/main.js');
-  await installPlugins(engine, log, '/second/main.js');
-  expect(fs.readFileSync(executable(engine), 'utf8')).toContain('/second/main.js');
+  await installPlugins(engine, log, '/first');
+  await installPlugins(engine, log, '/second');
+  for (const name of names) expect(fs.readFileSync(executable(engine, name), 'utf8')).toContain('/second/');
 });
 
 test("the vendor's plugin replaces our own when it can be had again", async () => {
   const engine = await engineThat('exit 1');
-  await installPlugins(engine, log, '/first/main.js');
-  machine.vendorUnreachable('command-plugin', 25);
+  await installPlugins(engine, log, '/first');
+  machine.vendorUnreachable('kubernetes-plugin', 25);
   await engineThat(installsOfficial);
-  expect(await installPlugins(engine, log, '/first/main.js')).toEqual({ command: 'official' });
-  expect(machine.calls()).toEqual(['pulumi plugin install resource command 1.2.1 --reinstall']);
+  expect(await installPlugins(engine, log, '/first')).toEqual({ command: 'fallback', kubernetes: 'official' });
+  expect(machine.calls()).toEqual(['pulumi plugin install resource kubernetes 4.34.2 --reinstall']);
 });

@@ -14,7 +14,7 @@ export interface Outcome {
   events: EngineEvent[];
 }
 
-/** A stack on the real engine with a file backend and a PULUMI_HOME of its own, always with this kit's own plugin. */
+/** A stack on the real engine with a file backend and a PULUMI_HOME of its own, always with this kit's own plugins. */
 export class TestStack {
   private constructor(
     readonly stack: Stack,
@@ -60,6 +60,12 @@ export class TestStack {
     return recorder.result().said;
   }
 
+  async refresh(): Promise<Outcome> {
+    const recorder = new Recorder();
+    const { summary } = await this.stack.refresh(recorder);
+    return { changes: summary.resourceChanges ?? {}, outputs: {}, ...recorder.result() };
+  }
+
   /** The recorded state as it lies in the backend (an export would show the secrets). */
   state(): string {
     return fs.readFileSync(path.join(this.dir, 'state/.pulumi/stacks', this.project, 'test.json'), 'utf8');
@@ -75,13 +81,15 @@ export class TestStack {
 async function useFallback(engine: Parameters<typeof installPlugins>[0]): Promise<void> {
   const cache = path.join(engine.pulumiHome, 'cache');
   fs.mkdirSync(path.join(cache, 'sitewright/unreachable'), { recursive: true });
-  fs.writeFileSync(path.join(cache, 'sitewright/unreachable/command-plugin'), 'kept out by the test');
+  for (const plugin of ['command-plugin', 'kubernetes-plugin']) {
+    fs.writeFileSync(path.join(cache, 'sitewright/unreachable', plugin), 'kept out by the test');
+  }
   const before = process.env.XDG_CACHE_HOME;
   process.env.XDG_CACHE_HOME = cache;
   try {
-    const main = path.join(compiledPlugins(), 'scripts/plugins/command/main.js');
-    const { command } = await installPlugins(engine, () => undefined, main);
-    expect(command).toBe('fallback');
+    const fallbacks = path.join(compiledPlugins(), 'scripts/plugins');
+    const installed = await installPlugins(engine, () => undefined, fallbacks);
+    expect(installed).toEqual({ command: 'fallback', kubernetes: 'fallback' });
   } finally {
     if (before === undefined) delete process.env.XDG_CACHE_HOME;
     else process.env.XDG_CACHE_HOME = before;

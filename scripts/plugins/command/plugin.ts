@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { Operation, Plugin, ResourceKind } from '../base';
-import { isSecret, plain, type Values } from '../values';
+import { kindsByToken, type Checked, type Operation, type Plugin, type ResourceKind } from '../base';
+import { isSecret, plain, unknown, type Values } from '../values';
 import { copy, type CopyInputs } from './copy';
 import { checkConnection } from './dial';
 import type { ConnectionInputs, LifecycleInputs, LocalRunInputs, RunInputs, RunResult } from './inputs';
@@ -45,8 +45,14 @@ function newId(name: string): string {
   return name + randomBytes(4).toString('hex');
 }
 
+/** Nothing of a command depends on more than its own inputs. */
+interface CommandKind extends ResourceKind {
+  check(inputs: Values): Checked;
+  replaces(path: string): boolean;
+}
+
 /** A resource whose create, update and delete are commands; without `update`, an update runs `create` again. */
-function commandKind(shape: Shape, run: Run): ResourceKind {
+function commandKind(shape: Shape, run: Run): CommandKind {
   const runIf = (op: Operation, which: keyof LifecycleInputs, values: Values, previous: Values) => {
     const command = plain(values[which]) as string;
     return run(op, command, isSecret(values[which]) ? undefined : command, values, previous);
@@ -54,7 +60,7 @@ function commandKind(shape: Shape, run: Run): ResourceKind {
   return {
     check: (inputs) => withConnectionChecked(shape, inputs),
     replaces: (path) => replaces(shape.inputs, path),
-    lateOutputs: ['stdout', 'stderr'],
+    preview: (_op, inputs) => ({ ...inputs, stdout: unknown, stderr: unknown }),
     async create(op, inputs) {
       const result = inputs.create === undefined ? { stdout: '', stderr: '' } : await runIf(op, 'create', inputs, {});
       return { id: newId(op.name), outputs: { ...inputs, ...result } };
@@ -75,12 +81,12 @@ function results(shape: Shape, state: Values): Values {
   return Object.fromEntries(Object.entries(state).filter(([name]) => name in shape.results));
 }
 
-function withConnectionChecked(shape: Shape, given: Values): ReturnType<ResourceKind['check']> {
+function withConnectionChecked(shape: Shape, given: Values): Checked {
   const { inputs, failures } = check(shape.inputs, given);
   return { inputs, failures: [...failures, ...checkConnection(inputs.connection)] };
 }
 
-const copyKind: ResourceKind = {
+const copyKind: CommandKind = {
   check(given) {
     const { inputs, failures } = withConnectionChecked(copyToRemote, given);
     const source = plain(inputs.source) as CopyInputs['source'] | undefined;
@@ -90,7 +96,7 @@ const copyKind: ResourceKind = {
     return { inputs, failures };
   },
   replaces: (path) => replaces(copyToRemote.inputs, path),
-  lateOutputs: [],
+  preview: (_op, inputs) => inputs,
   async create(op, inputs) {
     await copy(op, plainInputs<CopyInputs>(inputs));
     return { id: newId(''), outputs: inputs };
@@ -105,15 +111,18 @@ const copyKind: ResourceKind = {
   delete: async () => undefined,
 };
 
-export const commandPlugin: Plugin = {
+const resources = {
+  'command:local:Command': commandKind(localCommand, onThisMachine),
+  'command:remote:Command': commandKind(remoteCommand, overSsh),
+  'command:remote:CopyToRemote': copyKind,
+};
+
+export const commandPlugin: Plugin & { resources: Record<string, CommandKind> } = {
   name: 'command',
   version,
   schema: packageSchema(version),
-  resources: {
-    'command:local:Command': commandKind(localCommand, onThisMachine),
-    'command:remote:Command': commandKind(remoteCommand, overSsh),
-    'command:remote:CopyToRemote': copyKind,
-  },
+  resources,
+  kind: kindsByToken('command', resources),
   functions: {
     'command:local:run': async (op, args) => {
       const { inputs, failures } = check(localRunFunction.inputs, args);

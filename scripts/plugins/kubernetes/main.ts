@@ -1,0 +1,4 @@
+import { serve } from '../serve';
+import { kubernetesPlugin } from './plugin';
+
+void serve(kubernetesPlugin(), process.argv.slice(2));
