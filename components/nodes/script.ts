@@ -74,8 +74,10 @@ function modulesFile(node: NodePlan): string {
   return `# Made by sitewright. ${EDITS_ARE_UNDONE}\n${lines.join('')}`;
 }
 
+const allRoutes = ({ interface: { routes, podRoutes } }: NodePlan) => [...routes, ...podRoutes];
+
 function networkBody(node: NodePlan): string {
-  const { gateways, routes } = node.interface;
+  const { gateways } = node.interface;
   const settings = [
     // networkd would otherwise take every address away for a moment whenever this file changes, and with it the routes
     // of pods and the virtual address of the control plane. What leaves the plan is removed by the script.
@@ -85,7 +87,7 @@ function networkBody(node: NodePlan): string {
     ...node.dns.servers.map((server) => `DNS=${asKernelWritesIt(server)}`),
     ...(node.dns.search.length === 0 ? [] : [`Domains=${oneLine(node.dns.search.join(' '))}`]),
   ];
-  const routeSections = routes.map(
+  const routeSections = allRoutes(node).map(
     ({ to, via }) => `\n[Route]\nDestination=${asKernelWritesIt(to)}\nGateway=${asKernelWritesIt(via)}\n`,
   );
   return `${settings.join('\n')}\n${routeSections.join('')}`;
@@ -151,7 +153,7 @@ function data(node: NodePlan, site: SiteOfNode): string {
     ['IF_MTU_BYTES', String(node.interface.mtuBytes)],
     ['ADDRESSES', node.addresses.map(asKernelWritesIt)],
     ['GATEWAYS', node.interface.gateways.map(asKernelWritesIt)],
-    ['ROUTES', node.interface.routes.map(({ to, via }) => `${asRouteShows(to)} ${asKernelWritesIt(via)}`)],
+    ['ROUTES', allRoutes(node).map(({ to, via }) => `${asRouteShows(to)} ${asKernelWritesIt(via)}`)],
     ['DNS_SERVERS', node.dns.servers.map(asKernelWritesIt)],
     ['RESOLV_CONF', resolvConf(node)],
     ['NETWORK_LINK', `[Link]\nMTUBytes=${node.interface.mtuBytes}\n`],

@@ -1,4 +1,5 @@
 import type { SiteSpec } from '../spec/schema';
+import { usesRoutes } from './cniRoutes';
 import { refuseDuplicates, type Findings } from './findings';
 import { BITS, contains, FAMILY_NAME, overlaps, parseIp, within, type Network } from './ip';
 import type { Route, Subnet } from './subnets';
@@ -42,7 +43,9 @@ const SERVICE_HOST_BITS = { most: 20, least: 4 };
 
 export function checkClusterSizes(spec: SiteSpec, pods: Network[], services: Network[], findings: Findings): void {
   const nodeCount = spec.machines.nodes.length;
-  pods.forEach((network, index) => {
+  // Networks of the nodes are larger than blocks and have a check of their own.
+  const inBlocks = usesRoutes(spec) ? [] : pods;
+  inBlocks.forEach((network, index) => {
     const block = BLOCK_PREFIX[network.family];
     const blocks = network.prefix > block ? 0 : 2 ** (block - network.prefix);
     if (blocks >= nodeCount) return;

@@ -31,6 +31,11 @@ export interface ClusterPlan {
   kubeProxy: KubeProxyPlan;
   dns: ClusterDnsPlan;
   cni: 'routes' | 'none';
+  /**
+   * cni `routes`: nftables ruleset that every node loads at boot and whenever it changes (`nft -f <file>`; it replaces its
+   * own table at once), so that pods reach what is outside the cluster. Null with another CNI, which does that itself.
+   */
+  podMasquerade: { file: string; ruleset: string } | null;
 }
 
 export interface EndpointPlan {
@@ -60,13 +65,7 @@ export type BundleComponent =
 
 /** Container images by the name of their program; the values are whole references with a tag. */
 export type ClusterImage =
-  | 'kube-apiserver'
-  | 'kube-controller-manager'
-  | 'kube-scheduler'
-  | 'kube-proxy'
-  | 'etcd'
-  | 'coredns'
-  | 'pause';
+  'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kube-proxy' | 'etcd' | 'coredns' | 'pause';
 
 export interface ContainerdPlan {
   version: string;
@@ -98,6 +97,12 @@ export interface ClusterDnsPlan {
   nodeLocal: { address: string; corefile: string } | null;
 }
 
+export interface Taint {
+  key: string;
+  value?: string;
+  effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute';
+}
+
 /** What one node is in the cluster. */
 export interface NodeClusterPlan {
   part: 'init' | 'join-control-plane' | 'join-worker';
@@ -110,8 +115,10 @@ export interface NodeClusterPlan {
   podCidrs: string[];
   /** cni `routes`: /etc/cni/net.d/10-sitewright.conflist. Null with another CNI. */
   cniConfiguration: KubeDocument | null;
-  /** Labels and taints that the cluster keeps on the Node, beyond what kubeadm sets. */
+  /** Labels that the cluster keeps on the Node, beyond what kubelet and kubeadm set. Sorted by key. */
   labels: Record<string, string>;
+  /** Every taint that the Node has, that of the control plane included; the same as in `registration`. */
+  taints: Taint[];
   /** Addresses of the node by family: what kubelet's --node-ip gets, joined by a comma. */
   nodeIps: Partial<Record<Family, string>>;
 }

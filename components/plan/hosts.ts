@@ -1,11 +1,17 @@
 import type { SiteSpec } from '../spec/schema';
 import type { NodeAddress } from './address';
+import type { EndpointPlan } from './clusterTypes';
 import { byText, type Findings } from './findings';
 import { byAddress, parseIp, type Ip } from './ip';
 import type { SitePlan } from './types';
 
 /** Lines of /etc/hosts: a machine's own name comes first on its line, because it is the canonical one. */
-export function planHosts(spec: SiteSpec, nodes: NodeAddress[], findings: Findings): SitePlan['hosts'] {
+export function planHosts(
+  spec: SiteSpec,
+  nodes: NodeAddress[],
+  endpoint: EndpointPlan | null,
+  findings: Findings,
+): SitePlan['hosts'] {
   const lines = new Map<string, { ip: Ip; machine: string[]; added: string[] }>();
   const line = (ip: Ip) => {
     const found = lines.get(ip.text) ?? { ip, machine: [], added: [] };
@@ -26,6 +32,17 @@ export function planHosts(spec: SiteSpec, nodes: NodeAddress[], findings: Findin
       continue;
     }
     line(parseIp(address)).added.push(name);
+  }
+  // A load balancer that has a name of its own is resolved as any other host.
+  if (endpoint && endpoint.name !== endpoint.address) {
+    if (endpoint.name in spec.nodePrep.hosts) {
+      findings.error(
+        ['nodePrep', 'hosts', endpoint.name],
+        spec.nodePrep.hosts[endpoint.name],
+        `${endpoint.name} is the name of the cluster's API, which stands for ${endpoint.address}: leave it out`,
+      );
+    }
+    line(parseIp(endpoint.address)).added.push(endpoint.name);
   }
   return [...lines.values()]
     .sort((a, b) => byAddress(a.ip, b.ip))

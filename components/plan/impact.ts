@@ -10,6 +10,7 @@ export interface ImpactEntry {
 }
 
 const NOTHING_MORE = 'nothing more';
+const NOTHING_MORE_PROXY = 'nothing more: kube-proxy is restarted node by node';
 const RESTART_MACHINES = 'restart the machines one after another, drained first';
 const RESTART_PODS = 'restart the pods of every node, drained one after another';
 
@@ -48,6 +49,15 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['nodePrep.journald.maxUse', 'node preparation sets the limit of the journal'],
     ['nodePrep.hosts', 'node preparation writes /etc/hosts'],
     ['checks.**', 'only the next proof sees it'],
+    ['machines.nodes[].zone', 'a label of the Node; pods that run stay where they are'],
+    ['machines.nodes[].labels', 'labels of the Node; pods that run stay where they are'],
+    ['dns.upstreams', 'CoreDNS reads its file again within a minute'],
+    ['dns.stubZones', 'CoreDNS reads its file again within a minute'],
+    ['dns.cacheTtl', 'CoreDNS reads its file again within a minute'],
+    ['dns.replicas', 'CoreDNS gets pods or loses them'],
+    ['kubernetes.etcd.quota', 'the static pod of etcd is started again, one control-plane node after another'],
+    ['kubernetes.etcd.compaction', 'etcd and the API server are started again, one control-plane node after another'],
+    ['kubernetes.certSans.**', "the API server's certificate is made again, one control-plane node after another"],
   ]),
   ...entries('restart', RESTART_MACHINES, [
     ['machines.defaults.cpus', 'a machine gets CPUs when it starts'],
@@ -64,8 +74,26 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['machines.kvm.rxQueueSize', 'the virtual NICs get rings when the machines start'],
     ['machines.kvm.cpuMode', 'a machine gets its CPU model when it starts'],
     ['machines.kvm.hypervisors[].domainType', 'a machine is emulated or not from its start'],
-    ['network.podMtu', 'Calico gives a new MTU to new pods only', RESTART_PODS],
-    ['kubeProxy.scheduler', 'kube-proxy reads it when it starts', 'restart kube-proxy on every node'],
+    ['network.podMtu', 'new pods only get a new MTU', RESTART_PODS],
+    ['kubeProxy.scheduler', 'kube-proxy reads it when it starts', NOTHING_MORE_PROXY],
+    ['kubeProxy.strictARP', 'kube-proxy reads it when it starts', NOTHING_MORE_PROXY],
+    ['kubeProxy.timeouts.**', 'kube-proxy reads it when it starts', NOTHING_MORE_PROXY],
+    ['kubeProxy.excludeCIDRs', 'kube-proxy reads it when it starts', NOTHING_MORE_PROXY],
+    [
+      'kubeProxy.conntrack',
+      'kube-proxy reads it when it starts, node preparation sets the sysctls',
+      NOTHING_MORE_PROXY,
+    ],
+    [
+      'kubernetes.kubelet.**',
+      'kubelet reads it when it starts; running pods stay',
+      'nothing more: kubelet is restarted node by node',
+    ],
+    [
+      'kubernetes.podSecurity',
+      'the API server reads it when it starts; pods that run stay, new ones are judged',
+      'label the namespaces that need more before',
+    ],
     ['nodePrep.swap', 'kubelet looks at swap when it starts', 'restart kubelet on every node'],
   ]),
   ...entries('disruptive', RESTART_PODS, [
@@ -78,6 +106,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
       'switches rise before machines and machines shrink before switches; pods keep their MTU until restarted',
     ],
     ['underlay.gre', 'every MTU changes by 24 bytes; pods keep theirs until restarted'],
+    ['network.cni', 'another network takes the pods over', 'drain and restart one node after another'],
     ['network.routing', 'the tunnel changes under running pods, and with it their MTU'],
     ['network.wireguard', 'the tunnel changes under running pods, and with it their MTU'],
     [
@@ -108,6 +137,23 @@ export const IMPACTS: readonly ImpactEntry[] = [
       'add a ServiceCIDR, recreate the Services, take the old one out',
     ],
     [
+      'kubernetes.version',
+      'control plane and nodes are upgraded one after another, drained first; with the first version the cluster is made',
+      'one minor at a time; read the release notes',
+    ],
+    [
+      'kubernetes.endpoint.**',
+      'nodes, kubeconfigs and certificates hold it',
+      'have both addresses answer until every node uses the new one',
+    ],
+    ['artifacts.from', 'every program and image is replaced, as in an upgrade', 'drain one node after another'],
+    [
+      'machines.nodes[].taints.**',
+      'NoExecute takes pods off the node at once; the others are for new pods',
+      NOTHING_MORE,
+    ],
+    ['dns.nodeLocal', 'pods hold their resolvers from their start', RESTART_PODS],
+    [
       'kubernetes.vip',
       'nodes, kubeconfigs and certificates hold it',
       'have both addresses answer until every node uses the new one',
@@ -115,7 +161,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     [
       'kubeProxy.mode',
       'Services move to another mechanism under open connections',
-      'restart calico-node on every node afterwards',
+      'nothing more: kube-proxy is restarted and the old rules are removed node by node; with Calico, restart calico-node too',
     ],
   ]),
   ...entries('replacement', 'drain a machine before it goes; etcd members one after another', [

@@ -2,9 +2,10 @@ import * as semver from 'semver';
 import type { SiteSpec } from '../spec/schema';
 import { sizeToBytes } from '../spec/units';
 import { planAddresses, type Addressing } from './address';
+import { planCluster } from './cluster';
 import { Findings } from './findings';
 import { planHosts } from './hosts';
-import { planModules, planSysctls } from './kernel';
+import { checkSysctls, planModules, planSysctls } from './kernel';
 import { planMachines, type MachinePlan } from './machines';
 import { nicMtuBytes, planMtu } from './mtu';
 import { planOffloads } from './offload';
@@ -12,6 +13,7 @@ import { checkPeers, planProof } from './proof';
 import type { Subnet } from './subnets';
 import { SCHEMA_VERSION, type Finding, type NodePlan, type SitePlan } from './types';
 
+export * from './clusterTypes';
 export * from './types';
 export { IMPACTS, impactOf, type ImpactEntry } from './impact';
 export { renderPlan } from './render';
@@ -28,15 +30,16 @@ export function computePlan(spec: SiteSpec, kitVersion: string): { plan: SitePla
   const { plan: machines, machines: perMachine } = planMachines(spec, findings);
   const mtu = planMtu(spec, addressing, findings);
   const modules = planModules(spec, mtu);
-  const sysctls = planSysctls(spec, addressing, findings);
-  const hosts = planHosts(spec, addressing.nodes, findings);
+  checkSysctls(spec, addressing, findings);
   checkPeers(spec, addressing, findings);
+  const planned = planCluster(spec, addressing, perMachine, mtu, findings);
+  const hosts = planHosts(spec, addressing.nodes, planned?.cluster.endpoint ?? null, findings);
   if (findings.hasErrors()) return { plan: null, findings: findings.all };
 
   const nodes = spec.machines.nodes.map((_, index): NodePlan => ({
-    ...planNode(spec, addressing, perMachine[index], index),
+    ...planNode(spec, addressing, perMachine[index], planned?.routes[index] ?? [], index),
     modules,
-    sysctls,
+    sysctls: planSysctls(spec, addressing, perMachine[index].kvm?.cpus ?? null),
     offloads: planOffloads(mtu.routing, perMachine[index].driver),
     dns: {
       servers: [...spec.underlay.dns.servers],
@@ -46,6 +49,7 @@ export function computePlan(spec: SiteSpec, kitVersion: string): { plan: SitePla
     swap: spec.nodePrep.swap,
     journaldMaxUseBytes: sizeToBytes(spec.nodePrep.journald.maxUse),
     sharesHostWith: perMachine[index].sharesHostWith,
+    cluster: planned?.nodes[index] ?? null,
   }));
   const plan: SitePlan = {
     schemaVersion: SCHEMA_VERSION,
@@ -64,6 +68,7 @@ export function computePlan(spec: SiteSpec, kitVersion: string): { plan: SitePla
       mtu,
       perMachine.map((machine) => machine.kvm?.hypervisor ?? null),
     ),
+    cluster: planned?.cluster ?? null,
   };
   return { plan, findings: findings.all };
 }
@@ -85,7 +90,13 @@ function checkKit(spec: SiteSpec, kitVersion: string, findings: Findings): void 
 
 type NetworkPart = Pick<NodePlan, 'name' | 'role' | 'subnet' | 'addresses' | 'interface' | 'ssh' | 'kvm'>;
 
-function planNode(spec: SiteSpec, addressing: Addressing, machine: MachinePlan, index: number): NetworkPart {
+function planNode(
+  spec: SiteSpec,
+  addressing: Addressing,
+  machine: MachinePlan,
+  podRoutes: { to: string; via: string }[],
+  index: number,
+): NetworkPart {
   const node = spec.machines.nodes[index];
   const { sorted, subnet: home, mac } = addressing.nodes[index];
   const subnet = home as Subnet;
@@ -103,6 +114,7 @@ function planNode(spec: SiteSpec, addressing: Addressing, machine: MachinePlan, 
         // A machine that is the next hop itself has its own way there.
         .filter((route) => route.subnet === subnet && !sorted.some((ip) => ip.text === route.via.text))
         .map((route) => ({ to: route.to.text, via: route.via.text })),
+      podRoutes,
       driver: machine.driver,
     },
     ssh: machine.ssh,

@@ -45,6 +45,18 @@ export function parseIp(text: string): Ip {
   };
 }
 
+/** An address or network of a family in its shortest form. */
+function correctForm(family: Family, value: bigint): string {
+  return (family === 'ipv6' ? Address6.fromBigInt(value) : Address4.fromBigInt(value)).correctForm();
+}
+
+/** Address `number` of a network, counted from 0, which is the network itself. */
+export const addressNumber = (network: Network, number: bigint) => correctForm(network.family, network.first + number);
+
+/** Network `number` of those with this prefix length that a network is made of, counted from 0. */
+export const networkNumber = (network: Network, prefix: number, number: bigint) =>
+  `${correctForm(network.family, network.first + (number << BigInt(BITS[network.family] - prefix)))}/${prefix}`;
+
 export const contains = (network: Network, ip: { family: Family; value: bigint }) =>
   network.family === ip.family && network.first <= ip.value && ip.value <= network.last;
 

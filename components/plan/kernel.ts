@@ -1,7 +1,7 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
 import type { Findings } from './findings';
-import { checkOverrides, normalizeKey } from './sysctlRules';
+import { checkOverrides, normalizeKey, ownsConntrack } from './sysctlRules';
 import type { ModulePlan, MtuPlan, SysctlPlan } from './types';
 
 /**
@@ -37,10 +37,10 @@ export function planModules(spec: SiteSpec, mtu: MtuPlan): ModulePlan[] {
  * Sysctls of every node, in the order in which they are applied. Forwarding comes first: switching it resets other
  * keys of the interfaces (kernel documentation, ip-sysctl). Those that only the site states come last.
  */
-export function planSysctls(spec: SiteSpec, addressing: Addressing, findings: Findings): SysctlPlan[] {
+export function planSysctls(spec: SiteSpec, addressing: Addressing, cpus: number | null): SysctlPlan[] {
   const ipv6 = addressing.podFamilies.includes('ipv6');
-  checkOverrides(spec, ipv6, findings);
-  const sysctls = new Map(baseline(ipv6).map((sysctl) => [sysctl.key, sysctl]));
+  const conntrack = ownsConntrack(spec) ? ownConntrack(spec, cpus) : CONNTRACK_OF_KUBE_PROXY;
+  const sysctls = new Map(baseline(ipv6, conntrack).map((sysctl) => [sysctl.key, sysctl]));
   for (const [given, value] of Object.entries(spec.nodePrep.sysctls)) {
     const key = normalizeKey(given);
     const planned = sysctls.get(key);
@@ -50,7 +50,46 @@ export function planSysctls(spec: SiteSpec, addressing: Addressing, findings: Fi
   return [...sysctls.values()];
 }
 
-function baseline(ipv6: boolean): SysctlPlan[] {
+export function checkSysctls(spec: SiteSpec, addressing: Addressing, findings: Findings): void {
+  checkOverrides(spec, addressing.podFamilies.includes('ipv6'), findings);
+}
+
+const CONNTRACK_MAX = 'net.netfilter.nf_conntrack_max';
+/** As kube-proxy computes it: 32768 a core, at least 131072, at most 1048576. */
+const CONNTRACK = { perCpu: 32768, least: 131072, most: 1048576 };
+
+const CONNTRACK_OF_KUBE_PROXY: SysctlPlan[] = [
+  {
+    key: CONNTRACK_MAX,
+    value: String(CONNTRACK.least),
+    reason:
+      'a full table drops packets; kube-proxy raises it to max(32768 x cores, 131072) when it starts, so more than ' +
+      '4 cores mean more',
+  },
+];
+
+function ownConntrack(spec: SiteSpec, cpus: number | null): SysctlPlan[] {
+  const computed = Math.min(Math.max(CONNTRACK.perCpu * (cpus ?? 0), CONNTRACK.least), CONNTRACK.most);
+  const stated = Object.entries(spec.nodePrep.sysctls).find(([key]) => normalizeKey(key) === CONNTRACK_MAX);
+  const most = Number(stated?.[1] ?? computed);
+  return [
+    {
+      key: CONNTRACK_MAX,
+      value: String(computed),
+      reason:
+        'a full table drops packets; the site owns it (kubeProxy.conntrack), so kube-proxy leaves it alone: 32768 a CPU, at ' +
+        `least 131072${cpus === null ? '; only the machine knows its CPUs, so state more for a large one' : ''}`,
+    },
+    {
+      key: 'net.netfilter.nf_conntrack_buckets',
+      // The kernel rounds up to whole pages of 512 pointers, and the node reads back what is planned.
+      value: String(Math.ceil(most / 4 / 512) * 512),
+      reason: 'a quarter of nf_conntrack_max, as kube-proxy would size the hash table',
+    },
+  ];
+}
+
+function baseline(ipv6: boolean, conntrack: SysctlPlan[]): SysctlPlan[] {
   const forwarding: SysctlPlan[] = [
     { key: 'net.ipv4.ip_forward', value: '1', reason: 'a node forwards between its pods and the underlay' },
   ];
@@ -86,13 +125,7 @@ function baseline(ipv6: boolean): SysctlPlan[] {
     { key: 'net.ipv4.conf.default.rp_filter', value: '1', reason: 'pod interfaces that appear later start strict' },
     bridge('net.bridge.bridge-nf-call-iptables'),
     ...(ipv6 ? [bridge('net.bridge.bridge-nf-call-ip6tables')] : []),
-    {
-      key: 'net.netfilter.nf_conntrack_max',
-      value: '131072',
-      reason:
-        'a full table drops packets; kube-proxy raises it to max(32768 x cores, 131072) when it starts, so more than ' +
-        '4 cores mean more',
-    },
+    ...conntrack,
     {
       key: 'net.netfilter.nf_conntrack_tcp_timeout_time_wait',
       value: '30',

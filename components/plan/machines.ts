@@ -59,12 +59,13 @@ export function planMachines(spec: SiteSpec, findings: Findings): { plan: Machin
   };
 }
 
+/** An even number is a warning for machines that somebody else makes a cluster of; the kit's own cluster refuses it. */
 function checkControlPlane(spec: SiteSpec, findings: Findings): void {
   const count = spec.machines.nodes.filter((node) => node.role === 'control-plane').length;
   const path = ['machines', 'nodes'];
   if (count === 0) {
     findings.error(path, undefined, 'no machine has role control-plane: a cluster needs at least one');
-  } else if (count % 2 === 0) {
+  } else if (count % 2 === 0 && spec.kubernetes.version === undefined) {
     findings.warning(
       path,
       undefined,

@@ -1,5 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
+import { POD_BRIDGE } from './cniRoutes';
 import { byText, type Findings } from './findings';
 import { FAMILY_NAME } from './ip';
 import { chooseRouting, type RoutingChoice } from './routing';
@@ -57,7 +58,9 @@ export function pathMtuBytes(spec: SiteSpec, a: Subnet, b: Subnet): number {
 
 export function planMtu(spec: SiteSpec, addressing: Addressing, findings: Findings): MtuPlan {
   const choice = chooseRouting(spec, addressing, findings);
-  const layers = enabledLayers(choice, spec.network.wireguard, addressing.podFamilies);
+  const routes = choice.routing === 'routes';
+  const wireguard = spec.network.wireguard && !routes;
+  const layers = enabledLayers(choice, wireguard, addressing.podFamilies);
   const smallest = smallestUnderlay(spec, addressing);
   const steps = new Steps();
   steps.start(smallest.what, smallest.bytes, smallest.source);
@@ -80,7 +83,7 @@ export function planMtu(spec: SiteSpec, addressing: Addressing, findings: Findin
   return {
     routing: choice.routing,
     routingReason: choice.reason,
-    wireguard: spec.network.wireguard,
+    wireguard,
     encapsulation: choice.encapsulation,
     steps: steps.all,
     underlayMtuBytes: underlayBytes,
@@ -89,6 +92,7 @@ export function planMtu(spec: SiteSpec, addressing: Addressing, findings: Findin
     // A tunnel device keeps its own budget: only the pods' veth must fit through the tightest of them.
     devices: [
       ...layers.map((layer) => ({ name: layer.device, mtuBytes: underlayBytes - layer.bytes })),
+      ...(routes ? [{ name: POD_BRIDGE, mtuBytes: podMtuBytes }] : []),
       { name: 'veth', mtuBytes: podMtuBytes },
     ].sort((a, b) => byText(a.name, b.name)),
     mssBytes: Object.fromEntries(
@@ -132,7 +136,8 @@ function smallestUnderlay(spec: SiteSpec, addressing: Addressing): Smallest {
 }
 
 function overheadStep(choice: RoutingChoice, largest: Layer | null, layers: Layer[]): [string, number, string] {
-  if (!largest) return ['no encapsulation', 0, `routing ${choice.routing}`];
+  if (!largest)
+    return ['no encapsulation', 0, choice.routing === 'routes' ? 'network.cni routes' : `routing ${choice.routing}`];
   const label = (layer: Layer) => `${layer.encapsulation}, ${FAMILY_NAME[layer.family]} pods`;
   const others = layers.filter((layer) => layer !== largest).map((layer) => `${label(layer)} ${layer.bytes}`);
   const largestOf = others.length === 0 ? '' : `; the largest counts, not the sum: ${others.join(', ')}`;

@@ -81,14 +81,16 @@ function planPairs(
 
 /** Ports and protocols between the nodes (networking facts, section 8). */
 function planPorts(address: AddressPlan, mtu: MtuPlan): PortProbe[] {
+  // Without Calico there is neither Typha nor BGP.
+  const calico = mtu.routing !== 'routes';
   const [ipip, vxlan] = [mtu.routing.startsWith('ipip'), mtu.routing.startsWith('vxlan')];
   const ports: (PortProbe | false)[] = [
     { protocol: 'tcp', number: 6443, what: 'Kubernetes API', between: 'any-to-control-plane' },
     { protocol: 'tcp', number: 2379, what: 'etcd clients', between: 'control-plane' },
     { protocol: 'tcp', number: 2380, what: 'etcd peers', between: 'control-plane' },
     { protocol: 'tcp', number: 10250, what: 'kubelet', between: 'any' },
-    { protocol: 'tcp', number: 5473, what: 'Calico Typha', between: 'any' },
-    !vxlan && { protocol: 'tcp', number: 179, what: 'BGP', between: 'any' },
+    calico && { protocol: 'tcp', number: 5473, what: 'Calico Typha', between: 'any' },
+    calico && !vxlan && { protocol: 'tcp', number: 179, what: 'BGP', between: 'any' },
     ipip && { protocol: 'ip', number: 4, what: 'IP-in-IP', between: 'any' },
     vxlan && { protocol: 'udp', number: 4789, what: 'VXLAN', between: 'any' },
     mtu.wireguard &&

@@ -1,11 +1,10 @@
-import Table from 'cli-table3';
+import { renderCluster } from './renderCluster';
+import { table, type Cell } from './renderTable';
 import type { NodePlan, SitePlan } from './types';
 
 const BYTES_PER_GIB = 1024 ** 3;
 /** ICMP and IP headers around the payload of `ping -s`, by family. */
 const PING_HEADER_BYTES = { ipv4: 28, ipv6: 48 } as const;
-
-type Cell = string | number;
 
 /** Tables of a plan for a terminal; without colour the text is the same on every terminal. */
 export function renderPlan(plan: SitePlan, options: { color: boolean }): string {
@@ -48,15 +47,9 @@ export function renderPlan(plan: SitePlan, options: { color: boolean }): string 
     ),
     section('Nodes that share a host', sharedHosts(plan)),
     section('Proof on the wire', ...proof(plan)),
+    section('Cluster', ...renderCluster(plan)),
   ];
   return `${sections.join('\n\n')}\n`;
-}
-
-function table(head: string[], rows: Cell[][], colWidths: number[] = []): string {
-  // Empty styles: cli-table3 colours heads and borders by default, whatever the terminal is.
-  const result = new Table({ head, style: { head: [], border: [], compact: true }, wordWrap: true, colWidths });
-  result.push(...rows);
-  return result.toString();
 }
 
 /** One part for every group of nodes that have the same, which is one part for all nodes as a rule. */

@@ -1,5 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
+import { usesRoutes } from './cniRoutes';
 import type { Findings } from './findings';
 import type { Encapsulation, MtuPlan, Routing } from './types';
 
@@ -13,6 +14,15 @@ export interface RoutingChoice {
 
 /** How pod packets travel: what the site asks for, checked, or what fits the underlay, with the reason. */
 export function chooseRouting(spec: SiteSpec, addressing: Addressing, findings: Findings): RoutingChoice {
+  if (usesRoutes(spec)) {
+    // What does not go with it is refused where the routes are planned.
+    return {
+      routing: 'routes',
+      reason: 'network.cni routes: every machine has a route to the pods of each other, and nothing wraps a packet',
+      tunnel: null,
+      encapsulation: { sameSubnet: 'none', crossSubnet: 'none' },
+    };
+  }
   const { routing, reason } =
     spec.network.routing === 'auto'
       ? automatic(spec, addressing)

@@ -1,3 +1,5 @@
+import type { ClusterPlan, NodeClusterPlan } from './clusterTypes';
+
 /**
  * The plan of a site: everything computed, plain and JSON-serialisable. No clock, no network, no secrets.
  * `SCHEMA_VERSION` changes when a reader of the JSON would have to change.
@@ -7,7 +9,8 @@ export const SCHEMA_VERSION = 1;
 export type Family = 'ipv4' | 'ipv6';
 /** What really wraps a pod packet on the wire between two nodes. */
 export type Encapsulation = 'none' | 'ipip' | 'vxlan' | 'wireguard';
-export type Routing = 'bgp' | 'ipip' | 'ipip-cross-subnet' | 'vxlan' | 'vxlan-cross-subnet';
+/** `routes`: the nodes' own routes (network.cni routes); the others are what Calico calls them. */
+export type Routing = 'routes' | 'bgp' | 'ipip' | 'ipip-cross-subnet' | 'vxlan' | 'vxlan-cross-subnet';
 export type SpecPath = readonly (string | number)[];
 
 /** Something wrong with (error) or worth knowing about (warning) the values at `path` of the site file. */
@@ -37,6 +40,8 @@ export interface SitePlan {
    */
   hosts: { address: string; names: string[] }[];
   proof: ProofPlan;
+  /** Null: the site names no `kubernetes.version`, and ends with machines whose network is proved. */
+  cluster: ClusterPlan | null;
 }
 
 export interface AddressPlan {
@@ -71,7 +76,7 @@ export interface MtuPlan {
   overheadBytes: number;
   /** MTU of both ends of every pod's veth, in bytes. */
   podMtuBytes: number;
-  /** MTU of every device that Calico makes in this mode, in bytes, sorted by name. */
+  /** MTU of every device that the pod network makes in this mode, in bytes, sorted by name. */
   devices: { name: string; mtuBytes: number }[];
   /** Largest TCP segment of a pod, in bytes: MTU - 40 (IPv4), - 60 (IPv6). */
   mssBytes: Partial<Record<Family, number>>;
@@ -180,6 +185,8 @@ export interface NodePlan {
     mtuBytes: number;
     gateways: string[];
     routes: { to: string; via: string }[];
+    /** cni `routes`: ways to the pods of the other nodes. Apart, because a machine needs none of them to start. */
+    podRoutes: { to: string; via: string }[];
     /** Kernel driver where the kit makes the machine (virtio_net); null where only the machine knows. */
     driver: string | null;
   };
@@ -194,6 +201,8 @@ export interface NodePlan {
   journaldMaxUseBytes: number;
   /** Nodes on the same hypervisor: their packets never meet a wire and can be 64 KB. Empty when unknown. */
   sharesHostWith: string[];
+  /** Null exactly where the plan of the site has no cluster. */
+  cluster: NodeClusterPlan | null;
 }
 
 export interface PairPlan {

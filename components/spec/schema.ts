@@ -1,7 +1,8 @@
-import { Address4, Address6 } from 'ip-address';
 import * as semver from 'semver';
 import { z } from 'zod';
-import { DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN } from './units';
+import { artifacts, dns, kubeProxy, kubernetes } from './clusterSchema';
+import { machines } from './machinesSchema';
+import { checked, cidr, duration, hostOrIp, ip, name, percent, perFamily, size, text } from './values';
 
 /**
  * What a person may write in a site file. This schema is the one source of the types, of validation and of
@@ -11,250 +12,6 @@ import { DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN } from './units';
  * Beside `description`, keys carry what messages, editors and the key reference are made of: `allowed` says in words
  * what a pattern takes, `unit` is the unit of a plain number, `examples` go into the message about a missing key.
  */
-
-const text = (pattern: RegExp, allowed: string) =>
-  z
-    .string()
-    .regex(pattern, { error: `allowed: ${allowed}` })
-    .meta({ allowed });
-const checked = (valid: (value: string) => boolean, allowed: string) =>
-  z
-    .string()
-    .refine(valid, { error: `allowed: ${allowed}` })
-    .meta({ allowed });
-
-/** Names become host names, libvirt domains and Pulumi resource names: RFC 1123 labels. */
-const name = () => text(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits and dashes, at most 63');
-const size = () => text(SIZE_PATTERN, 'a whole number and B, KiB, MiB, GiB or TiB, such as 4GiB');
-const duration = () => text(DURATION_PATTERN, 'a number and ms, s, m or h, such as 15s');
-const percent = () => text(PERCENT_PATTERN, 'a number and %, such as 0.5%');
-const sha256 = () => text(/^[0-9a-f]{64}$/, 'the 64 hexadecimal digits that sha256sum prints');
-const mac = () => text(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'six lower-case hexadecimal bytes, such as 52:54:00:12:34:56');
-
-const isIp = (value: string) => !value.includes('/') && (Address4.isValid(value) || Address6.isValid(value));
-const isPrefix = (value: string) => value.includes('/') && (Address4.isValid(value) || Address6.isValid(value));
-const ip = () => checked(isIp, 'an IPv4 or IPv6 address without a prefix length, such as 192.0.2.11');
-const hostOrIp = () => text(/^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$/, 'a host name or an address');
-const addressWithPrefix = () => checked(isPrefix, 'an address and its prefix length, such as 192.0.2.11/24');
-/** The plan checks that no host bits are set. */
-const cidr = () => checked(isPrefix, 'a network and its prefix length, such as 10.244.0.0/16');
-/** One per family at most: the plan refuses two of the same. */
-const perFamily = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(2);
-
-const hostKey = () =>
-  text(/^ssh-ed25519 [A-Za-z0-9+/]+=*$/, 'the line of ssh_host_ed25519_key.pub without its comment: ssh-ed25519 AAAA…');
-
-const sshEndpoint = z.strictObject({
-  host: hostOrIp().meta({ description: 'Name or address to connect to.', examples: ['192.0.2.2'] }),
-  port: z.int().min(1).max(65535).default(22).meta({ description: 'TCP port.' }),
-  user: z
-    .string()
-    .min(1)
-    .default('root')
-    .meta({ description: 'User to log in as; needs sudo without a password unless it is root.' }),
-  hostKey: hostKey().meta({
-    description: "The host's ed25519 public key. Another key is refused, never accepted.",
-    examples: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…'],
-  }),
-});
-
-const machineSize = {
-  cpus: z
-    .int()
-    .min(1)
-    .max(512)
-    .optional()
-    .meta({ unit: 'CPUs', description: 'Virtual CPUs. Growing it needs a restart of the machine.' }),
-  memory: size().optional().meta({ description: 'Memory. Growing it needs a restart of the machine.' }),
-  rootDisk: size().optional().meta({ description: 'Size of the root disk; it can grow, never shrink.' }),
-  etcdDisk: z
-    .union([z.literal('none'), size()])
-    .optional()
-    .meta({
-      description: 'Size of a separate disk for etcd on control-plane machines, or none. It can grow, never shrink.',
-    }),
-};
-
-const hypervisor = z.strictObject({
-  name: name().meta({
-    description: 'Name of the hypervisor; lists merge by it and machines refer to it.',
-    examples: ['hv1'],
-  }),
-  connection: z.union([z.literal('local'), sshEndpoint]).meta({
-    description: '`local` for the machine that runs the program, or the SSH endpoint of a libvirt host.',
-    examples: ['local'],
-  }),
-  uri: text(/^(qemu|test)(\+unix)?:\/\//, 'a libvirt URI on that host, such as qemu:///system')
-    .default('qemu:///system')
-    .meta({ description: 'libvirt connection URI, as seen on that host.' }),
-  pool: z
-    .string()
-    .default('default')
-    .meta({ description: 'libvirt storage pool (type dir) for root disks, seeds and base images.' }),
-  etcdPool: z
-    .string()
-    .optional()
-    .meta({ description: 'libvirt storage pool for etcd disks, on fast media (NVMe). Default: `pool`.' }),
-  domainType: z
-    .enum(['auto', 'kvm', 'qemu'])
-    .default('auto')
-    .meta({ description: '`kvm`, `qemu` (software emulation), or `auto`: kvm where the host offers it.' }),
-});
-
-const image = z.strictObject({
-  path: z.string().optional().meta({ description: 'File on the hypervisor. One of `path` and `url` is required.' }),
-  url: text(/^https?:\/\//, 'an http or https URL')
-    .optional()
-    .meta({ description: 'URL the hypervisor downloads the image from, once per content.' }),
-  sha256: sha256().meta({
-    description: 'Checksum of the image file. Another content is refused.',
-    examples: ['the 64 digits that sha256sum prints'],
-  }),
-  format: z.enum(['qcow2', 'raw']).default('qcow2').meta({ description: 'Format of the image file.' }),
-  kernel: z
-    .strictObject({
-      path: z
-        .string()
-        .meta({ description: 'Kernel file on the hypervisor.', examples: ['/var/lib/libvirt/images/vmlinuz'] }),
-      sha256: sha256().meta({
-        description: 'Checksum of the kernel file.',
-        examples: ['the 64 digits that sha256sum prints'],
-      }),
-      initrd: z
-        .string()
-        .meta({ description: 'Initial RAM disk on the hypervisor.', examples: ['/var/lib/libvirt/images/initrd.img'] }),
-      initrdSha256: sha256().meta({
-        description: 'Checksum of the initial RAM disk.',
-        examples: ['the 64 digits that sha256sum prints'],
-      }),
-      arguments: z.string().default('root=LABEL=root ro console=ttyS0').meta({ description: 'Kernel command line.' }),
-    })
-    .optional()
-    .meta({ description: 'Boot this kernel directly, for images without a boot loader.' }),
-});
-
-const kvm = z.strictObject({
-  hypervisors: z
-    .array(hypervisor)
-    .min(1)
-    .meta({
-      description: 'Hosts that run the machines. Merged by name.',
-      examples: [[{ name: 'hv1', connection: 'local' }]],
-    }),
-  image: z.union([z.literal('lab'), image]).meta({
-    description:
-      'Base image with cloud-init, or `lab`: the image that the lab builds on this machine, whose path and checksum differ from machine to machine. A change reaches new machines only.',
-    examples: [{ path: '/var/lib/libvirt/images/debian-12.qcow2', sha256: 'the 64 digits that sha256sum prints' }],
-  }),
-  volumes: z
-    .enum(['overlay', 'copy'])
-    .default('overlay')
-    .meta({ description: '`overlay`: root disks share the base image; `copy`: each has a full copy.' }),
-  network: z
-    .union([
-      z.strictObject({
-        bridge: z
-          .string()
-          .min(1)
-          .max(15)
-          .meta({ description: 'Name of a Linux bridge on every hypervisor.', examples: ['br0'] }),
-      }),
-      z.strictObject({
-        libvirtNetwork: z
-          .string()
-          .min(1)
-          .meta({ description: 'Name of a libvirt network on every hypervisor.', examples: ['default'] }),
-      }),
-    ])
-    .meta({
-      description: 'What the network interface of every machine is attached to. A machine can name its own bridge.',
-      examples: [{ bridge: 'br0' }],
-    }),
-  queues: z
-    .union([z.literal('auto'), z.int().min(1).max(64)])
-    .default('auto')
-    .meta({ description: 'virtio-net queues; `auto` is one per CPU, at most 8.' }),
-  rxQueueSize: z
-    .union([z.literal(256), z.literal(512), z.literal(1024)])
-    .default(1024)
-    .meta({
-      unit: 'descriptors',
-      description: 'virtio-net receive ring in descriptors, set on the host side; 1024 avoids drops under bursts.',
-    }),
-  cpuMode: z
-    .enum(['auto', 'host-passthrough', 'host-model', 'maximum'])
-    .default('auto')
-    .meta({ description: '`auto`: host-passthrough with kvm, maximum with software emulation.' }),
-  autostart: z.boolean().default(true).meta({ description: 'Start the machines when the hypervisor starts.' }),
-  antiAffinity: z
-    .enum(['warn', 'off'])
-    .default('warn')
-    .meta({ description: 'Warn about several control-plane machines on one hypervisor.' }),
-});
-
-const node = z.strictObject({
-  name: name().meta({
-    description: 'Host name and Kubernetes node name. Lists merge by it; a new name is a new machine.',
-    examples: ['cp1'],
-  }),
-  role: z
-    .enum(['control-plane', 'worker'])
-    .meta({ description: 'Role in the cluster. control-plane machines hold etcd.', examples: ['control-plane'] }),
-  addresses: perFamily(addressWithPrefix()).meta({
-    description: 'Static addresses with prefix length, one per family, each inside a subnet of `underlay.subnets`.',
-    examples: [['192.0.2.11/24']],
-  }),
-  mac: mac()
-    .optional()
-    .meta({ description: 'MAC address of the network interface. Default: made from the site and the name.' }),
-  interface: text(/^[a-z][a-z0-9]{0,14}$/, 'the name of a network interface, such as ens192')
-    .optional()
-    .meta({ description: 'Interface that carries the addresses. Default: the one that has them.' }),
-  hypervisor: name().optional().meta({ description: 'kvm: hypervisor that runs it. Default: the only one.' }),
-  bridge: z
-    .string()
-    .min(1)
-    .max(15)
-    .optional()
-    .meta({ description: 'kvm: attach to this bridge instead of `kvm.network`.' }),
-  ...machineSize,
-  ssh: z
-    .strictObject({
-      host: hostOrIp().optional().meta({ description: 'Address to connect to. Default: the first of `addresses`.' }),
-      port: z.int().min(1).max(65535).default(22).meta({ description: 'TCP port.' }),
-      hostKey: hostKey().optional().meta({
-        description: "existing: the machine's ed25519 public key (required). kvm: made from the site's secrets.",
-      }),
-    })
-    .optional()
-    .meta({ description: 'How to reach this machine where it differs from `machines.ssh`.' }),
-});
-
-const machines = z.strictObject({
-  provider: z
-    .enum(['kvm', 'existing'])
-    .meta({ description: 'Who makes the machines: libvirt, or nobody (they are there).', examples: ['kvm'] }),
-  ssh: z
-    .strictObject({
-      user: name()
-        .default('sitewright')
-        .meta({ description: 'User the kit logs in as; made by cloud-init on kvm. Needs sudo without a password.' }),
-      jump: sshEndpoint.optional().meta({ description: 'Jump host, when the machines cannot be reached directly.' }),
-    })
-    .prefault({})
-    .meta({ description: 'SSH access to the machines. The key is one of the secrets of the site.' }),
-  defaults: z.strictObject(machineSize).prefault({}).meta({
-    description: 'Sizes of machines that do not state their own. kvm needs cpus, memory and rootDisk from either.',
-  }),
-  kvm: kvm.optional().meta({ description: 'libvirt settings; required with provider kvm.' }),
-  nodes: z
-    .array(node)
-    .min(1)
-    .meta({
-      description: 'The machines. Merged by name.',
-      examples: [[{ name: 'cp1', role: 'control-plane', addresses: ['192.0.2.11/24'] }]],
-    }),
-});
 
 const subnet = z.strictObject({
   name: name().meta({ description: 'Name of the subnet (one L2 segment). Lists merge by it.', examples: ['rack1'] }),
@@ -323,8 +80,13 @@ const underlay = z.strictObject({
 });
 
 const network = z.strictObject({
+  cni: z.enum(['routes', 'none']).default('routes').meta({
+    description:
+      'What connects the pods, where there is a cluster. `routes`: a bridge on every node and routes between the nodes, on one subnet and for at most 20 nodes; `none`: you install something else.',
+  }),
   routing: z.enum(['auto', 'bgp', 'ipip', 'ipip-cross-subnet', 'vxlan', 'vxlan-cross-subnet']).default('auto').meta({
-    description: 'How pod packets travel between nodes. `auto`: bgp on one subnet, a cross-subnet tunnel otherwise.',
+    description:
+      'How pod packets travel between nodes. `auto`: as they are on one subnet (routes, or bgp), a cross-subnet tunnel otherwise.',
   }),
   wireguard: z
     .boolean()
@@ -338,23 +100,6 @@ const network = z.strictObject({
     .union([z.literal('auto'), z.int().min(576).max(65535).meta({ unit: 'bytes' })])
     .default('auto')
     .meta({ description: 'MTU of the pods in bytes. `auto`: computed. A number above what fits is refused.' }),
-});
-
-const kubernetes = z.strictObject({
-  vip: ip().optional().meta({
-    description: 'Virtual address of the control plane, unused inside the subnet of the control-plane machines.',
-  }),
-});
-
-const kubeProxy = z.strictObject({
-  mode: z
-    .enum(['ipvs', 'nftables', 'iptables'])
-    .default('ipvs')
-    .meta({ description: 'Service proxy; decides which kernel modules the nodes load.' }),
-  scheduler: z
-    .enum(['rr', 'wrr', 'lc', 'wlc', 'sh', 'dh', 'mh', 'sed', 'nq'])
-    .default('rr')
-    .meta({ description: 'IPVS scheduler.' }),
 });
 
 const nodePrep = z.strictObject({
@@ -486,6 +231,8 @@ export const siteSchema = z
     network: network.prefault({}).meta({ description: 'The network of the pods.' }),
     kubernetes: kubernetes.prefault({}).meta({ description: 'The cluster.' }),
     kubeProxy: kubeProxy.prefault({}).meta({ description: 'The Service proxy.' }),
+    dns: dns.prefault({}).meta({ description: 'Name resolution of the pods.' }),
+    artifacts: artifacts.prefault({}).meta({ description: 'The programs and images of the cluster.' }),
     nodePrep: nodePrep.prefault({}).meta({ description: 'Preparation of the nodes.' }),
     checks: checks.prefault({}).meta({ description: 'What must be true of the network before it is trusted.' }),
   })

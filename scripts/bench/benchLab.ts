@@ -7,6 +7,7 @@ import { openSite } from '../cli/site';
 import { cacheDir } from '../engine/cache';
 import { engineEnv, findEngine } from '../engine/find';
 import { down, up } from '../lab/lab';
+import { machinesOnlyLab } from '../lab/labSite';
 import { labLayout } from '../lab/layout';
 import { runChild } from './child';
 import { recordedSteps, type RecordedSteps } from './recordedSteps';
@@ -43,12 +44,7 @@ export class BenchLab {
     cpSync(join(this.kitDir, 'stacks/profiles'), join(stacks, 'profiles'), { recursive: true });
     mkdirSync(join(stacks, 'sites'));
     const committed = readFileSync(join(this.kitDir, 'stacks/sites/lab.yaml'), 'utf8');
-    writeFileSync(
-      join(stacks, 'sites', `${SITE}.yaml`),
-      committed
-        .replace(/^name: lab$/m, `name: ${SITE}\nbackend:\n  url: ${this.backend(this.folder)}`)
-        .replaceAll('/run/sitewright/lab/', `/run/sitewright/${SITE}/`),
-    );
+    writeFileSync(join(stacks, 'sites', `${SITE}.yaml`), machinesOnlyLab(committed, SITE, this.backend(this.folder)));
   }
 
   /** Takes the lab away with everything that was made for it, whatever state it is in. */

@@ -48,6 +48,7 @@ export const clusterPlan: ClusterPlan = {
     nodeLocal: { address: '169.254.20.10', corefile: '.:53 {\n    bind 169.254.20.10\n}\n' },
   },
   cni: 'routes',
+  podMasquerade: null,
 };
 
 /** The cluster with another scheduler of ipvs. */

@@ -6,6 +6,7 @@ import { deriveHostKey } from '../../components/secrets/hostKey';
 import { makeContext } from '../../scripts/cli/context';
 import { openStack } from '../../scripts/cli/secrets';
 import { openSite } from '../../scripts/cli/site';
+import { machinesOnlyLab } from '../../scripts/lab/labSite';
 
 /** Labs of their own for the end-to-end tests: site, state, namespace and machines share nothing with a user's lab. */
 
@@ -129,18 +130,13 @@ export class Lab {
   readonly siteFile: string;
   private readonly env = { SITEWRIGHT_STACKS_DIR: this.stacksDir };
 
-  /** The committed lab site under another name, with its state in this run's folder. */
+  /** The machines of the committed lab site under another name, with their state in this run's folder. */
   constructor(readonly site: string) {
     this.siteFile = join(this.stacksDir, 'sites', `${site}.yaml`);
     cpSync(join(KIT, 'stacks/profiles'), join(this.stacksDir, 'profiles'), { recursive: true });
     mkdirSync(join(this.stacksDir, 'sites'));
     const committed = readFileSync(join(KIT, 'stacks/sites/lab.yaml'), 'utf8');
-    writeFileSync(
-      this.siteFile,
-      committed
-        .replace(/^name: lab$/m, `name: ${site}\nbackend:\n  url: file://${join(this.folder, 'state')}`)
-        .replaceAll('/run/sitewright/lab/', `/run/sitewright/${site}/`),
-    );
+    writeFileSync(this.siteFile, machinesOnlyLab(committed, site, `file://${join(this.folder, 'state')}`));
   }
 
   read(): string {

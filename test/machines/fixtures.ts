@@ -61,6 +61,7 @@ export function node(name: string, role: NodePlan['role'], over: Partial<NodePla
       mtuBytes: 9000,
       gateways: ['192.0.2.1', '2001:db8::1'],
       routes: [{ to: '198.51.100.0/24', via: '192.0.2.254' }],
+      podRoutes: [],
       driver: 'virtio_net',
     },
     ssh: { host: '192.0.2.11', port: 22, user: 'sitewright', hostKey: null },
@@ -81,6 +82,7 @@ export function node(name: string, role: NodePlan['role'], over: Partial<NodePla
     swap: 'off',
     journaldMaxUseBytes: 500 * 1024 ** 2,
     sharesHostWith: [],
+    cluster: null,
     ...over,
   };
 }

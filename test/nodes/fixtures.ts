@@ -13,6 +13,7 @@ export const kvmNode: NodePlan = {
     mtuBytes: 9000,
     gateways: ['192.0.2.1'],
     routes: [{ to: '198.51.100.0/24', via: '192.0.2.2' }],
+    podRoutes: [],
     driver: 'virtio_net',
   },
   ssh: { host: '192.0.2.11', port: 22, user: 'sitewright', hostKey: null },
@@ -55,6 +56,7 @@ export const kvmNode: NodePlan = {
   swap: 'off',
   journaldMaxUseBytes: 500 * 1024 ** 2,
   sharesHostWith: [],
+  cluster: null,
 };
 
 /** A VMware VM that is already there: VXLAN, so everything that vmxnet3 gets wrong is switched off. */
@@ -69,6 +71,7 @@ export const vmxnet3Node: NodePlan = {
     mtuBytes: 1500,
     gateways: [],
     routes: [],
+    podRoutes: [],
     driver: null,
   },
   ssh: { host: '192.0.2.12', port: 22, user: 'admin', hostKey: 'ssh-ed25519 AAAA' },

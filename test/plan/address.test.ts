@@ -34,6 +34,7 @@ describe('addresses', () => {
       mtuBytes: 1500,
       gateways: ['192.0.1.1'],
       routes: [{ to: '203.0.113.0/24', via: '192.0.1.254' }],
+      podRoutes: [],
       driver: 'virtio_net',
     });
     expect(plan.nodes[1]).toMatchObject({ subnet: 's1', addresses: ['192.0.1.12/24'] });

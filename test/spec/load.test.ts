@@ -16,7 +16,7 @@ describe('merging', () => {
       near: 'extends: far\nkubeProxy:\n  scheduler: sh\n  mode: nftables\n',
       far: 'kubeProxy:\n  mode: iptables\nnetwork:\n  podMtu: 1400\n',
     });
-    expect(spec.kubeProxy).toEqual({ scheduler: 'lc', mode: 'nftables' });
+    expect(spec.kubeProxy).toMatchObject({ scheduler: 'lc', mode: 'nftables' });
     expect(spec.network.podMtu).toBe(1400);
     expect(spec.extends).toBe('near');
   });
@@ -48,7 +48,7 @@ describe('merging', () => {
     const spec = specOf(site, {
       a: 'kubeProxy:\n  mode: iptables\n  scheduler: sh\nnodePrep:\n  swap: keep\nchecks:\n  peers: [{ name: a, address: 192.0.2.1, mtu: 9000 }]\n',
     });
-    expect(spec.kubeProxy).toEqual({ mode: 'ipvs', scheduler: 'sh' });
+    expect(spec.kubeProxy).toMatchObject({ mode: 'ipvs', scheduler: 'sh' });
     expect(spec.nodePrep.swap).toBe('off');
     expect(spec.checks.peers).toEqual([{ name: 'a', address: '192.0.2.1' }]);
   });
@@ -65,7 +65,7 @@ describe('profiles', () => {
     const site = `${OSLO.replace('environment: staging\n', '')}extends: producton\nbogus: 1\n`;
     expect(problemsOf(site, { production: '', base: '' })).toEqual([
       'stacks/sites/oslo.yaml:13:10 extends: there is no profile "producton"; did you mean production? Profiles here: base, production',
-      'stacks/sites/oslo.yaml:14:1 bogus: unknown key. Keys here: name, extends, kit, environment, backend, underlay, machines, network, kubernetes, kubeProxy, nodePrep, checks',
+      'stacks/sites/oslo.yaml:14:1 bogus: unknown key. Keys here: name, extends, kit, environment, backend, underlay, machines, network, kubernetes, kubeProxy, dns, artifacts, nodePrep, checks',
     ]);
   });
 
@@ -87,7 +87,7 @@ describe('profiles', () => {
   test('broken syntax in a profile is told beside the problems of the site, the site first', () => {
     const site = `${OSLO.replace('environment: staging\n', '')}extends: a\nkubeProxy:\n  mod: ipvs\n`;
     expect(problemsOf(site, { a: 'network: "\n' })).toEqual([
-      'stacks/sites/oslo.yaml:15:3 kubeProxy.mod: unknown key; did you mean mode? Keys here: mode, scheduler',
+      'stacks/sites/oslo.yaml:15:3 kubeProxy.mod: unknown key; did you mean mode? Keys here: mode, scheduler, strictARP, timeouts, excludeCIDRs, conntrack',
       'stacks/profiles/a.yaml:2:1 not valid YAML: Missing closing "quote',
     ]);
   });

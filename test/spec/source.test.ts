@@ -83,12 +83,12 @@ describe('explain', () => {
 test.each([
   [
     'underlai.mtu',
-    'there is no underlai in a site; did you mean underlay? It has: name, extends, kit, environment, backend, underlay, machines, network, kubernetes, kubeProxy, nodePrep, checks',
+    'there is no underlai in a site; did you mean underlay? It has: name, extends, kit, environment, backend, underlay, machines, network, kubernetes, kubeProxy, dns, artifacts, nodePrep, checks',
   ],
   ['machines.nodes[cp2].cpus', 'there is no cp2 in machines.nodes; did you mean cp1? It has: cp1'],
   [
     'machines.nodes[cp1].cpu',
-    'there is no cpu in machines.nodes[cp1]; did you mean cpus? It has: name, role, addresses, mac, interface, hypervisor, bridge, cpus, memory, rootDisk, etcdDisk, ssh',
+    'there is no cpu in machines.nodes[cp1]; did you mean cpus? It has: name, role, addresses, mac, interface, hypervisor, bridge, cpus, memory, rootDisk, etcdDisk, zone, labels, taints, ssh',
   ],
   [
     'nodePrep.sysctls.net.core.somaxcon',

@@ -39,22 +39,22 @@ const cases: [string, string, string][] = [
   [
     'a list entry without a value',
     '    -\n',
-    `${FILE}:14:6 machines.nodes[1]: nothing is written here: write a map with the keys name, role, addresses, mac, interface, hypervisor, bridge, cpus, memory, rootDisk, etcdDisk, ssh`,
+    `${FILE}:14:6 machines.nodes[1]: nothing is written here: write a map with the keys name, role, addresses, mac, interface, hypervisor, bridge, cpus, memory, rootDisk, etcdDisk, zone, labels, taints, ssh`,
   ],
   [
     'an unknown key with a near name',
     'kubeProxy:\n  sheduler: rr\n',
-    `${FILE}:15:3 kubeProxy.sheduler: unknown key; did you mean scheduler? Keys here: mode, scheduler`,
+    `${FILE}:15:3 kubeProxy.sheduler: unknown key; did you mean scheduler? Keys here: mode, scheduler, strictARP, timeouts, excludeCIDRs, conntrack`,
   ],
   [
     'an unknown key, whose value might be a secret',
     'kubeProxy:\n  colour: hunter2\n',
-    `${FILE}:15:3 kubeProxy.colour: unknown key. Keys here: mode, scheduler`,
+    `${FILE}:15:3 kubeProxy.colour: unknown key. Keys here: mode, scheduler, strictARP, timeouts, excludeCIDRs, conntrack`,
   ],
   [
     'an unknown key without a value',
     'kubeProxy:\n  sheduler:\n',
-    `${FILE}:15:3 kubeProxy.sheduler: unknown key; did you mean scheduler? Keys here: mode, scheduler`,
+    `${FILE}:15:3 kubeProxy.sheduler: unknown key; did you mean scheduler? Keys here: mode, scheduler, strictARP, timeouts, excludeCIDRs, conntrack`,
   ],
   [
     'an enum, with a near value',

@@ -1,0 +1,186 @@
+import type { SiteSpec } from '../spec/schema';
+import { sizeToBytes } from '../spec/units';
+import type { Addressing } from './address';
+import {
+  ADMISSION_FILE,
+  API_SERVER_FOLDER,
+  AUDIT_LOG_FOLDER,
+  AUDIT_POLICY_FILE,
+  CRI_SOCKET,
+  ENCRYPTION_FILE,
+  ETCD_FOLDER,
+} from './clusterPaths';
+import type { BundlePlan, EndpointPlan, KubeDocument, NodeClusterPlan, Taint } from './clusterTypes';
+import { API_PORT } from './endpoint';
+import { byText, type Findings } from './findings';
+import { parseIp } from './ip';
+import { seconds, wholeSeconds } from './kubeValues';
+import type { MachinePlan } from './machines';
+import { componentVersion } from './versions';
+
+/** kubeadm.k8s.io/v1beta4: what every control-plane node shares, and how each node comes into the cluster. */
+
+const API_VERSION = 'kubeadm.k8s.io/v1beta4';
+
+const arg = (name: string, value: string) => ({ name, value });
+
+const MEBIBYTE = 1024 ** 2;
+/** etcd's own default where nobody knows the disk, and the most that it recommends (etcd documentation, system limits). */
+const ETCD_QUOTA_BYTES = { unknownDisk: 2048 * MEBIBYTE, most: 8192 * MEBIBYTE };
+
+/** The disk must hold as much again while etcd defragments or takes a snapshot. */
+export function etcdQuotaBytes(spec: SiteSpec, machines: MachinePlan[], findings: Findings): number {
+  const disks = machines.flatMap(({ kvm }, index) =>
+    spec.machines.nodes[index].role === 'control-plane' && kvm?.etcdDiskBytes ? [kvm.etcdDiskBytes] : [],
+  );
+  const fits = disks.length === 0 ? null : Math.floor(Math.min(...disks) / 2);
+  const { quota } = spec.kubernetes.etcd;
+  if (quota === 'auto') return Math.min(fits ?? ETCD_QUOTA_BYTES.unknownDisk, ETCD_QUOTA_BYTES.most);
+  const bytes = sizeToBytes(quota);
+  const most = Math.min(fits ?? ETCD_QUOTA_BYTES.most, ETCD_QUOTA_BYTES.most);
+  if (bytes > most) {
+    const why =
+      fits === most
+        ? 'etcd needs as much again on its disk while it defragments'
+        : 'etcd recommends no more, whatever the disk';
+    findings.error(
+      ['kubernetes', 'etcd', 'quota'],
+      quota,
+      `${quota} is too large: ${why}, so at most ${Math.floor(most / MEBIBYTE)}MiB; leave it out to have it computed`,
+    );
+  }
+  return bytes;
+}
+
+export interface ClusterConfigurationArgs {
+  spec: SiteSpec;
+  version: string;
+  domain: string;
+  endpoint: EndpointPlan;
+  bundle: BundlePlan;
+  addressing: Addressing;
+  machines: MachinePlan[];
+  admission: boolean;
+}
+
+export function planClusterConfiguration(args: ClusterConfigurationArgs, findings: Findings): KubeDocument {
+  const { spec, version, domain, endpoint, bundle, addressing, machines, admission } = args;
+  const { podCidrs, serviceCidrs } = addressing.plan;
+  const compaction = seconds(
+    wholeSeconds(spec.kubernetes.etcd.compaction, ['kubernetes', 'etcd', 'compaction'], findings),
+  );
+  return {
+    apiVersion: API_VERSION,
+    kind: 'ClusterConfiguration',
+    clusterName: spec.name,
+    kubernetesVersion: `v${version}`,
+    controlPlaneEndpoint: `${endpoint.name}:${endpoint.port}`,
+    imageRepository: bundle.imageRepository,
+    networking: { dnsDomain: domain, podSubnet: podCidrs.join(','), serviceSubnet: serviceCidrs.join(',') },
+    apiServer: {
+      certSANs: certSans(spec, endpoint, addressing),
+      extraArgs: [
+        ...(admission ? [arg('admission-control-config-file', ADMISSION_FILE)] : []),
+        arg('audit-log-maxage', '30'),
+        arg('audit-log-maxbackup', '5'),
+        arg('audit-log-maxsize', '100'),
+        arg('audit-log-path', `${AUDIT_LOG_FOLDER}/audit.log`),
+        arg('audit-policy-file', AUDIT_POLICY_FILE),
+        arg('encryption-provider-config', ENCRYPTION_FILE),
+        arg('etcd-compaction-interval', compaction),
+      ],
+      extraVolumes: [
+        { ...volume('audit-log', AUDIT_LOG_FOLDER), readOnly: false },
+        { ...volume('sitewright', API_SERVER_FOLDER), readOnly: true },
+      ],
+    },
+    controllerManager: {
+      // With `routes` the plan gives every node its networks; two who number them would not agree.
+      extraArgs: spec.network.cni === 'routes' ? [arg('allocate-node-cidrs', 'false')] : [],
+    },
+    etcd: {
+      local: {
+        dataDir: ETCD_FOLDER,
+        imageTag: bundle.images.etcd.slice(bundle.images.etcd.lastIndexOf(':') + 1),
+        extraArgs: [
+          arg('auto-compaction-mode', 'periodic'),
+          arg('auto-compaction-retention', compaction),
+          arg('quota-backend-bytes', String(etcdQuotaBytes(spec, machines, findings))),
+        ],
+      },
+    },
+    // The kit owns both as objects of its own; kubeadm must bring neither back when it upgrades.
+    dns: { disabled: true, imageTag: `v${componentVersion(bundle, 'coredns')}` },
+    proxy: { disabled: true },
+  };
+}
+
+const volume = (name: string, folder: string) => ({
+  name,
+  hostPath: folder,
+  mountPath: folder,
+  pathType: 'DirectoryOrCreate',
+});
+
+/** kubeadm adds the name and address of the node that signs, the endpoint and the Service; the rest is for its peers. */
+function certSans(spec: SiteSpec, endpoint: EndpointPlan, addressing: Addressing): string[] {
+  const controlPlane = addressing.nodes.flatMap((node, index) =>
+    spec.machines.nodes[index].role === 'control-plane'
+      ? [spec.machines.nodes[index].name, ...node.ips.map((ip) => ip.text)]
+      : [],
+  );
+  const stated = spec.kubernetes.certSans.map((name) => (name.includes(':') ? parseIp(name).text : name));
+  return [...new Set([endpoint.name, endpoint.address, ...controlPlane, 'localhost', '127.0.0.1', ...stated])].sort(
+    byText,
+  );
+}
+
+/** Waits of kubeadm under software emulation, where a control plane needs minutes to answer (kubeadm's own: 4m, 1m, 2m, 5m). */
+const EMULATION_TIMEOUTS = {
+  controlPlaneComponentHealthCheck: '15m0s',
+  discovery: '15m0s',
+  etcdAPICall: '10m0s',
+  kubeletHealthCheck: '10m0s',
+  kubernetesAPICall: '5m0s',
+  tlsBootstrap: '15m0s',
+  upgradeManifests: '15m0s',
+};
+
+export interface RegistrationArgs {
+  spec: SiteSpec;
+  index: number;
+  part: NodeClusterPlan['part'];
+  nodeIps: NodeClusterPlan['nodeIps'];
+  taints: Taint[];
+}
+
+/** InitConfiguration of the first control-plane node, JoinConfiguration without `discovery` of the others. */
+export function planRegistration({ spec, index, part, nodeIps, taints }: RegistrationArgs): KubeDocument {
+  const ips = Object.values(nodeIps);
+  const common = {
+    nodeRegistration: {
+      name: spec.machines.nodes[index].name,
+      criSocket: CRI_SOCKET,
+      // Every image is in the bundle: a missing one is an error to be seen, not a reason to ask a registry.
+      imagePullPolicy: 'Never',
+      kubeletExtraArgs: [arg('node-ip', ips.join(','))],
+      taints,
+    },
+    ...(spec.environment === 'lab' ? { timeouts: EMULATION_TIMEOUTS } : {}),
+  };
+  const localAPIEndpoint = { advertiseAddress: ips[0], bindPort: API_PORT };
+  switch (part) {
+    case 'init':
+      return {
+        apiVersion: API_VERSION,
+        kind: 'InitConfiguration',
+        localAPIEndpoint,
+        ...common,
+        skipPhases: ['addon/coredns', 'addon/kube-proxy'],
+      };
+    case 'join-control-plane':
+      return { apiVersion: API_VERSION, kind: 'JoinConfiguration', controlPlane: { localAPIEndpoint }, ...common };
+    case 'join-worker':
+      return { apiVersion: API_VERSION, kind: 'JoinConfiguration', ...common };
+  }
+}

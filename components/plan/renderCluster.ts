@@ -1,0 +1,77 @@
+import type { ClusterPlan } from './clusterTypes';
+import { table } from './renderTable';
+import type { NodePlan, SitePlan } from './types';
+
+const ENDPOINT_KIND = {
+  node: 'the only control-plane machine',
+  vip: 'virtual address of the control-plane machines',
+  external: 'load balancer of the site',
+} as const;
+
+/** The cluster part of a plan: versions, endpoint, Services, DNS, and what each node is. */
+export function renderCluster(plan: SitePlan): string[] {
+  if (plan.cluster === null) return ['None: the site names no kubernetes.version.'];
+  return [summary(plan.cluster), members(plan.nodes)];
+}
+
+function summary({
+  kubernetesVersion,
+  endpoint,
+  bundle,
+  containerd,
+  kubeProxy,
+  dns,
+  cni,
+  ...rest
+}: ClusterPlan): string {
+  const components = bundle.components.map(({ name, version }) => `${name} ${version}`).join(', ');
+  const conntrack =
+    kubeProxy.conntrackOwner === 'site'
+      ? 'the site sets nf_conntrack_max, kube-proxy leaves it alone'
+      : 'kube-proxy sets nf_conntrack_max when it starts';
+  return table(
+    ['Cluster', ''],
+    [
+      ['Kubernetes', kubernetesVersion],
+      ['bundle', `${bundle.name}: ${components}`],
+      ['images', `${bundle.imageRepository}, never pulled: all of them are in the bundle`],
+      ['endpoint', `${endpoint.name}:${endpoint.port} is ${endpoint.address}, ${ENDPOINT_KIND[endpoint.kind]}`],
+      ['API Service', rest.apiServiceAddresses.join(', ')],
+      ['containerd', `${containerd.version}, configuration version ${containerd.configVersion}`],
+      ['pods', cni === 'routes' ? `bridge and routes${masquerade(rest)}` : 'no network of the kit: install one'],
+      ['kube-proxy', `mode ${kubeProxy.mode}; ${conntrack}`],
+      [
+        'DNS',
+        `${dns.replicas} x CoreDNS on ${dns.serviceAddresses.join(', ')}; pods ask ${dns.clusterDnsAddresses.join(', then ')}`,
+      ],
+      ['cache on every node', dns.nodeLocal === null ? 'none' : `${dns.nodeLocal.address}, asks CoreDNS by TCP`],
+    ],
+    [22, 96],
+  );
+}
+
+const masquerade = ({ podMasquerade }: Pick<ClusterPlan, 'podMasquerade'>) =>
+  podMasquerade === null ? '' : '; outside the cluster pods have the address of their node (nftables)';
+
+function members(nodes: NodePlan[]): string {
+  return table(
+    ['Node', 'Part', 'Pods', 'Labels', 'Taints'],
+    nodes.flatMap(({ name, cluster }) =>
+      cluster === null
+        ? []
+        : [
+            [
+              name,
+              cluster.part,
+              cluster.podCidrs.join('\n'),
+              Object.entries(cluster.labels)
+                .map(([key, value]) => (value === '' ? key : `${key}=${value}`))
+                .join('\n'),
+              cluster.taints
+                .map(({ key, value, effect }) => `${key}${value === undefined ? '' : `=${value}`}:${effect}`)
+                .join('\n'),
+            ],
+          ],
+    ),
+  );
+}

@@ -1,0 +1,179 @@
+import { z } from 'zod';
+import { cidr, duration, hostName, hostOrIp, ip, millicores, percent, size, text } from './values';
+
+/** The cluster on the machines: Kubernetes itself, its Service proxy, its DNS, and where its programs come from. */
+
+const kubelet = z.strictObject({
+  reserved: z
+    .strictObject({
+      cpu: millicores()
+        .default('200m')
+        .meta({ description: 'CPU of every node that no pod may ask for: kubelet, containerd, sshd and the journal.' }),
+      memory: size()
+        .default('512MiB')
+        .meta({
+          description:
+            'Memory of every node that no pod may ask for. containerd and kubelet take about 200 MiB, the system as much; ' +
+            'without it pods fill the node and the kernel kills what it likes.',
+        }),
+    })
+    .prefault({})
+    .meta({ description: 'What every node keeps for itself (kubelet systemReserved).' }),
+  eviction: z
+    .strictObject({
+      memory: size()
+        .default('100MiB')
+        .meta({ description: "Pods are evicted when less memory is available; 100MiB is kubelet's own default." }),
+      rootDisk: percent().default('10%').meta({
+        description: "Pods are evicted when less of kubelet's file system is free; 10% is kubelet's own default.",
+      }),
+      imageDisk: percent().default('15%').meta({
+        description: "Images are removed when less of containerd's file system is free; 15% is kubelet's own default.",
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'When kubelet takes pods off a node at once (evictionHard).' }),
+  shutdown: z
+    .strictObject({
+      gracePeriod: duration()
+        .default('30s')
+        .meta({
+          description:
+            'Time that an orderly shutdown of a node gives its pods, in whole seconds; as long as the grace period that ' +
+            'Kubernetes gives a deleted pod by default. 0s: pods are cut off.',
+        }),
+      critical: duration()
+        .default('10s')
+        .meta({ description: 'The last part of `gracePeriod`, kept for the pods that the node itself needs.' }),
+    })
+    .prefault({})
+    .meta({ description: 'Graceful shutdown of a node (kubelet shutdownGracePeriod).' }),
+});
+
+const etcd = z.strictObject({
+  quota: z
+    .union([z.literal('auto'), size()])
+    .default('auto')
+    .meta({
+      description:
+        'Most data that etcd keeps; above it the cluster is read-only. `auto`: half of the smallest etcd disk, because ' +
+        "defragmentation needs as much again, at most 8GiB (etcd's own recommendation); 2GiB where the kit makes no such disk.",
+    }),
+  compaction: duration()
+    .default('5m')
+    .meta({
+      description:
+        'How long old revisions of objects are kept, in whole seconds; a watch that was away for longer reads everything ' +
+        "again. 5m is the API server's own default.",
+    }),
+});
+
+export const kubernetes = z.strictObject({
+  version: text(/^[0-9]+\.[0-9]+\.[0-9]+$/, 'a version of Kubernetes in quotes and without v, such as 1.36.1')
+    .optional()
+    .meta({
+      description: 'Version of Kubernetes. Without it the site ends with machines whose network is proved.',
+      examples: ['1.36.1'],
+    }),
+  vip: ip().optional().meta({
+    description: 'Virtual address of the control plane, unused inside the subnet of the control-plane machines.',
+  }),
+  endpoint: z
+    .strictObject({
+      host: hostOrIp().meta({
+        description: 'Name or address of the load balancer; a name must be resolvable on every machine.',
+        examples: ['api.acme.example'],
+      }),
+      port: z.int().min(1).max(65535).default(6443).meta({ description: 'TCP port of the load balancer.' }),
+    })
+    .optional()
+    .meta({
+      description:
+        "Somebody else's load balancer in front of the API servers, instead of `vip`. It must pass TLS through.",
+    }),
+  certSans: z
+    .array(z.union([ip(), hostName()]))
+    .default([])
+    .meta({
+      description:
+        "Names and addresses of the API server's certificate beyond those that the plan knows: each control-plane machine, the endpoint, the Service.",
+    }),
+  podSecurity: z.enum(['privileged', 'baseline', 'restricted']).default('privileged').meta({
+    description:
+      'Pod Security Standard that every namespace enforces unless its labels say otherwise; kube-system is exempt. `privileged` is what Kubernetes does by itself.',
+  }),
+  kubelet: kubelet.prefault({}).meta({ description: 'The agent of Kubernetes on every node.' }),
+  etcd: etcd.prefault({}).meta({ description: 'The data store of the cluster, on the control-plane machines.' }),
+});
+
+export const kubeProxy = z.strictObject({
+  mode: z
+    .enum(['ipvs', 'nftables', 'iptables'])
+    .default('ipvs')
+    .meta({ description: 'Service proxy; decides which kernel modules the nodes load.' }),
+  scheduler: z
+    .enum(['rr', 'wrr', 'lc', 'wlc', 'sh', 'dh', 'mh', 'sed', 'nq'])
+    .default('rr')
+    .meta({ description: 'IPVS scheduler.' }),
+  strictARP: z
+    .boolean()
+    .default(true)
+    .meta({
+      description:
+        'ipvs: a node answers ARP only for the addresses of the interface that was asked. Otherwise every node answers for ' +
+        "the external addresses of Services, which breaks whoever announces them; kube-proxy's own default is false.",
+    }),
+  timeouts: z
+    .strictObject({
+      tcp: duration().default('15m').meta({
+        description:
+          'ipvs: an idle TCP connection is forgotten after it. Applications that are silent for longer need more.',
+      }),
+      tcpFin: duration()
+        .default('2m')
+        .meta({ description: 'ipvs: a TCP connection that one end has closed is forgotten after it.' }),
+      udp: duration().default('5m').meta({ description: 'ipvs: a UDP flow without packets is forgotten after it.' }),
+    })
+    .prefault({})
+    .meta({ description: 'Timeouts of the IPVS table, in whole seconds; the defaults are those of the kernel.' }),
+  excludeCIDRs: z.array(cidr()).default([]).meta({
+    description:
+      'ipvs: networks whose virtual servers kube-proxy leaves alone when it cleans up, beside the virtual address of the control plane.',
+  }),
+  conntrack: z.enum(['site', 'kube-proxy']).default('site').meta({
+    description:
+      'Who sets the size of the connection table. `site`: the sysctls of the plan, read back; `kube-proxy`: 32768 a core, at least 131072, whenever it starts.',
+  }),
+});
+
+export const dns = z.strictObject({
+  upstreams: z.array(ip()).max(15).default([]).meta({
+    description:
+      'Resolvers for names outside the cluster. None: those of `underlay.dns.servers`, else those of each node.',
+  }),
+  stubZones: z
+    .record(hostName(), z.array(ip()).min(1).max(15))
+    .default({})
+    .meta({ description: 'Zones that have resolvers of their own, such as corp.example: [192.0.2.53].' }),
+  cacheTtl: duration()
+    .default('30s')
+    .meta({ description: 'Longest time that an answer is kept, in whole seconds; 30s is what kubeadm gives CoreDNS.' }),
+  replicas: z
+    .union([z.literal('auto'), z.int().min(1).max(100).meta({ unit: 'pods' })])
+    .default('auto')
+    .meta({
+      description:
+        'Pods of CoreDNS. `auto`: by the nodes of the site, one for every 16 and at least 2 (1 with one node).',
+    }),
+  nodeLocal: z.boolean().default(true).meta({
+    description:
+      'A cache on every node, on 169.254.20.10, which asks CoreDNS by TCP: no conntrack entry, so no 5 s delays, and most answers never leave the node.',
+  }),
+});
+
+export const artifacts = z.strictObject({
+  from: z.enum(['upstream', 'source']).default('upstream').meta({
+    description:
+      'Where the programs and images of the cluster come from: `upstream` are released ones, `source` are built on this machine from package registries.',
+  }),
+});
