@@ -1,9 +1,11 @@
 import { proveNode, provePair } from '../proof/prove';
 import type { NodeRequest, PairRequest, ProofResult } from '../proof/facts';
 import { awaitSsh, type AwaitSshRequest, type AwaitSshResult, type RunOptions } from './awaitSsh';
+import { copyBundle, type CopyBundleRequest, type CopyBundleResult } from './copyBundle';
+import { placeBundleImage, type PlaceBundleImageRequest, type PlaceBundleImageResult } from './placeBundleImage';
 
-export type AgentRequest = AwaitSshRequest | PairRequest | NodeRequest;
-export type AgentResult = AwaitSshResult | ProofResult;
+export type AgentRequest = AwaitSshRequest | CopyBundleRequest | PlaceBundleImageRequest | PairRequest | NodeRequest;
+export type AgentResult = AwaitSshResult | CopyBundleResult | PlaceBundleImageResult | ProofResult;
 
 /**
  * Runs one request in this process. Proofs resolve with their findings whether or not they passed; whatever keeps an
@@ -13,6 +15,10 @@ export async function runRequest(request: AgentRequest, opts: RunOptions = {}): 
   switch (request.kind) {
     case 'await-ssh':
       return awaitSsh(request, opts);
+    case 'copy-bundle':
+      return copyBundle(request, opts);
+    case 'place-bundle-image':
+      return placeBundleImage(request, opts);
     case 'prove-pair':
       return provePair(request, opts);
     case 'prove-node':

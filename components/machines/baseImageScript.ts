@@ -1,6 +1,7 @@
 import type { KvmImagePlan, KvmPlan } from '../plan/types';
+import { REMOVE_UNUSED_BUNDLES } from './bundleImageScript';
 import { STAMP_NAMESPACE } from './domainXml';
-import { hypervisorScript, type ShellValue } from './hypervisorScript';
+import { hypervisorScript, hypervisorVariables, type ShellValue } from './hypervisorScript';
 
 type Hypervisor = KvmPlan['hypervisors'][number];
 
@@ -15,22 +16,18 @@ export function baseImageScript(hypervisor: Hypervisor, image: KvmImagePlan): st
 
 /**
  * Removes what this state has left on a hypervisor, after its machines are gone: machines that an interrupted or failed run
- * began and the state never learnt of, and every base image that nothing uses any more, whichever site placed it.
+ * began and the state never learnt of, and every base image and bundle that nothing uses any more, whichever site placed it.
  */
 export function baseImageDeleteScript(hypervisor: Hypervisor, site: string, stampId: string): string {
   return hypervisorScript({
     variables: { ...hypervisorVariables(hypervisor), ...stampVariables(site, stampId) },
-    functions: [REMOVE_FUNCTIONS, REMOVE_MAIN],
+    functions: [REMOVE_FUNCTIONS, REMOVE_UNUSED_BUNDLES, REMOVE_MAIN],
     readFrom: 'argument',
   });
 }
 
 export function stampVariables(site: string, stampId: string): Record<string, ShellValue> {
   return { site, stamp: stampId, stampNamespace: STAMP_NAMESPACE };
-}
-
-export function hypervisorVariables(hypervisor: Hypervisor): Record<string, ShellValue> {
-  return { hypervisor: hypervisor.name, uri: hypervisor.uri, pool: hypervisor.pool };
 }
 
 /** Files are named by content, so that another image stands beside the ones that machines still use. */
@@ -141,7 +138,7 @@ remove_unused_bases() {
     used+=$(vir dumpxml "$domain" 2>/dev/null; vir dumpxml --inactive "$domain" 2>/dev/null) || true
   done
   for file in "$poolDirectory"/*; do
-    case $file in */sitewright-base-*) continue ;; esac
+    case $file in */sitewright-base-* | */sitewright-bundle-*) continue ;; esac
     if [ -f "$file" ]; then used+=$(qemu-img info -U "$file" 2>/dev/null | sed -n 's/^backing file: //p') || true; fi
   done
   for file in "$poolDirectory"/sitewright-base-*; do
@@ -169,6 +166,8 @@ main() {
   remove_unknown_machines
   list_domains
   remove_unused_bases
+  give_up_bundles
+  remove_unused_bundles
   vir pool-refresh "$pool" >/dev/null 2>&1 || true
 }
 `;

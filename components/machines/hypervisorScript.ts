@@ -12,23 +12,45 @@ export interface HypervisorScript {
   functions: string[];
   /** Where bash reads the script from: create and update are sent by stdin, delete is an argument. */
   readFrom: 'stdin' | 'argument';
+  /**
+   * Sets SITEWRIGHT_CACHE to the cache of the user who runs the script, also where root goes on: for scripts that the
+   * machine of the engine gets by stdin. Default: not set.
+   */
+  usesCache?: boolean;
+}
+
+export function hypervisorVariables(hypervisor: {
+  name: string;
+  uri: string;
+  pool: string;
+}): Record<string, ShellValue> {
+  return { hypervisor: hypervisor.name, uri: hypervisor.uri, pool: hypervisor.pool };
 }
 
 export function shellQuote(value: ShellValue): string {
   return `'${String(value).replace(/'/g, `'\\''`)}'`;
 }
 
-export function hypervisorScript({ variables, functions, readFrom }: HypervisorScript): string {
+export function hypervisorScript({ variables, functions, readFrom, usesCache = false }: HypervisorScript): string {
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${shellQuote(value)}`);
-  const parts = [asRoot(readFrom), assignments.join('\n'), COMMON_FUNCTIONS, ...functions, 'main </dev/null'];
+  const parts = [
+    asRoot(readFrom, usesCache),
+    assignments.join('\n'),
+    COMMON_FUNCTIONS,
+    ...functions,
+    'main </dev/null',
+  ];
   return `${parts.map((part) => part.trim()).join('\n\n')}\n`;
 }
 
 /** One line, because bash must not have read further when sudo's bash takes over its stdin. */
-function asRoot(readFrom: HypervisorScript['readFrom']): string {
-  const again = readFrom === 'stdin' ? 'bash -s' : 'bash -c "$BASH_EXECUTION_STRING"';
+function asRoot(readFrom: HypervisorScript['readFrom'], usesCache: boolean): string {
+  const bash = readFrom === 'stdin' ? 'bash -s' : 'bash -c "$BASH_EXECUTION_STRING"';
+  // sudo gives root a home of its own.
+  const setCache = usesCache ? 'SITEWRIGHT_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sitewright; ' : '';
+  const again = usesCache ? `env SITEWRIGHT_CACHE="$SITEWRIGHT_CACHE" ${bash}` : bash;
   const refusal = `echo "$(id -un)@$(uname -n): the user needs sudo without a password, or connect as root" >&2; exit 1;`;
-  return `[ "$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || { ${refusal} }; exec sudo -n ${again}; }`;
+  return `${setCache}[ "$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || { ${refusal} }; exec sudo -n ${again}; }`;
 }
 
 /** A download or a full copy of another machine holds the pool this long at most; waiting for it is shown. */

@@ -1,10 +1,12 @@
 import type * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
-import { localScript, remoteScript, type ScriptArgs } from '../commands';
+import { agentRequest, agentTarget, localScript, remoteScript, type ScriptArgs } from '../commands';
 import type { KvmImagePlan, KvmPlan, NodePlan, SshEndpointPlan } from '../plan/types';
 import { deriveHostKey, publicKeyOf } from '../secrets/hostKey';
 import { awaitSsh } from './awaitSsh';
 import { baseImageDeleteScript, baseImageScript } from './baseImageScript';
+import { BUNDLE_DEVICE, type SiteBundle } from './bundle';
+import { bundleImageScript } from './bundleImageScript';
 import { sshConnection } from './connection';
 import type { Machine, SiteSecrets, Stamp } from './machine';
 import { kvmParts, machineDeleteScript, machineScript } from './machineScript';
@@ -21,6 +23,8 @@ export interface KvmMachinesArgs {
   protectEtcd: boolean;
   /** Time for a machine to answer over SSH. */
   sshLimitSeconds: number;
+  /** What every machine gets as a read-only disk. Default: none. */
+  bundle?: SiteBundle | null;
 }
 
 /** The virtual machines of a site on its hypervisors. */
@@ -38,7 +42,7 @@ export class KvmMachines extends pulumi.ComponentResource {
         plan.name,
         new KvmHypervisor(
           `${name}-${plan.name}`,
-          { plan, image, stamp: args.stamp, secrets: args.secrets },
+          { plan, image, stamp: args.stamp, secrets: args.secrets, bundle: args.bundle ?? null },
           { parent: this },
         ),
       ]),
@@ -57,13 +61,16 @@ export interface KvmHypervisorArgs {
   image: KvmImagePlan;
   stamp: Stamp;
   secrets: SiteSecrets;
+  bundle: SiteBundle | null;
 }
 
-/** One libvirt host, with the base image in its pool. */
+/** One libvirt host, with the base image and the bundle of the site in its pool. */
 export class KvmHypervisor extends pulumi.ComponentResource {
   readonly plan: HypervisorPlan;
   /** Machines depend on it; it goes after them, when nothing uses the image any more. */
   readonly baseImage: pulumi.Resource;
+  /** Null: the site has none. It goes with the base image. */
+  readonly bundleImage: pulumi.Resource | null;
 
   constructor(name: string, args: KvmHypervisorArgs, opts?: pulumi.ComponentResourceOptions) {
     super('sitewright:machines:KvmHypervisor', name, {}, opts);
@@ -80,13 +87,32 @@ export class KvmHypervisor extends pulumi.ComponentResource {
       // What is in the earlier pool goes last, when no machine is there any more.
       { parent: this, deleteBeforeReplace: false },
     );
+    this.bundleImage = args.bundle === null ? null : this.placeBundle(`${name}-bundle`, args, args.bundle);
     this.registerOutputs({});
+  }
+
+  /** A file of this machine gets to another one through the agent, which goes on where a connection broke. */
+  private placeBundle(name: string, { plan, stamp, secrets }: KvmHypervisorArgs, bundle: SiteBundle): pulumi.Resource {
+    const { connection, uri, pool } = plan;
+    if (connection === 'local') {
+      const script = stamp.id.apply((stampId) => bundleImageScript(plan, bundle, { site: stamp.site, stampId }));
+      return localScript(name, { script }, { parent: this });
+    }
+    const request = pulumi.jsonStringify({
+      kind: 'place-bundle-image',
+      name: plan.name,
+      target: agentTarget(sshConnection(connection, connection.hostKey, secrets, null)),
+      hypervisor: { name: plan.name, uri, pool },
+      bundle,
+      claim: { site: stamp.site, stampId: stamp.id },
+    });
+    return agentRequest(name, { request: pulumi.secret(request) }, { parent: this });
   }
 }
 
 export interface KvmMachineArgs extends Pick<
   KvmMachinesArgs,
-  'kvm' | 'jump' | 'stamp' | 'secrets' | 'protectEtcd' | 'sshLimitSeconds'
+  'kvm' | 'jump' | 'stamp' | 'secrets' | 'protectEtcd' | 'sshLimitSeconds' | 'bundle'
 > {
   node: NodePlan;
   image: KvmImagePlan;
@@ -102,7 +128,7 @@ export class KvmMachine extends pulumi.ComponentResource {
 
   constructor(name: string, args: KvmMachineArgs, opts?: pulumi.ComponentResourceOptions) {
     super('sitewright:machines:KvmMachine', name, {}, opts);
-    const { node, kvm, hypervisor, image, stamp, secrets } = args;
+    const { node, kvm, hypervisor, image, stamp, secrets, bundle = null } = args;
     const planned = { site: stamp.site, node, kvm };
     const hostKey = pulumi.secret(secrets.hostKeySeed).apply((seed) => deriveHostKey(seed, node.name));
     const authorizedKey = pulumi.secret(secrets.sshPrivateKey).apply(publicKeyOf);
@@ -115,7 +141,7 @@ export class KvmMachine extends pulumi.ComponentResource {
         script: pulumi
           .all([stamp.id, authorizedKey, hostKey])
           .apply(([stampId, publicKey, pair]) =>
-            machineScript({ ...planned, stampId, image, seed: { authorizedKey: publicKey, hostKey: pair } }),
+            machineScript({ ...planned, stampId, image, bundle, seed: { authorizedKey: publicKey, hostKey: pair } }),
           ),
         onDelete: stamp.id.apply((stampId) => machineDeleteScript({ ...planned, stampId })),
         replaceOn: replacements(args),
@@ -123,7 +149,7 @@ export class KvmMachine extends pulumi.ComponentResource {
       {
         parent: this,
         // Here and not at the component: children do not inherit what a component depends on.
-        dependsOn: [hypervisor.baseImage],
+        dependsOn: [hypervisor.baseImage, ...(hypervisor.bundleImage === null ? [] : [hypervisor.bundleImage])],
         protect: args.protectEtcd && node.role === 'control-plane',
       },
     );
@@ -142,6 +168,9 @@ export class KvmMachine extends pulumi.ComponentResource {
       addresses: node.addresses,
       nicDriver: node.interface.driver,
       disks: { root: '/dev/disk/by-id/virtio-root', etcd: hasEtcdDisk(node) ? '/dev/disk/by-id/virtio-etcd' : null },
+      bundle: bundle === null ? null : { device: BUNDLE_DEVICE },
+      // It depends on the domain, whose script gives the machine its disk.
+      bundleReady: ready,
       connection,
       ready,
       owner: domain,

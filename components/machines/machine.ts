@@ -18,6 +18,13 @@ export interface Machine {
   nicDriver: string | null;
   /** Stable device paths of the disks, by role; etcd is null without a disk of its own. */
   disks: { root: string | null; etcd: string | null };
+  /** Where the machine has the site's bundle: a read-only disk with an ISO image, or a folder. Null: a site without a cluster. */
+  bundle: { device: string } | { directory: string } | null;
+  /**
+   * What reads the bundle depends on it. A disk that was exchanged in a running machine shows up there a moment later: the
+   * reader waits until the lock file on it has the planned id. Without a bundle it is `ready`.
+   */
+  bundleReady: pulumi.Resource;
   connection: SshConnection;
   /** Succeeds once SSH answers with the right host key: what runs on the machine depends on it. */
   ready: pulumi.Resource;

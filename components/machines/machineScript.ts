@@ -1,8 +1,16 @@
 import type { KvmImagePlan, KvmPlan, NodePlan } from '../plan/types';
-import { baseImageVariables, hypervisorVariables, stampVariables, STORE_BASES } from './baseImageScript';
+import { baseImageVariables, stampVariables, STORE_BASES } from './baseImageScript';
+import type { SiteBundle } from './bundle';
+import { BUNDLE_DISK_XML, BUNDLE_FUNCTIONS } from './bundleDisk';
+import {
+  bundleVariables,
+  REMOVE_UNUSED_BUNDLES,
+  STORE_BUNDLE_FROM_CACHE,
+  STORE_BUNDLE_OVER_SSH,
+} from './bundleImageScript';
 import { cloudInitSeed, type SeedSettings } from './cloudInit';
 import { CACHED_ACCESS, DIRECT_ACCESS, domainXml, type HypervisorFacts } from './domainXml';
-import { hypervisorScript, type ShellValue } from './hypervisorScript';
+import { hypervisorScript, hypervisorVariables, type ShellValue } from './hypervisorScript';
 import { MACHINE_FUNCTIONS, MACHINE_MAIN } from './machineSteps';
 import { machineUuid } from './uuid';
 
@@ -14,6 +22,8 @@ export interface MachineScriptSettings {
   kvm: KvmPlan;
   image: KvmImagePlan;
   seed: Pick<SeedSettings, 'authorizedKey' | 'hostKey'>;
+  /** Null: the machine has no disk for one. */
+  bundle: SiteBundle | null;
 }
 
 /** libvirt domains of all sites share one list of names; so do the volumes of a pool, which are named after the domain. */
@@ -70,6 +80,7 @@ const hostMtuBytes = (guestMtuBytes: number) => Math.min(guestMtuBytes + 1, VIRT
 export function machineScript(settings: MachineScriptSettings): string {
   const { site, stampId, node, kvm, image } = settings;
   const { machine, hypervisor, mac } = kvmParts(settings);
+  const isLocal = hypervisor.connection === 'local';
   const domain = domainName(site, node.name);
   const uuid = machineUuid(site, node.name, stampId);
   const xml = domainXml(
@@ -106,6 +117,8 @@ export function machineScript(settings: MachineScriptSettings): string {
     variables: {
       ...identityVariables(settings),
       ...baseImageVariables(image),
+      ...bundleVariables(settings.bundle),
+      bundleDisk: settings.bundle === null ? '' : BUNDLE_DISK_XML,
       uuid,
       volumes: kvm.volumes,
       rootBytes: wholeSectors(machine.rootDiskBytes),
@@ -126,13 +139,22 @@ export function machineScript(settings: MachineScriptSettings): string {
       networkConfig: seed.networkConfig,
       userData: seed.userData,
     },
-    functions: [OWNERSHIP_FUNCTIONS, STORE_BASES, MACHINE_FUNCTIONS, MACHINE_MAIN],
+    functions: [
+      OWNERSHIP_FUNCTIONS,
+      STORE_BASES,
+      ...(settings.bundle === null ? [] : [isLocal ? STORE_BUNDLE_FROM_CACHE : STORE_BUNDLE_OVER_SSH]),
+      REMOVE_UNUSED_BUNDLES,
+      BUNDLE_FUNCTIONS,
+      MACHINE_FUNCTIONS,
+      MACHINE_MAIN,
+    ],
     readFrom: 'stdin',
+    usesCache: isLocal && settings.bundle !== null,
   });
 }
 
 /** Removes the machine and everything that was made for it, when it carries this state's stamp. */
-export function machineDeleteScript(settings: Omit<MachineScriptSettings, 'seed' | 'image'>): string {
+export function machineDeleteScript(settings: IdentitySettings): string {
   return hypervisorScript({
     variables: identityVariables(settings),
     functions: [OWNERSHIP_FUNCTIONS, DELETE_MAIN],
@@ -140,7 +162,9 @@ export function machineDeleteScript(settings: Omit<MachineScriptSettings, 'seed'
   });
 }
 
-function identityVariables(settings: Omit<MachineScriptSettings, 'seed' | 'image'>): Record<string, ShellValue> {
+type IdentitySettings = Omit<MachineScriptSettings, 'seed' | 'image' | 'bundle'>;
+
+function identityVariables(settings: IdentitySettings): Record<string, ShellValue> {
   const { site, stampId, node } = settings;
   const { machine, hypervisor } = kvmParts(settings);
   return {

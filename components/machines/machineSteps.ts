@@ -270,9 +270,12 @@ main() {
   define_domain
   make_volumes
   make_seed
+  configure_bundle
   grow 'root disk' "$rootFile" qcow2 vda "$rootBytes"
   if [ -n "$etcdBytes" ]; then grow 'etcd disk' "$etcdFile" raw vdb "$etcdBytes"; fi
   start_domain
+  exchange_bundle
+  remove_earlier_bundles
   raise_mtu
   report_restart
   refresh_pools

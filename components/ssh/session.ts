@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants as osConstants } from 'node:os';
+import { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, utils, type AuthenticationType, type ClientChannel, type SFTPWrapper } from 'ssh2';
@@ -39,8 +40,11 @@ export interface ConnectOptions {
 }
 
 export interface ExecOptions {
-  /** Sent whole, then closed. Without it the command reads an empty standard input. */
-  stdin?: string | Buffer;
+  /**
+   * Sent whole, then closed; a stream as fast as the far side takes it, and its error ends the command. Without it the
+   * command reads an empty standard input.
+   */
+  stdin?: string | Buffer | Readable;
   /** Variables for the command; sshd drops those its AcceptEnv does not name, without an error. */
   env?: Record<string, string>;
   /** No limit by default. */
@@ -123,6 +127,7 @@ export class SshSession {
         clearTimeout(timer);
         opts.signal?.removeEventListener('abort', onAbort);
         this.running.delete(onLost);
+        if (opts.stdin instanceof Readable) opts.stdin.destroy();
         finish();
       };
       const onLost = (error: SshError) => settle(() => reject(error));
@@ -155,7 +160,8 @@ export class SshSession {
             ),
           (reason) => settle(() => reject(reason)),
         );
-        opened.end(opts.stdin ?? '');
+        if (opts.stdin instanceof Readable) opts.stdin.once('error', stop).pipe(opened);
+        else opened.end(opts.stdin ?? '');
       });
     });
   }

@@ -71,23 +71,28 @@ export async function recordAddons(plan: ClusterPlan, { preview = false } = {}):
     () => {
       const marker = (name: string) => new Marker('test:index:Marker', name);
       const cluster = marker('cluster');
-      const machines = ['cp1', 'w1'].map((name): Machine => ({
-        name,
-        role: name === 'cp1' ? 'control-plane' : 'worker',
-        addresses: ['192.0.2.11/24'],
-        nicDriver: null,
-        disks: { root: null, etcd: null },
-        connection: {
-          host: '192.0.2.11',
-          port: 22,
-          user: 'sitewright',
-          privateKey: pulumi.secret('a private key'),
-          hostKey: 'ssh-ed25519 AAAA',
-        },
-        ready: marker(`${name}-ssh`),
-        owner: name === 'cp1' ? marker(`${name}-domain`) : null,
-        incarnation: `uuid of ${name}`,
-      }));
+      const machines = ['cp1', 'w1'].map((name): Machine => {
+        const ready = marker(`${name}-ssh`);
+        return {
+          name,
+          role: name === 'cp1' ? 'control-plane' : 'worker',
+          addresses: ['192.0.2.11/24'],
+          nicDriver: null,
+          disks: { root: null, etcd: null },
+          connection: {
+            host: '192.0.2.11',
+            port: 22,
+            user: 'sitewright',
+            privateKey: pulumi.secret('a private key'),
+            hostKey: 'ssh-ed25519 AAAA',
+          },
+          bundle: null,
+          bundleReady: ready,
+          ready,
+          owner: name === 'cp1' ? marker(`${name}-domain`) : null,
+          incarnation: `uuid of ${name}`,
+        };
+      });
       new Addons('oslo-addons', {
         plan,
         machines,

@@ -21,6 +21,7 @@ const settings: MachineScriptSettings = {
   kvm: kvmPlan,
   image: imageWithKernel,
   seed: { authorizedKey: remoteHostKey, hostKey: deriveHostKey(hostKeySeedBase64, 'cp1') },
+  bundle: null,
 };
 const worker: MachineScriptSettings = {
   ...settings,

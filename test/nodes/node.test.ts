@@ -22,6 +22,7 @@ async function record(
   let node: Node | undefined;
   const resources = await recordProgram(
     () => {
+      const ready = new StandIn('ready');
       const machine: Machine = {
         name: plan.name,
         role: plan.role,
@@ -35,7 +36,9 @@ async function record(
           privateKey: pulumi.secret('PRIVATE'),
           hostKey: 'ssh-ed25519 AAAA',
         },
-        ready: new StandIn('ready'),
+        bundle: null,
+        bundleReady: ready,
+        ready,
         owner: owned ? new StandIn('owner') : null,
         incarnation,
       };

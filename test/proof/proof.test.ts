@@ -56,17 +56,22 @@ async function register(
 ): Promise<{ stdins: Record<string, string>; results: unknown }> {
   seen.length = 0;
   const { Proof } = await import('../../components/proof/proof');
-  const machines = names.map((name): Machine => ({
-    name,
-    role: 'worker',
-    addresses: ['192.0.2.1/24'],
-    nicDriver: null,
-    disks: { root: null, etcd: null },
-    connection: { host: '192.0.2.1', port: 22, user: 'root', privateKey: pulumi.secret('planted'), hostKey: 'key' },
-    ready: new pulumi.ComponentResource('test:ready', name),
-    owner: null,
-    incarnation: name === 'a' ? incarnation : '1',
-  }));
+  const machines = names.map((name): Machine => {
+    const ready = new pulumi.ComponentResource('test:ready', name);
+    return {
+      name,
+      role: 'worker',
+      addresses: ['192.0.2.1/24'],
+      nicDriver: null,
+      disks: { root: null, etcd: null },
+      bundle: null,
+      bundleReady: ready,
+      connection: { host: '192.0.2.1', port: 22, user: 'root', privateKey: pulumi.secret('planted'), hostKey: 'key' },
+      ready,
+      owner: null,
+      incarnation: name === 'a' ? incarnation : '1',
+    };
+  });
   const made = new Proof('oslo-proof', { plan: { proof, nodes }, machines, after: [] });
   const results = await new Promise((resolve) => made.results.apply(resolve));
   const commands = seen.filter(({ type }) => type === 'command:local:Command');

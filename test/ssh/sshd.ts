@@ -32,6 +32,8 @@ export interface TestSshdOptions {
   port?: number;
   /** Default: a new one. */
   hostKey?: { privateKey: string; publicKey: string };
+  /** What commands find in their environment. */
+  environment?: Record<string, string>;
   /** Lines of sshd_config. */
   config?: string[];
   /** Another key that logs in, beside the one of `target`. */
@@ -67,7 +69,7 @@ export async function startSshd(options: TestSshdOptions = {}): Promise<TestSshd
       'PasswordAuthentication no',
       'Subsystem sftp internal-sftp',
       // The start-up files of whoever runs the tests play no part.
-      `SetEnv HOME=${dir}`,
+      ['SetEnv', ...Object.entries({ HOME: dir, ...options.environment }).map((pair) => pair.join('='))].join(' '),
       ...(options.config ?? []),
       '',
     ].join('\n'),

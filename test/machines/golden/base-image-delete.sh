@@ -134,7 +134,7 @@ remove_unused_bases() {
     used+=$(vir dumpxml "$domain" 2>/dev/null; vir dumpxml --inactive "$domain" 2>/dev/null) || true
   done
   for file in "$poolDirectory"/*; do
-    case $file in */sitewright-base-*) continue ;; esac
+    case $file in */sitewright-base-* | */sitewright-bundle-*) continue ;; esac
     if [ -f "$file" ]; then used+=$(qemu-img info -U "$file" 2>/dev/null | sed -n 's/^backing file: //p') || true; fi
   done
   for file in "$poolDirectory"/sitewright-base-*; do
@@ -148,6 +148,23 @@ remove_unused_bases() {
 
 list_domains() { domains=$(vir list --all --name) || fail "$hypervisor: libvirt does not list its domains"; }
 
+give_up_bundles() { rm -f "$poolDirectory"/.sitewright-bundle-*.iso."$site"."$stamp"; }
+
+remove_unused_bundles() {
+  local domain file used=''
+  for domain in $domains; do
+    used+=$(vir domblklist "$domain" 2>/dev/null; vir domblklist "$domain" --inactive 2>/dev/null) || true
+  done
+  for file in "$poolDirectory"/sitewright-bundle-*.iso; do
+    [ -e "$file" ] || continue
+    if compgen -G "$poolDirectory/.${file##*/}.*" >/dev/null; then continue; fi
+    case $used in
+      *"$file"*) ;;
+      *) step "removes $file"; rm -f "$file" "$file.partial" ;;
+    esac
+  done
+}
+
 main() {
   require_libvirt
   inspect_pool "$pool"
@@ -160,6 +177,8 @@ main() {
   remove_unknown_machines
   list_domains
   remove_unused_bases
+  give_up_bundles
+  remove_unused_bundles
   vir pool-refresh "$pool" >/dev/null 2>&1 || true
 }
 

@@ -20,6 +20,10 @@ kernelName='sitewright-base-cdcdcdcdcdcd.kernel'
 initrdPath='/srv/images/initrd.img'
 initrdSha256='efefefefefefefefefefefefefefefefefefefefefefefefefefefefefefefef'
 initrdName='sitewright-base-efefefefefef.initrd'
+bundleId=''
+bundleSha256=''
+bundleName=''
+bundleDisk=''
 uuid='b8ebe107-f384-58a4-9063-0e98caf16308'
 volumes='overlay'
 rootBytes='21474836480'
@@ -337,6 +341,90 @@ store_bases() {
   fi
 }
 
+give_up_bundles() { rm -f "$poolDirectory"/.sitewright-bundle-*.iso."$site"."$stamp"; }
+
+remove_unused_bundles() {
+  local domain file used=''
+  for domain in $domains; do
+    used+=$(vir domblklist "$domain" 2>/dev/null; vir domblklist "$domain" --inactive 2>/dev/null) || true
+  done
+  for file in "$poolDirectory"/sitewright-bundle-*.iso; do
+    [ -e "$file" ] || continue
+    if compgen -G "$poolDirectory/.${file##*/}.*" >/dev/null; then continue; fi
+    case $used in
+      *"$file"*) ;;
+      *) step "removes $file"; rm -f "$file" "$file.partial" ;;
+    esac
+  done
+}
+
+# bundle_disk [--inactive]: the file of the bundle's disk, as the machine runs or starts the next time; or nothing.
+bundle_disk() { vir domblklist "$domain" "$@" | awk '$1 == "vdd" { print $2 }'; }
+
+# Before the machine starts: with the disk of the bundle from its first moment on.
+configure_bundle() {
+  local earlier
+  bundleFile=
+  if [ -n "$bundleName" ]; then
+    bundleFile=$poolDirectory/$bundleName
+    store_bundle
+  else
+    give_up_bundles
+  fi
+  bundleDisk=${bundleDisk//@bundleFile@/"$bundleFile"}
+  bundleChanged=no
+  earlier=$(bundle_disk --inactive)
+  if [ "$earlier" = "$bundleFile" ]; then return 0; fi
+  if [ -n "$earlier" ]; then
+    bundleChanged=yes
+    attempt "take the earlier bundle out of the definition of $machine" vir detach-disk "$domain" vdd --config
+  fi
+  if [ -n "$bundleFile" ]; then
+    attempt "define the disk of the bundle of $machine" vir attach-device "$domain" /dev/stdin --config <<<"$bundleDisk"
+  fi
+}
+
+# In the machine that runs. Not to be had at once is only a disk for which the machine has no free port.
+exchange_bundle() {
+  local earlier output
+  if [ "$(vir domstate "$domain")" = 'shut off' ]; then return 0; fi
+  earlier=$(bundle_disk)
+  if [ "$earlier" = "$bundleFile" ]; then return 0; fi
+  if [ -n "$earlier" ]; then
+    bundleChanged=yes
+    step "takes the earlier bundle from $machine"
+    unplug_bundle
+  fi
+  if [ -n "$bundleFile" ]; then
+    step "gives $machine the disk of the bundle"
+    output=$(vir attach-device "$domain" /dev/stdin --live <<<"$bundleDisk" 2>&1) || case $output in
+      *'No more available PCI slots'*)
+        step "$machine has no free PCIe port: it has the disk of the bundle after a restart (a reboot from inside is not enough): virsh -c '$uri' shutdown $domain, then virsh -c '$uri' start $domain"
+        ;;
+      *) fail "$hypervisor: could not give $machine the disk of the bundle: $(printf '%s\n' "$output" | sed '/^ *$/d' | tail -n 1)" ;;
+    esac
+  fi
+}
+
+# A guest that is starting does not hear the first request.
+unplug_bundle() {
+  local limit=$((SECONDS + 300))
+  until [ -z "$(bundle_disk)" ]; do
+    [ "$SECONDS" -lt "$limit" ] ||
+      fail "$hypervisor: $machine has not let go of the disk of the earlier bundle for 5 minutes; it has the new one after a restart: virsh -c '$uri' destroy $domain, then virsh -c '$uri' start $domain"
+    vir detach-disk "$domain" vdd --live >/dev/null 2>&1 || true
+    if [ -n "$(bundle_disk)" ]; then sleep 1; fi
+  done
+}
+
+# After the last machine has let go of it.
+remove_earlier_bundles() {
+  local domains
+  if [ "$bundleChanged" = no ]; then return 0; fi
+  domains=$(vir list --all --name) || fail "$hypervisor: libvirt does not list its domains"
+  remove_unused_bundles
+}
+
 refuse_foreign_domain() {
   local removal="virsh -c '$uri' destroy $domain; virsh -c '$uri' undefine $domain --nvram --managed-save --remove-all-storage"
   if [ -z "$existing" ] || is_ours; then return 0; fi
@@ -604,9 +692,12 @@ main() {
   define_domain
   make_volumes
   make_seed
+  configure_bundle
   grow 'root disk' "$rootFile" qcow2 vda "$rootBytes"
   if [ -n "$etcdBytes" ]; then grow 'etcd disk' "$etcdFile" raw vdb "$etcdBytes"; fi
   start_domain
+  exchange_bundle
+  remove_earlier_bundles
   raise_mtu
   report_restart
   refresh_pools
