@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import * as semver from 'semver';
 import { cacheDir, sha256OfFile, writeAtomically } from './cache';
+import { packageRoot, usableGo } from './go';
 import { run } from './run';
 
 /** The version go.mod pins; the newest that the module mirrors of closed networks were seen to carry. */
@@ -25,23 +25,6 @@ const progressIntervalMs = 5000;
 /** go.mod and go.sum of the engine. They lie in the sources and not in the compiled tree. */
 export const moduleDir = path.join(packageRoot(__dirname), 'scripts/engine/pulumi');
 
-function packageRoot(dir: string): string {
-  if (fs.existsSync(path.join(dir, 'package.json'))) return dir;
-  return packageRoot(path.dirname(dir));
-}
-
-/** Where Go cannot be used: what is missing and how to get it. */
-export class GoMissingError extends Error {
-  constructor(found: string, neededVersion: string) {
-    super(
-      `The Pulumi engine has to be built here, and that needs Go ${neededVersion} or newer; ${found}. ` +
-        `Install it from https://go.dev/dl/ (the distributions' golang packages are often older), ` +
-        `or put a Pulumi CLI of version 3.248 or newer on PATH.`,
-    );
-    this.name = 'GoMissingError';
-  }
-}
-
 export interface BuildPlace {
   /** The finished engine. */
   command: string;
@@ -53,7 +36,7 @@ export interface BuildPlace {
 
 /** The place of this build in the cache, named by everything that goes into it. Throws GoMissingError. */
 export async function buildPlace(): Promise<BuildPlace> {
-  const goVersion = await usableGo();
+  const goVersion = await usableGo(path.join(moduleDir, 'go.mod'));
   const inputs = ['go.mod', 'go.sum'].map((name) => fs.readFileSync(path.join(moduleDir, name)));
   const hash = createHash('sha256');
   for (const input of [...inputs, goVersion, ...buildFlags, process.platform, process.arch])
@@ -91,23 +74,6 @@ export async function buildPlace(): Promise<BuildPlace> {
       }
     },
   };
-}
-
-/** The version of the Go command, e.g. "go1.26.8". Only Go itself is asked: it is not made to download another one. */
-async function usableGo(): Promise<string> {
-  const needed = /^go (\S+)$/m.exec(fs.readFileSync(path.join(moduleDir, 'go.mod'), 'utf8'))?.[1] ?? '1.25.0';
-  const printed = await run('go', ['env', 'GOVERSION'], {
-    env: { ...process.env, GOTOOLCHAIN: 'local' },
-    cwd: '/',
-    timeoutSeconds: 30,
-  }).catch(() => undefined);
-  if (printed === undefined) throw new GoMissingError('no go command was found on PATH', needed);
-  const version = printed.trim();
-  const coerced = semver.coerce(version);
-  if (!coerced || semver.lt(coerced, semver.coerce(needed) as semver.SemVer)) {
-    throw new GoMissingError(`found ${version}`, needed);
-  }
-  return version;
 }
 
 /** Go names each package when it has compiled it, and each module when it fetches it; a line every 5 s is enough. */

@@ -200,7 +200,7 @@ export function mmdebstrapArguments(root: string): string[] {
  * Where the packages come from: the sources of a host that runs the same release, so that its mirror is used here too.
  * Elsewhere none is named, and mmdebstrap takes the distribution's own servers.
  */
-function aptSources(): string[] {
+export function aptSources(): string[] {
   const host = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
   if (!host.includes(`VERSION_CODENAME=${imageRelease}`) || !/^ID=debian$/m.test(host)) return [];
   return ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list']

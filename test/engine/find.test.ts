@@ -1,7 +1,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { builtVersion, GoMissingError } from '../../scripts/engine/build';
+import { builtVersion } from '../../scripts/engine/build';
 import { FailureMemory } from '../../scripts/engine/cache';
+import { GoMissingError } from '../../scripts/engine/go';
 import { automationCommand, engineEnv, findEngine } from '../../scripts/engine/find';
 import { FakeMachine } from './fakes';
 

@@ -1,0 +1,50 @@
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import type { BundlePlan } from '../plan/clusterTypes';
+import { sha256OfText } from './checksum';
+import { lacking } from './contents';
+import type { Bundle } from './lock';
+import { BundleError } from './parse';
+import type { BundleStore } from './store';
+
+/** Where a team keeps the lock of a bundle whose content it has agreed on. */
+export const teamLockPath = (stacksDir: string, name: string) => path.join(stacksDir, 'bundles', `${name}.lock.json`);
+
+/**
+ * The id of the bundle that a plan means: of the team's lock for `upstream`, and for `source` of what was built on this
+ * machine. Null where there is none yet.
+ */
+export async function plannedId(store: BundleStore, stacksDir: string, plan: BundlePlan): Promise<string | null> {
+  if (plan.from === 'source') return store.idOf(plan.name);
+  const text = await fs.readFile(teamLockPath(stacksDir, plan.name), 'utf8').catch(() => undefined);
+  return text === undefined ? null : sha256OfText(text);
+}
+
+/**
+ * The bundle of a site on this machine, whole as far as that is seen without reading every byte, and with everything that
+ * the plan wants.
+ * @throws BundleError with what is missing or wrong and the command that mends it
+ */
+export async function findBundle(
+  store: BundleStore,
+  stacksDir: string,
+  site: string,
+  plan: BundlePlan,
+): Promise<Bundle & { isoPath: string }> {
+  const build = `Run: sitewright bundle build ${site}`;
+  const id = await plannedId(store, stacksDir, plan);
+  const found = id === null ? null : await store.find(id);
+  if (id === null || found === null) {
+    throw new BundleError(`the bundle ${plan.name} of ${site} is not on this machine. ${build}`);
+  }
+  if (found.problems.length > 0)
+    throw new BundleError(say(`the bundle ${plan.name} of ${site} is damaged`, found.problems, build));
+  const missing = lacking(found.lock!, plan);
+  if (missing.length > 0) {
+    throw new BundleError(say(`the bundle ${plan.name} of ${site} is not what the plan wants`, missing, build));
+  }
+  return { id, lock: found.lock!, isoPath: store.isoPath(id) };
+}
+
+const say = (what: string, lines: string[], fix: string) =>
+  `${what}:\n${lines.map((line) => `  ${line}\n`).join('')}${fix}`;

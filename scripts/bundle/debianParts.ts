@@ -1,0 +1,111 @@
+import { existsSync } from 'node:fs';
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { BundleError } from '../../components/bundle/parse';
+import { aptSources, imageRelease } from '../lab/image';
+import { sourceFolder, targetArch } from './goParts';
+import type { Log, Part } from './parts';
+import { runProgram } from './program';
+
+/** Programs of the container runtime by the package that they are from. */
+const RUNTIME = {
+  containerd: ['containerd', 'containerd-shim-runc-v2', 'ctr'],
+  runc: ['runc'],
+} as const;
+
+/** What kube-proxy calls in one of its modes, and what whoever looks into its container needs. */
+const PROXY_PACKAGES = ['busybox', 'conntrack', 'iproute2', 'ipset', 'iptables', 'kmod', 'nftables'];
+
+const TIMEOUT_SECONDS = 1800;
+
+/** Where a package of the distribution is from, for the lock. */
+export const debianSource = (name: string, version: string) => `Debian ${imageRelease} package ${name} ${version}`;
+
+/**
+ * containerd and runc as the distribution builds them: neither is made of Go modules that a registry has whole.
+ * @param versions the upstream versions of the plan; another one in the distribution is an error
+ */
+export function runtimePart(versions: Record<keyof typeof RUNTIME, string>): Part {
+  const packages = Object.keys(RUNTIME) as (keyof typeof RUNTIME)[];
+  return {
+    name: 'container-runtime',
+    recipe: { release: imageRelease, arch: targetArch, programs: RUNTIME, versions },
+    async make(out, log) {
+      log(`containerd ${versions.containerd}, runc ${versions.runc}: unpacking packages of Debian ${imageRelease}`);
+      const root = path.join(out, 'root.tar');
+      const found = await unpackPackages(packages, root);
+      for (const name of packages) {
+        // Debian's version is the upstream one, then how it was repacked and patched: 1.6.20~ds1-1+deb12u3.
+        if (found[name].split(/[-~+]/)[0] === versions[name]) continue;
+        throw new BundleError(
+          `the plan wants ${name} ${versions[name]}, Debian ${imageRelease} has ${found[name]}. ` +
+            'The versions of a bundle from source are those of the distribution: update the kit, or build it --from upstream.',
+        );
+      }
+      const folder = path.join(out, 'root');
+      await fs.mkdir(folder);
+      await runProgram('tar', ['--extract', '--file', root, '--directory', folder, './usr/bin', './usr/sbin'], {
+        timeoutSeconds: TIMEOUT_SECONDS,
+      });
+      for (const program of Object.values(RUNTIME).flat()) {
+        // Debian's runc is in sbin, and a link in bin leads there.
+        const places = ['usr/sbin', 'usr/bin'].map((place) => path.join(folder, place, program));
+        const place = places.find((file) => existsSync(file));
+        if (place === undefined) throw new BundleError(`${program} is in no package of Debian ${imageRelease}`);
+        await fs.copyFile(place, path.join(out, program));
+      }
+      await fs.rm(folder, { recursive: true });
+      await fs.rm(root);
+      return found;
+    },
+  };
+}
+
+/** The root below kube-proxy in its image: root.tar. */
+export async function proxyRootPart(): Promise<Part> {
+  const script = path.join(path.dirname(sourceFolder), 'kube-proxy-root.sh');
+  return {
+    name: 'kube-proxy-root',
+    recipe: {
+      ...{ release: imageRelease, arch: targetArch, packages: PROXY_PACKAGES },
+      script: await fs.readFile(script, 'utf8'),
+    },
+    async make(out, log: Log) {
+      log(`kube-proxy's root: unpacking packages of Debian ${imageRelease}`);
+      return unpackPackages(PROXY_PACKAGES, path.join(out, 'root.tar'), script);
+    },
+  };
+}
+
+/**
+ * Unpacks packages with all they depend on into a tar archive, without running anything of theirs; gives their versions.
+ * An apt of its own does it, with the distribution's keys: the machine's packages and lists stay as they are. The same
+ * packages give the same bytes.
+ * @param script run on the unpacked root, which is its argument
+ */
+async function unpackPackages(packages: string[], tarFile: string, script?: string): Promise<Record<string, string>> {
+  const versionsFile = `${tarFile}.versions`;
+  const hooks = [
+    `cd "$1/var/cache/apt/archives" && for deb in *.deb; do dpkg-deb --show "$deb"; done >'${versionsFile}'`,
+    ...(script === undefined ? [] : [`sh '${script}' "$1"`]),
+  ];
+  await runProgram(
+    'mmdebstrap',
+    [
+      ...['--quiet', '--variant=extract', '--format=tar', '--skip=output/dev', '--skip=output/mknod', '--skip=cleanup'],
+      '--aptopt=Acquire::Languages "none"',
+      '--aptopt=APT::Install-Recommends "false"',
+      `--include=${packages.join(',')}`,
+      ...hooks.map((hook) => `--extract-hook=${hook}`),
+      imageRelease,
+      tarFile,
+      ...aptSources(),
+    ],
+    // Every time stamp later than this becomes this.
+    { env: { SOURCE_DATE_EPOCH: '0' }, timeoutSeconds: TIMEOUT_SECONDS },
+  );
+  const lines = (await fs.readFile(versionsFile, 'utf8')).trim().split('\n');
+  await fs.rm(versionsFile);
+  const versions = Object.fromEntries(lines.map((line) => line.split('\t')));
+  return Object.fromEntries(packages.map((name) => [name, versions[name]]));
+}

@@ -1,0 +1,217 @@
+import * as fs from 'node:fs/promises';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import type { BundleComponent } from '../../components/plan/clusterTypes';
+import { packageRoot, usableGo } from '../engine/go';
+import type { Log, Part } from './parts';
+import { runProgram } from './program';
+
+/** What is built from Go modules. */
+export type GoComponent = Exclude<BundleComponent, 'containerd' | 'runc'>;
+
+interface GoRecipe {
+  /** Modules whose version is the component's. Empty: a program of the kit itself. */
+  modules: string[];
+  /** Packages by the name of the program. */
+  programs: Record<string, string>;
+  /** Variables that carry the version into the program, where the module does not carry it itself. */
+  variables(version: string): Record<string, string>;
+}
+
+const kubernetes = (program: string) => `k8s.io/kubernetes/cmd/${program}`;
+const cni = (plugin: string) => `github.com/containernetworking/plugins/plugins/${plugin}`;
+
+const RECIPES: Record<GoComponent, GoRecipe> = {
+  kubernetes: {
+    modules: ['k8s.io/kubernetes'],
+    programs: Object.fromEntries(
+      [
+        ...[
+          'kubeadm',
+          'kubelet',
+          'kubectl',
+          'kube-apiserver',
+          'kube-controller-manager',
+          'kube-scheduler',
+          'kube-proxy',
+        ],
+      ].map((program) => [program, kubernetes(program)]),
+    ),
+    // As hack/lib/version.sh of Kubernetes sets them; without them the programs call themselves v0.0.0.
+    variables: (version) => {
+      const [major, minor] = version.split('.');
+      const values = { gitVersion: `v${version}`, gitMajor: major, gitMinor: minor, gitTreeState: 'clean' };
+      const packages = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'];
+      return Object.fromEntries(
+        packages.flatMap((name) => Object.entries(values).map(([key, value]) => [`${name}.${key}`, value])),
+      );
+    },
+  },
+  etcd: {
+    modules: ['go.etcd.io/etcd/server/v3', 'go.etcd.io/etcd/etcdctl/v3', 'go.etcd.io/etcd/etcdutl/v3'],
+    programs: {
+      etcd: 'go.etcd.io/etcd/server/v3',
+      etcdctl: 'go.etcd.io/etcd/etcdctl/v3',
+      etcdutl: 'go.etcd.io/etcd/etcdutl/v3',
+    },
+    variables: () => ({}),
+  },
+  coredns: {
+    modules: ['github.com/coredns/coredns'],
+    programs: { coredns: 'github.com/coredns/coredns' },
+    variables: () => ({}),
+  },
+  'cni-plugins': {
+    modules: ['github.com/containernetworking/plugins'],
+    programs: {
+      bridge: cni('main/bridge'),
+      loopback: cni('main/loopback'),
+      'host-local': cni('ipam/host-local'),
+      portmap: cni('meta/portmap'),
+    },
+    variables: (version) => ({
+      'github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion': `v${version}`,
+    }),
+  },
+  'cri-tools': {
+    modules: ['sigs.k8s.io/cri-tools'],
+    programs: { crictl: 'sigs.k8s.io/cri-tools/cmd/crictl' },
+    variables: (version) => ({ 'sigs.k8s.io/cri-tools/pkg/version.Version': version }),
+  },
+  pause: {
+    modules: [],
+    programs: { pause: 'sitewright.dev/bundle/pause' },
+    variables: (version) => ({ 'main.version': version }),
+  },
+};
+
+/** go.mod and go.sum of each component, pinned at the version that the kit was tried with. */
+export const sourceFolder = path.join(packageRoot(__dirname), 'scripts/bundle/source');
+
+const GOARCH: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', arm64: 'arm64' };
+export const targetArch = GOARCH[process.arch] ?? process.arch;
+
+/** Static, so that the programs run on any distribution. Nothing else of this machine's Go settings gets in. */
+const BUILD_ENV = {
+  ...{ CGO_ENABLED: '0', GOFLAGS: '', GOTOOLCHAIN: 'local', GOWORK: 'off' },
+  ...{ GOOS: 'linux', GOARCH: targetArch, GOAMD64: 'v1', GOARM64: 'v8.0', GOEXPERIMENT: '', GOFIPS140: 'off' },
+};
+const BUILD_FLAGS = ['-trimpath', '-buildvcs=false', '-mod=readonly'];
+
+/** Kubernetes takes 11 CPU minutes from nothing; a slow machine with a slow mirror gets ten times that. */
+const BUILD_TIMEOUT_SECONDS = 7200;
+const RESOLVE_TIMEOUT_SECONDS = 900;
+const PROGRESS_INTERVAL_MILLISECONDS = 5000;
+
+/** Where a program of a component is from, for the lock. */
+export function goSource(component: GoComponent, version: string, program: string): string {
+  const { modules, programs } = RECIPES[component];
+  const module = modules.find((name) => `${programs[program]}/`.startsWith(`${name}/`));
+  return module === undefined
+    ? `Go program of the kit: scripts/bundle/source/${component}`
+    : `Go module ${module}@v${version}`;
+}
+
+/** The programs of one component, each a file with its name. */
+export async function goPart(component: GoComponent, version: string): Promise<Part> {
+  const recipe = RECIPES[component];
+  const folder = path.join(sourceFolder, component);
+  const inputs = (await fs.readdir(folder)).sort();
+  const texts = await Promise.all(inputs.map((name) => fs.readFile(path.join(folder, name), 'utf8')));
+  const goVersion = await usableGo(
+    path.join(folder, 'go.mod'),
+    'A bundle from source has',
+    'build it on a machine that has Go',
+  );
+  const pinned = isPinned(recipe, version, texts[inputs.indexOf('go.mod')]);
+  const linkFlags = linkerFlags(recipe.variables(version));
+  return {
+    name: component,
+    recipe: {
+      ...{ component, version, goVersion, env: BUILD_ENV, flags: BUILD_FLAGS, linkFlags, programs: recipe.programs },
+      sources: pinned ? texts : 'resolved',
+    },
+    async make(out, log) {
+      log(`${component} ${version}: building from Go modules`);
+      if (pinned) await build(component, recipe, folder, linkFlags, out, log);
+      else {
+        const own = await fs.mkdtemp(path.join(os.tmpdir(), `sitewright-${component}-`));
+        try {
+          await resolveModules(component, recipe, version, own, log);
+          await build(component, recipe, own, linkFlags, out, log);
+        } finally {
+          await fs.rm(own, { recursive: true, force: true });
+        }
+      }
+      return {};
+    },
+  };
+}
+
+const isPinned = ({ modules }: GoRecipe, version: string, goMod: string) =>
+  modules.every((module) => goMod.split('\n').some((line) => ` ${line.trim()} `.includes(` ${module} v${version} `)));
+
+const linkerFlags = (variables: Record<string, string>) =>
+  ['-s', '-w', ...Object.entries(variables).map(([name, value]) => `-X ${name}=${value}`)].join(' ');
+
+/**
+ * Writes a go.mod for another version than the pinned one. Kubernetes's own maps its libraries to folders of its
+ * repository; as modules they have the version 0.<minor>.<patch>. Go checks what it fetches with its checksum database.
+ */
+async function resolveModules(
+  component: GoComponent,
+  { modules, programs }: GoRecipe,
+  version: string,
+  folder: string,
+  log: Log,
+): Promise<void> {
+  log(`${component} ${version}: this version is not pinned; resolving its modules`);
+  const go = (...args: string[]) =>
+    runProgram('go', args, { cwd: folder, env: BUILD_ENV, timeoutSeconds: RESOLVE_TIMEOUT_SECONDS });
+  await fs.writeFile(path.join(folder, 'go.mod'), `module sitewright.dev/bundle/${component}\n\ngo 1.25.0\n`);
+  const downloaded = JSON.parse(await go('mod', 'download', '-json', `${modules[0]}@v${version}`)) as { GoMod: string };
+  const staged = [...(await fs.readFile(downloaded.GoMod, 'utf8')).matchAll(/^\t?(\S+) => \.\/staging\//gm)];
+  for (const [, library] of staged) {
+    await go('mod', 'edit', `-replace=${library}=${library}@${version.replace(/^\d+/, 'v0')}`);
+  }
+  await go('get', '-tool', ...Object.values(programs).map((name) => `${name}@v${version}`));
+}
+
+async function build(
+  component: GoComponent,
+  { programs }: GoRecipe,
+  folder: string,
+  linkFlags: string,
+  out: string,
+  log: Log,
+): Promise<void> {
+  const packages = Object.values(programs);
+  await runProgram('go', ['build', '-v', ...BUILD_FLAGS, '-ldflags', linkFlags, '-o', `${out}/`, ...packages], {
+    cwd: folder,
+    env: BUILD_ENV,
+    timeoutSeconds: BUILD_TIMEOUT_SECONDS,
+    onLine: progress(component, log),
+  });
+  // Go names a program after the last part of its package that is no version: etcd's is "server".
+  for (const [program, name] of Object.entries(programs)) {
+    const built = name
+      .split('/')
+      .filter((piece) => !/^v\d+$/.test(piece))
+      .pop()!;
+    if (built !== program) await fs.rename(path.join(out, built), path.join(out, program));
+  }
+}
+
+/** Go names each package when it has compiled it, and each module when it fetches it; a line every 5 s is enough. */
+function progress(component: GoComponent, log: Log): (line: string) => void {
+  const startMilliseconds = Date.now();
+  let lastMilliseconds = startMilliseconds;
+  let packages = 0;
+  return (line) => {
+    if (!line.startsWith('go: ')) packages += 1;
+    if (Date.now() - lastMilliseconds < PROGRESS_INTERVAL_MILLISECONDS) return;
+    lastMilliseconds = Date.now();
+    const elapsedSeconds = Math.round((lastMilliseconds - startMilliseconds) / 1000);
+    log(`${component}: ${packages} packages compiled, ${elapsedSeconds} s, now ${line}`);
+  };
+}

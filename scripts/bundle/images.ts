@@ -1,0 +1,105 @@
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { sha256OfFile, sha256OfText } from '../../components/bundle/checksum';
+import type { ClusterImage } from '../../components/plan/clusterTypes';
+import { targetArch } from './goParts';
+import type { Part } from './parts';
+import { runProgram } from './program';
+
+/** Where the program is in an image, which it is the entry point of, and as whom it runs where that is not root. */
+interface ImageRecipe {
+  program: string;
+  user?: string;
+}
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** The places are those of the projects' own images, so that their manifests run these as well. */
+const RECIPES: Record<ClusterImage, ImageRecipe> = {
+  'kube-apiserver': { program: 'usr/local/bin/kube-apiserver' },
+  'kube-controller-manager': { program: 'usr/local/bin/kube-controller-manager' },
+  'kube-scheduler': { program: 'usr/local/bin/kube-scheduler' },
+  'kube-proxy': { program: 'usr/local/bin/kube-proxy' },
+  etcd: { program: 'usr/local/bin/etcd' },
+  coredns: { program: 'coredns' },
+  pause: { program: 'pause', user: '65535:65535' },
+};
+
+export interface ImageFile {
+  /** Absolute. */
+  path: string;
+  sha256: string;
+}
+
+const TIMEOUT_SECONDS = 300;
+
+/**
+ * A container image as one archive that `ctr images import` and `docker load` read: the program, on a root or alone. The
+ * layers are not compressed: a slow node would spend more time on that than on reading them. Times and owners are fixed,
+ * so the same files give the same image.
+ */
+export function imagePart(name: ClusterImage, reference: string, program: ImageFile, root: ImageFile | null): Part {
+  const recipe = RECIPES[name];
+  return {
+    name: `image-${name}`,
+    recipe: { ...recipe, reference, arch: targetArch, program: program.sha256, root: root?.sha256 ?? null, tarFlags },
+    async make(out, log) {
+      log(`image ${reference}`);
+      const staging = path.join(out, 'staging');
+      const archive = path.join(staging, 'archive');
+      const layers: { file: string; diffId: string }[] = [];
+      const addLayer = async (file: string) => {
+        const diffId = await sha256OfFile(file);
+        await fs.rename(file, path.join(archive, `${diffId}.tar`));
+        layers.push({ file: `${diffId}.tar`, diffId: `sha256:${diffId}` });
+      };
+      await fs.mkdir(archive, { recursive: true });
+      if (root !== null) {
+        await fs.copyFile(root.path, path.join(staging, 'root.tar'));
+        await addLayer(path.join(staging, 'root.tar'));
+      }
+      const files = path.join(staging, 'files');
+      await fs.mkdir(path.join(files, path.dirname(recipe.program)), { recursive: true });
+      await fs.copyFile(program.path, path.join(files, recipe.program));
+      await fs.chmod(path.join(files, recipe.program), 0o755);
+      await tar(files, [recipe.program.split('/')[0]], path.join(staging, 'program.tar'));
+      await addLayer(path.join(staging, 'program.tar'));
+
+      const config = imageConfig(recipe, layers);
+      const configFile = `${sha256OfText(config)}.json`;
+      await fs.writeFile(path.join(archive, configFile), config);
+      const manifest = [{ Config: configFile, RepoTags: [reference], Layers: layers.map(({ file }) => file) }];
+      await fs.writeFile(path.join(archive, 'manifest.json'), JSON.stringify(manifest));
+      const members = ['manifest.json', configFile, ...layers.map(({ file }) => file)];
+      await tar(archive, members, path.join(out, `${name}.tar`));
+      await fs.rm(staging, { recursive: true });
+      return {};
+    },
+  };
+}
+
+function imageConfig({ program, user }: ImageRecipe, layers: { diffId: string }[]): string {
+  return JSON.stringify({
+    created: '1970-01-01T00:00:00Z',
+    architecture: targetArch,
+    os: 'linux',
+    config: {
+      Env: [`PATH=${PATH}`],
+      Entrypoint: [`/${program}`],
+      ...(user === undefined ? {} : { User: user }),
+      WorkingDir: '/',
+    },
+    rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
+    history: layers.map(() => ({ created: '1970-01-01T00:00:00Z', created_by: 'sitewright' })),
+  });
+}
+
+const tarFlags = [
+  ...['--format=gnu', '--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner'],
+  '--mode=u=rwX,go=rX',
+];
+
+const tar = (folder: string, members: string[], file: string) =>
+  runProgram('tar', ['--create', ...tarFlags, '--directory', folder, '--file', file, '--', ...members], {
+    timeoutSeconds: TIMEOUT_SECONDS,
+  });

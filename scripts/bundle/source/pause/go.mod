@@ -1,0 +1,3 @@
+module sitewright.dev/bundle/pause
+
+go 1.26.0
