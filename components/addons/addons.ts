@@ -5,6 +5,7 @@ import { clusterProvider, type ClusterAccess } from './cluster';
 import { ClusterDns } from './clusterDns';
 import { KubeProxy } from './kubeProxy';
 import { NodeLocalDns } from './nodeLocalDns';
+import { PodDns } from './podDns';
 
 export interface AddonsArgs {
   plan: ClusterPlan;
@@ -43,7 +44,7 @@ export class Addons extends pulumi.ComponentResource {
 
     new KubeProxy(`${name}-kube-proxy`, { plan, access }, { parent: this });
     new ClusterDns(`${name}-dns`, { plan, access }, { parent: this });
-    const { nodeLocal } = plan.dns;
+    const { nodeLocal, pods } = plan.dns;
     if (nodeLocal !== null) {
       new NodeLocalDns(
         `${name}-node-local-dns`,
@@ -51,6 +52,7 @@ export class Addons extends pulumi.ComponentResource {
         { parent: this },
       );
     }
+    if (pods !== null) new PodDns(`${name}-pod-dns`, { plan: pods, access }, { parent: this });
     this.registerOutputs({});
   }
 }

@@ -1,3 +1,4 @@
+import type { PodDnsConfig } from './podDns';
 import type { Family } from './types';
 
 /**
@@ -95,6 +96,15 @@ export interface ClusterDnsPlan {
   replicas: number;
   /** Null: no node-local cache. */
   nodeLocal: { address: string; corefile: string } | null;
+  /** Null: pods have what Kubernetes gives them. */
+  pods: PodDnsPlan | null;
+}
+
+/** What new pods get unless they say otherwise. */
+export interface PodDnsPlan {
+  config: PodDnsConfig;
+  /** Namespaces with all of these labels; empty: every one but kube-system. */
+  namespaceLabels: Record<string, string>;
 }
 
 export interface Taint {

@@ -24,6 +24,9 @@ test.each([true, false])('what is registered, preview: %s', async (preview) => {
     'oslo-addons-node-local-dns-daemonset kubernetes:apps/v1:DaemonSet < oslo-addons-node-local-dns',
     'oslo-addons-node-local-dns-device-cp1 command:remote:Command < oslo-addons-node-local-dns',
     'oslo-addons-node-local-dns-device-w1 command:remote:Command < oslo-addons-node-local-dns',
+    'oslo-addons-pod-dns sitewright:addons:PodDns < oslo-addons',
+    'oslo-addons-pod-dns-binding kubernetes:admissionregistration.k8s.io/v1:MutatingAdmissionPolicyBinding < oslo-addons-pod-dns',
+    'oslo-addons-pod-dns-policy kubernetes:admissionregistration.k8s.io/v1:MutatingAdmissionPolicy < oslo-addons-pod-dns',
     'oslo-addons-provider pulumi:providers:kubernetes < oslo-addons',
   ]);
 });
@@ -42,7 +45,7 @@ test('the provider comes after the cluster, knows it by the state and keeps its 
 
 test('every object goes through that provider, has a name of its own and goes with the cluster', async () => {
   const objects = (await recordAddons(clusterPlan)).filter(({ type }) => kubernetes(type));
-  expect(objects).toHaveLength(13);
+  expect(objects).toHaveLength(15);
   for (const { name, provider, deletedWith, inputs } of objects) {
     expect({ name, provider, deletedWith }).toEqual({ name, provider: 'oslo-addons-provider', deletedWith: 'cluster' });
     expect((inputs.metadata as { name: string }).name).toMatch(/^[a-z]/);

@@ -46,6 +46,13 @@ export const clusterPlan: ClusterPlan = {
     corefile: '.:53 {\n    ready\n}\n',
     replicas: 2,
     nodeLocal: { address: '169.254.20.10', corefile: '.:53 {\n    bind 169.254.20.10\n}\n' },
+    pods: {
+      config: {
+        options: [{ name: 'ndots', value: '2' }, { name: 'single-request-reopen' }],
+        searches: ['corp.example'],
+      },
+      namespaceLabels: { dns: 'site' },
+    },
   },
   cni: 'routes',
   podMasquerade: null,
