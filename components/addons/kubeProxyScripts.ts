@@ -2,8 +2,8 @@ import { Address4, Address6 } from 'ip-address';
 import type { KubeProxyPlan } from '../plan/clusterTypes';
 
 /**
- * Shell scripts that run inside the kube-proxy image. Its release image has dash, grep and the programs of the modes
- * (iptables, ip6tables, ipset, nft), so the scripts use nothing else.
+ * Shell scripts that run inside the kube-proxy image. What its makers put there beside kube-proxy and the programs of the
+ * modes (iptables, ip6tables, ipset, nft) differs: the scripts need a plain shell and nothing else, not even grep.
  */
 
 export const KUBE_PROXY = '/usr/local/bin/kube-proxy';
@@ -13,10 +13,13 @@ const API_SERVICE_PORT = 443;
 /** kube-proxy's own default where the configuration names no scheduler. */
 const DEFAULT_SCHEDULER = 'rr';
 
+/** has PATTERN: whether a line of stdin matches it. */
+const HAS = 'has() { while IFS= read -r line; do case $line in $1) return 0 ;; esac; done; return 1; }';
+
 /** True while rules of the other of the two modes are on the node that share iptables and therefore stay. */
 const FOREIGN_RULES: Partial<Record<KubeProxyPlan['mode'], string>> = {
   // Chains of endpoints: mode ipvs makes none.
-  ipvs: `{ iptables-save -t nat; ip6tables-save -t nat; } 2>/dev/null | grep -q '^:KUBE-SEP-'`,
+  ipvs: `{ iptables-save -t nat; ip6tables-save -t nat; } 2>/dev/null | has ':KUBE-SEP-*'`,
   iptables: `[ -e /sys/class/net/kube-ipvs0 ]`,
 };
 
@@ -32,6 +35,7 @@ export function cleanupScript(mode: KubeProxyPlan['mode']): string | null {
   const foreign = FOREIGN_RULES[mode];
   if (foreign === undefined) return null;
   return [
+    HAS,
     `foreign() { ${foreign}; }`,
     'foreign || exit 0',
     'echo "step: removing the rules of the mode before"',
@@ -48,30 +52,30 @@ export function cleanupScript(mode: KubeProxyPlan['mode']): string | null {
  * @param apiServiceAddress address of that Service, which has one family only.
  */
 export function rulesScript(plan: KubeProxyPlan, apiServiceAddress: string): string {
-  const isIpv6 = apiServiceAddress.includes(':');
+  return `${HAS}\n${lookup(plan, apiServiceAddress)}\n`;
+}
+
+function lookup(plan: KubeProxyPlan, address: string): string {
+  const isIpv6 = address.includes(':');
   switch (plan.mode) {
     case 'ipvs':
-      return `grep -q '${virtualServer(apiServiceAddress, schedulerOf(plan))}' /proc/net/ip_vs\n`;
+      return `has '${virtualServer(address, schedulerOf(plan))} *' </proc/net/ip_vs`;
     case 'nftables':
-      return (
-        `nft list map ${isIpv6 ? 'ip6' : 'ip'} kube-proxy service-ips | ` +
-        `grep -qF '${apiServiceAddress} . tcp . ${API_SERVICE_PORT} :'\n`
-      );
-    case 'iptables':
-      return (
-        `${isIpv6 ? 'ip6tables' : 'iptables'}-save -t nat | ` +
-        `grep -q -- '^-A KUBE-SERVICES -d ${apiServiceAddress}/${isIpv6 ? 128 : 32} .*-j KUBE-SVC-'\n`
-      );
+      return `nft list map ${isIpv6 ? 'ip6' : 'ip'} kube-proxy service-ips | has '*${address} . tcp . ${API_SERVICE_PORT} :*'`;
+    case 'iptables': {
+      const network = `${address}/${isIpv6 ? 128 : 32}`;
+      return `${isIpv6 ? 'ip6tables' : 'iptables'}-save -t nat | has '-A KUBE-SERVICES -d ${network} *-j KUBE-SVC-*'`;
+    }
   }
 }
 
 /** The beginning of a line of /proc/net/ip_vs: upper-case hexadecimal for IPv4, all eight groups for IPv6. */
 function virtualServer(address: string, scheduler: string): string {
   const text = address.includes(':')
-    ? `\\[${new Address6(address).canonicalForm()}\\]`
+    ? `\\[${new Address6(address).canonicalForm()}]`
     : new Address4(address).toHex().replace(/:/g, '').toUpperCase();
   const port = API_SERVICE_PORT.toString(16).toUpperCase().padStart(4, '0');
-  return `^TCP  ${text}:${port} ${scheduler} `;
+  return `TCP  ${text}:${port} ${scheduler}`;
 }
 
 function schedulerOf({ configuration }: KubeProxyPlan): string {

@@ -80,14 +80,15 @@ describe('rules of the API server are looked for in what the mode makes', () => 
     });
   }
 
-  test.each<[KubeProxyPlan, string, string]>([
-    [inMode('ipvs'), '10.96.0.1', ipVs],
-    [inMode('ipvs'), 'fd00:96::1', ipVs],
-    [inMode('nftables'), '10.96.0.1', nft],
-    [inMode('nftables'), 'fd00:96::1', nft.replace('10.96.0.1 ', 'fd00:96::1 ')],
-    [inMode('iptables'), '10.96.0.1', iptables],
-    [inMode('iptables'), 'fd00:96::1', iptables.replace('10.96.0.1/32', 'fd00:96::1/128')],
-  ])('$mode, %s', (plan, address, found) => {
+  test.each<[KubeProxyPlan['mode'], string, string]>([
+    ['ipvs', '10.96.0.1', ipVs],
+    ['ipvs', 'fd00:96::1', ipVs],
+    ['nftables', '10.96.0.1', nft],
+    ['nftables', 'fd00:96::1', nft.replace('10.96.0.1 ', 'fd00:96::1 ')],
+    ['iptables', '10.96.0.1', iptables],
+    ['iptables', 'fd00:96::1', iptables.replace('10.96.0.1/32', 'fd00:96::1/128')],
+  ])('%s, %s', (mode, address, found) => {
+    const plan = inMode(mode);
     expect(check(plan, address, found)).toBe(0);
     const other = address.includes(':') ? 'fd00:96::2' : '10.96.0.2';
     expect(check(plan, other, found)).not.toBe(0);
