@@ -44,6 +44,10 @@ export function clusterProvider(
       // Otherwise a changed ConfigMap is replaced, and with it whatever depends on it.
       enableConfigMapMutable: true,
       enableSecretMutable: true,
+      // Objects here are the kit's own. What a run made that was cut off before it was recorded, or that belongs to a
+      // state that was lost, is taken over, with the fields that the plugin of that run or somebody by hand has set.
+      upsertExistingObjects: true,
+      enablePatchForce: true,
     },
     opts,
   );

@@ -12,6 +12,8 @@ export interface KubeProxyArgs {
 }
 
 const NAME = 'kube-proxy';
+/** Not kubeadm's name for it: where kubeadm finds its own, an upgrade puts its own kube-proxy in place of this one. */
+const CONFIGURATION_NAME = 'kube-proxy-config';
 const LABELS = { 'k8s-app': NAME };
 /** Where kube-proxy reads its configuration; the planned configuration names the kubeconfig below it. */
 const CONFIGURATION_FOLDER = '/var/lib/kube-proxy';
@@ -20,11 +22,8 @@ const SERVICE_ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
 const HEALTH_PORT = 10256;
 
 /**
- * kube-proxy on every node.
- *
- * The ConfigMap is named after its content and never changes: kube-proxy ends when its configuration file changes, so an
- * edit in place would restart it on all nodes at once. A new name is a new pod template, and the DaemonSet goes from node
- * to node, on to the next one only when the rules of the new configuration are on this one.
+ * kube-proxy on every node. It reads its configuration when it starts; a changed one changes a note on the pods, so the
+ * DaemonSet goes from node to node, on to the next one only when the rules of the new configuration are on this one.
  */
 export class KubeProxy extends pulumi.ComponentResource {
   constructor(name: string, { plan, access }: KubeProxyArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -49,11 +48,7 @@ export class KubeProxy extends pulumi.ComponentResource {
     const data = configurationFiles(plan);
     const configuration = new k8s.core.v1.ConfigMap(
       `${name}-configuration`,
-      {
-        metadata: { name: `${NAME}-${contentId(data)}`, namespace: NAMESPACE, labels: LABELS },
-        immutable: true,
-        data,
-      },
+      { metadata: { name: CONFIGURATION_NAME, namespace: NAMESPACE, labels: LABELS }, data },
       options,
     );
     new k8s.apps.v1.DaemonSet(
@@ -64,12 +59,12 @@ export class KubeProxy extends pulumi.ComponentResource {
           selector: { matchLabels: LABELS },
           updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
           template: {
-            metadata: { labels: LABELS },
-            spec: podSpec(plan, configuration.metadata.name),
+            metadata: { labels: LABELS, annotations: { 'sitewright.internal/configuration-sha256': sha256(data) } },
+            spec: podSpec(plan),
           },
         },
       },
-      { ...options, dependsOn: [account, binding] },
+      { ...options, dependsOn: [account, binding, configuration] },
     );
     this.registerOutputs({});
   }
@@ -99,11 +94,9 @@ export function configurationFiles({ kubeProxy, endpoint }: KubeProxyArgs['plan'
   return { 'config.conf': stringify(kubeProxy.configuration), 'kubeconfig.conf': resolved + stringify(kubeconfig) };
 }
 
-function contentId(files: Record<string, string>): string {
-  return createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 10);
-}
+const sha256 = (files: Record<string, string>) => createHash('sha256').update(JSON.stringify(files)).digest('hex');
 
-function podSpec(plan: KubeProxyArgs['plan'], configMap: pulumi.Input<string>): k8s.types.input.core.v1.PodSpec {
+function podSpec(plan: KubeProxyArgs['plan']): k8s.types.input.core.v1.PodSpec {
   const { kubeProxy, bundle, apiServiceAddresses } = plan;
   const mounts = [
     { name: 'configuration', mountPath: CONFIGURATION_FOLDER, readOnly: true },
@@ -146,7 +139,7 @@ function podSpec(plan: KubeProxyArgs['plan'], configMap: pulumi.Input<string>): 
       },
     ],
     volumes: [
-      { name: 'configuration', configMap: { name: configMap } },
+      { name: 'configuration', configMap: { name: CONFIGURATION_NAME } },
       { name: 'xtables-lock', hostPath: { path: '/run/xtables.lock', type: 'FileOrCreate' } },
       { name: 'lib-modules', hostPath: { path: '/lib/modules' } },
     ],

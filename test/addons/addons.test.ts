@@ -40,6 +40,8 @@ test('the provider comes after the cluster, knows it by the state and keeps its 
     clusterIdentifier: '4b1d2c3e-0000-4000-8000-5a5a5a5a5a5a',
     enableConfigMapMutable: 'true',
     enableSecretMutable: 'true',
+    upsertExistingObjects: 'true',
+    enablePatchForce: 'true',
   });
 });
 

@@ -32,20 +32,21 @@ test('the pods mount the files where the configuration looks for them', async ()
 test.each([
   ['another scheduler', withScheduler('wlc')],
   ['an endpoint that moved', { ...clusterPlan, endpoint: { ...clusterPlan.endpoint, address: '192.0.2.9' } }],
-])('%s: a new ConfigMap beside the old one, and new pods one by one', async (_, changed) => {
+])('%s: the ConfigMap changes in place, and the pods are made anew one by one', async (_, changed) => {
   const [before, after] = [await configurationOf(clusterPlan), await configurationOf(changed)];
-  expect(after.metadata.name).not.toBe(before.metadata.name);
-  expect(after.immutable).toBe(true);
+  expect(after.metadata).toEqual(before.metadata);
+  expect(after.data).toEqual(configurationFiles(changed));
 
-  const daemonSet = await daemonSetOf(changed);
+  const [old, daemonSet] = [await daemonSetOf(clusterPlan), await daemonSetOf(changed)];
+  const { annotations } = daemonSet.spec.template.metadata;
+  expect(annotations).not.toEqual(old.spec.template.metadata.annotations);
   expect(daemonSet.spec.updateStrategy).toEqual({ type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } });
   const volume = daemonSet.spec.template.spec.volumes.find((one: any) => one.name === 'configuration');
   expect(volume.configMap.name).toBe(after.metadata.name);
 });
 
-test('the same configuration has the same name', async () => {
-  expect((await configurationOf(clusterPlan)).metadata.name).toBe((await configurationOf(clusterPlan)).metadata.name);
-  expect((await configurationOf(clusterPlan)).metadata.name).toMatch(/^kube-proxy-[0-9a-f]{10}$/);
+test('the same configuration makes no new pods', async () => {
+  expect(await daemonSetOf(clusterPlan)).toEqual(await daemonSetOf(structuredClone(clusterPlan)));
 });
 
 const inMode = (mode: KubeProxyPlan['mode']): KubeProxyPlan => ({ ...clusterPlan.kubeProxy, mode });
