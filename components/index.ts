@@ -24,3 +24,6 @@ export type { KvmImagePlan, MtuPlan, NodePlan, ProofPlan, SitePlan } from './pla
 /** The whole site as one component. Its name is the name of the site: every resource below it is called `<name>-…`. */
 export { Site, type SiteArgs } from './site';
 export type { SiteSecrets } from './machines';
+
+/** Resolver settings for the pods of a program; the site file's `dns.pods` gives the same to pods that have none. */
+export { podDnsConfig, type PodDnsConfig, type PodDnsSettings } from './plan/podDns';

@@ -43,7 +43,7 @@ export function planCluster(
   const kubeProxy = planKubeProxy(spec, version, addressing.plan, findings);
   const routes = usesRoutes(spec) ? planCniRoutes(spec, addressing, findings) : null;
   checkLabels(spec, findings);
-  const dns = planDns(spec, DOMAIN, addressing, findings);
+  const dns = planDns(spec, version, DOMAIN, addressing, findings);
   const kubelet = planKubelet(spec, DOMAIN, dns, findings);
   if (bundle === null) return null;
 

@@ -4,6 +4,7 @@ import type { ClusterDnsPlan } from './clusterTypes';
 import { byText, type Findings } from './findings';
 import { addressNumber, contains, parseIp, type Ip } from './ip';
 import { wholeSeconds } from './kubeValues';
+import { planPodDns } from './podDns';
 import type { Family } from './types';
 
 /** DNS of the cluster: CoreDNS behind a Service, and a cache of its own on every node. */
@@ -14,7 +15,13 @@ const DNS_SERVICE_NUMBER = 10n;
 const NODE_LOCAL: Record<Family, string> = { ipv4: '169.254.20.10', ipv6: 'fd53:5157:20::10' };
 const NODES_PER_REPLICA = 16;
 
-export function planDns(spec: SiteSpec, domain: string, addressing: Addressing, findings: Findings): ClusterDnsPlan {
+export function planDns(
+  spec: SiteSpec,
+  version: string,
+  domain: string,
+  addressing: Addressing,
+  findings: Findings,
+): ClusterDnsPlan {
   const services = addressing.plan.serviceCidrs.map((cidr) => addressNumber(parseIp(cidr).network, DNS_SERVICE_NUMBER));
   const upstreams = planUpstreams(spec, addressing, services, findings);
   const cacheSeconds = wholeSeconds(spec.dns.cacheTtl, ['dns', 'cacheTtl'], findings);
@@ -37,12 +44,13 @@ export function planDns(spec: SiteSpec, domain: string, addressing: Addressing, 
     corefile: corefile(names),
     replicas,
     nodeLocal: local === null ? null : { address: local, corefile: nodeLocalCorefile(names, local, services[0]) },
+    pods: planPodDns(spec, version, findings),
   };
 }
 
 interface Names {
   domain: string;
-  /** Addresses, or the one file that lists them. */
+  /** Addresses, or the one file that lists them; empty: no name outside the cluster can be resolved. */
   upstreams: string[];
   zones: { zone: string; servers: string[] }[];
   cacheSeconds: number;
@@ -65,7 +73,9 @@ function planUpstreams(spec: SiteSpec, addressing: Addressing, services: string[
     servers.forEach((text, index) => check(text, ['dns', 'stubZones', zone, index]));
   }
   const known = spec.dns.upstreams.length > 0 ? spec.dns.upstreams : spec.underlay.dns.servers;
-  return known.length > 0 ? known.map((text) => parseIp(text).text) : ['/etc/resolv.conf'];
+  if (known.length > 0) return known.map((text) => parseIp(text).text);
+  // A machine of the kit has the resolvers of the site and no others; CoreDNS does not start with an empty list.
+  return spec.machines.provider === 'existing' ? ['/etc/resolv.conf'] : [];
 }
 
 const inside = (cidr: string, ip: Ip) => contains(parseIp(cidr).network, ip);
@@ -99,8 +109,7 @@ function corefile({ domain, upstreams, zones, cacheSeconds }: Names): string {
         ttl 30
     }
     prometheus :9153
-${forward(upstreams)}
-    cache ${cacheSeconds} {
+${upstreams.length === 0 ? '' : `${forward(upstreams)}\n`}    cache ${cacheSeconds} {
         disable success ${domain}
         disable denial ${domain}
     }
@@ -149,6 +158,6 @@ function nodeLocalCorefile(
     ]),
     ...['in-addr.arpa', 'ip6.arpa'].map((zone) => block(zone, [`    cache ${cacheSeconds}`, toCluster])),
     ...zones.map(({ zone, servers }) => block(zone, [`    cache ${cacheSeconds}`, forward(servers)])),
-    block('.', [`    cache ${cacheSeconds}`, forward(upstreams)]),
+    ...(upstreams.length === 0 ? [] : [block('.', [`    cache ${cacheSeconds}`, forward(upstreams)])]),
   ].join('');
 }

@@ -55,6 +55,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['dns.stubZones', 'CoreDNS reads its file again within a minute'],
     ['dns.cacheTtl', 'CoreDNS reads its file again within a minute'],
     ['dns.replicas', 'CoreDNS gets pods or loses them'],
+    ['dns.pods.**', 'the API server gives it to new pods', 'restart the Deployments whose pods must have it'],
     ['kubernetes.etcd.quota', 'the static pod of etcd is started again, one control-plane node after another'],
     ['kubernetes.etcd.compaction', 'etcd and the API server are started again, one control-plane node after another'],
     ['kubernetes.certSans.**', "the API server's certificate is made again, one control-plane node after another"],

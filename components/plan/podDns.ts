@@ -1,3 +1,8 @@
+import * as semver from 'semver';
+import type { SiteSpec } from '../spec/schema';
+import type { PodDnsPlan } from './clusterTypes';
+import type { Findings } from './findings';
+
 /** What a pod's resolver reads beyond its name servers: the same for programs and for the admission policy of a site. */
 
 export interface PodDnsSettings {
@@ -40,15 +45,10 @@ const MAX_SEARCH_CHARACTERS = 2048 - 3 * 253;
  *
  * Throws RangeError with everything that a pod could not have.
  */
-export function podDnsConfig({ ndots, singleRequestReopen = false, searches = [] }: PodDnsSettings): PodDnsConfig {
-  const problems: string[] = [];
-  if (ndots !== undefined && !(Number.isInteger(ndots) && ndots >= 0 && ndots <= MAX_NDOTS))
-    problems.push(`ndots is ${ndots}: a whole number from 0 to ${MAX_NDOTS}`);
-  if (searches.length > MAX_SEARCHES)
-    problems.push(`${searches.length} search domains: at most ${MAX_SEARCHES} beside those of the cluster`);
-  if (searches.join(' ').length > MAX_SEARCH_CHARACTERS)
-    problems.push(`the search domains have more than ${MAX_SEARCH_CHARACTERS} characters: use fewer or shorter ones`);
+export function podDnsConfig(settings: PodDnsSettings): PodDnsConfig {
+  const problems = podDnsProblems(settings);
   if (problems.length > 0) throw new RangeError(problems.join('; '));
+  const { ndots, singleRequestReopen = false, searches = [] } = settings;
   return {
     options: [
       ...(ndots === undefined ? [] : [{ name: 'ndots', value: `${ndots}` }]),
@@ -56,4 +56,41 @@ export function podDnsConfig({ ndots, singleRequestReopen = false, searches = []
     ],
     ...(searches.length === 0 ? {} : { searches }),
   };
+}
+
+function podDnsProblems({ ndots, searches = [] }: PodDnsSettings): string[] {
+  const problems: string[] = [];
+  if (ndots !== undefined && !(Number.isInteger(ndots) && ndots >= 0 && ndots <= MAX_NDOTS))
+    problems.push(`ndots is ${ndots}: a whole number from 0 to ${MAX_NDOTS}`);
+  if (searches.length > MAX_SEARCHES)
+    problems.push(`${searches.length} search domains: at most ${MAX_SEARCHES} beside those of the cluster`);
+  if (searches.join(' ').length > MAX_SEARCH_CHARACTERS)
+    problems.push(`the search domains have more than ${MAX_SEARCH_CHARACTERS} characters: use fewer or shorter ones`);
+  return problems;
+}
+
+/** The policy is of admissionregistration.k8s.io/v1 from this version on. */
+const POLICY_VERSION = '1.36.0';
+
+/** What the pods of chosen namespaces get; null where the site asks for nothing, or beside a finding. */
+export function planPodDns(spec: SiteSpec, version: string, findings: Findings): PodDnsPlan | null {
+  const { pods } = spec.dns;
+  if (pods === undefined) return null;
+  const path = ['dns', 'pods'];
+  if (semver.lt(version, POLICY_VERSION)) {
+    findings.error(
+      path,
+      pods,
+      `pods get it by a MutatingAdmissionPolicy (v1), which is there from Kubernetes ${POLICY_VERSION} on, and this is ${version}: ` +
+        'take dns.pods out and give pods a dnsConfig of their own (podDnsConfig() makes it in a Pulumi program)',
+    );
+  }
+  const problems = podDnsProblems(pods);
+  for (const problem of problems) findings.error(path, pods, problem);
+  if (problems.length > 0) return null;
+  const config = podDnsConfig(pods);
+  if (config.options.length === 0 && config.searches === undefined) {
+    findings.error(path, pods, 'it sets nothing: set ndots, singleRequestReopen or searches, or take dns.pods out');
+  }
+  return { config, namespaceLabels: pods.namespaces };
 }

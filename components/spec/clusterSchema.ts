@@ -1,5 +1,17 @@
 import { z } from 'zod';
-import { cidr, duration, hostName, hostOrIp, ip, millicores, percent, size, text } from './values';
+import {
+  cidr,
+  duration,
+  hostName,
+  hostOrIp,
+  ip,
+  labelKey,
+  labelValue,
+  millicores,
+  percent,
+  size,
+  text,
+} from './values';
 
 /** The cluster on the machines: Kubernetes itself, its Service proxy, its DNS, and where its programs come from. */
 
@@ -169,6 +181,35 @@ export const dns = z.strictObject({
     description:
       'A cache on every node, on 169.254.20.10, which asks CoreDNS by TCP: no conntrack entry, so no 5 s delays, and most answers never leave the node.',
   }),
+  pods: z
+    .strictObject({
+      ndots: z.int().min(0).max(15).optional().meta({
+        unit: 'dots',
+        description:
+          'Names with fewer dots are tried with every search domain first; Kubernetes gives pods 5, so most names from outside are asked for four times. Default: left as it is.',
+      }),
+      singleRequestReopen: z.boolean().default(false).meta({
+        description:
+          'glibc asks for A and AAAA from a port each, so that neither is lost in connection tracking. musl has no such option.',
+      }),
+      searches: z
+        .array(hostName())
+        .max(29)
+        .default([])
+        .meta({ description: 'Search domains after those of the cluster, at most 29.' }),
+      namespaces: z
+        .record(labelKey(), z.union([z.literal(''), labelValue()]))
+        .default({})
+        .meta({
+          description:
+            'Only namespaces with all of these labels. None: every namespace but kube-system. A new namespace has its name as kubernetes.io/metadata.name.',
+        }),
+    })
+    .optional()
+    .meta({
+      description:
+        'Resolver settings that new pods get unless they have a dnsConfig or a dnsPolicy of their own; from Kubernetes 1.36.',
+    }),
 });
 
 export const artifacts = z.strictObject({
