@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { adoptCommand } from './commands/adopt';
+import { bundleCommand } from './commands/bundle';
 import { deployCommands } from './commands/deploy';
 import { destroyCommand } from './commands/destroy';
 import { inspectCommands } from './commands/inspect';
@@ -17,6 +18,7 @@ import { join } from 'node:path';
 const commands = () => [
   newCommand(),
   ...inspectCommands(),
+  bundleCommand(),
   ...deployCommands(),
   ...resultCommands(),
   destroyCommand(),
