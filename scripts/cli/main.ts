@@ -8,6 +8,7 @@ import { inspectCommands } from './commands/inspect';
 import { newCommand } from './commands/new';
 import { resultCommands } from './commands/results';
 import { secretsCommand } from './commands/secrets';
+import { sshCommand } from './commands/ssh';
 import { unlockCommand } from './commands/unlock';
 import { findKitDir } from './context';
 import { EXIT, reportError } from './errors';
@@ -21,6 +22,7 @@ const commands = () => [
   bundleCommand(),
   ...deployCommands(),
   ...resultCommands(),
+  sshCommand(),
   destroyCommand(),
   secretsCommand(),
   unlockCommand(),
