@@ -2,9 +2,11 @@
 import { Command, CommanderError } from 'commander';
 import { adoptCommand } from './commands/adopt';
 import { bundleCommand } from './commands/bundle';
+import { certsCommand } from './commands/certs';
 import { deployCommands } from './commands/deploy';
 import { destroyCommand } from './commands/destroy';
 import { inspectCommands } from './commands/inspect';
+import { kubeconfigCommand } from './commands/kubeconfig';
 import { newCommand } from './commands/new';
 import { resultCommands } from './commands/results';
 import { secretsCommand } from './commands/secrets';
@@ -22,7 +24,9 @@ const commands = () => [
   bundleCommand(),
   ...deployCommands(),
   ...resultCommands(),
+  kubeconfigCommand(),
   sshCommand(),
+  certsCommand(),
   destroyCommand(),
   secretsCommand(),
   unlockCommand(),

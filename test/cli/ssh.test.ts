@@ -21,9 +21,7 @@ beforeAll(async () => {
   mkdirSync(temporary());
   // Output and exit codes are those of the command; the key of the site opens both servers.
   node = await startSshd();
-  const key = join(kit.dir, 'authorized');
-  jump = await startSshd([`AuthorizedKeysCommand /bin/cat ${key}`, 'AuthorizedKeysCommandUser root']);
-  writeFileSync(key, `${publicKeyOf(node.target.privateKey)}\n`);
+  jump = await startSshd({ authorizedKey: publicKeyOf(node.target.privateKey) });
 
   expect(kit.run(['new', 'oslo', '--provider', 'existing', '--profile', 'staging'], PASSPHRASE).code).toBe(0);
   const set = ['config', 'set', 'sitewright:sshPrivateKey', '--secret', '-s', 'oslo'];
