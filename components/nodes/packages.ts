@@ -20,6 +20,12 @@ const PACKAGES: readonly NeededPackage[] = [
   { command: 'tcpdump', name: 'tcpdump', reason: 'the proof counts packets at the receiver' },
   { command: 'conntrack', name: 'conntrack', reason: 'kube-proxy clears stale entries with it' },
   { command: 'ipset', name: 'ipset', reason: 'kube-proxy in mode ipvs', when: loads('ip_vs') },
+  {
+    command: 'nft',
+    name: 'nftables',
+    reason: 'pods reach what is outside the cluster with the address of their node',
+    when: ({ cluster }) => cluster !== null && cluster.cniConfiguration !== null,
+  },
   { command: 'wg', name: 'wireguard-tools', reason: 'the proof inside WireGuard', when: loads('wireguard') },
   { command: 'fio', name: 'fio', reason: 'the proof of the etcd disk', when: (node) => node.role === 'control-plane' },
 ];

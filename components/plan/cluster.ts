@@ -8,7 +8,7 @@ import { planDns } from './dns';
 import { planEndpoint } from './endpoint';
 import { byText, type Findings } from './findings';
 import { addressNumber, parseIp } from './ip';
-import { planClusterConfiguration, planRegistration } from './kubeadm';
+import { planClusterConfiguration, planEtcd, planRegistration } from './kubeadm';
 import { planKubelet } from './kubelet';
 import { planKubeProxy } from './kubeProxy';
 import type { MachinePlan } from './machines';
@@ -45,30 +45,30 @@ export function planCluster(
   checkLabels(spec, findings);
   const dns = planDns(spec, version, DOMAIN, addressing, findings);
   const kubelet = planKubelet(spec, DOMAIN, dns, findings);
-  if (bundle === null) return null;
+  const etcd = planEtcd(spec, machines, findings);
+  if (bundle === null || findings.hasErrors()) return null;
 
   const admissionConfiguration = planAdmission(spec);
-  const clusterConfiguration = planClusterConfiguration(
-    {
-      spec,
-      version,
-      domain: DOMAIN,
-      endpoint,
-      bundle,
-      addressing,
-      machines,
-      admission: admissionConfiguration !== null,
-    },
-    findings,
-  );
-  if (findings.hasErrors()) return null;
+  const admission = admissionConfiguration !== null;
   const cluster: ClusterPlan = {
     kubernetesVersion: version,
     domain: DOMAIN,
     endpoint,
     apiServiceAddresses: addressing.plan.serviceCidrs.map((cidr) => addressNumber(parseIp(cidr).network, 1n)),
     bundle,
-    kubeadm: { clusterConfiguration, kubeletConfiguration: kubelet },
+    kubeadm: {
+      clusterConfiguration: planClusterConfiguration({
+        spec,
+        version,
+        domain: DOMAIN,
+        endpoint,
+        bundle,
+        addressing,
+        etcd,
+        admission,
+      }),
+      kubeletConfiguration: kubelet,
+    },
     auditPolicy: AUDIT_POLICY,
     admissionConfiguration,
     containerd: planContainerd(bundle),

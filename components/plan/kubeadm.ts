@@ -16,7 +16,6 @@ import { byText, type Findings } from './findings';
 import { parseIp } from './ip';
 import { seconds, wholeSeconds } from './kubeValues';
 import type { MachinePlan } from './machines';
-import { componentVersion } from './versions';
 
 /** kubeadm.k8s.io/v1beta4: what every control-plane node shares, and how each node comes into the cluster. */
 
@@ -29,7 +28,7 @@ const MEBIBYTE = 1024 ** 2;
 const ETCD_QUOTA_BYTES = { unknownDisk: 2048 * MEBIBYTE, most: 8192 * MEBIBYTE };
 
 /** The disk must hold as much again while etcd defragments or takes a snapshot. */
-export function etcdQuotaBytes(spec: SiteSpec, machines: MachinePlan[], findings: Findings): number {
+function etcdQuotaBytes(spec: SiteSpec, machines: MachinePlan[], findings: Findings): number {
   const disks = machines.flatMap(({ kvm }, index) =>
     spec.machines.nodes[index].role === 'control-plane' && kvm?.etcdDiskBytes ? [kvm.etcdDiskBytes] : [],
   );
@@ -52,6 +51,20 @@ export function etcdQuotaBytes(spec: SiteSpec, machines: MachinePlan[], findings
   return bytes;
 }
 
+export interface EtcdSettings {
+  quotaBytes: number;
+  /** As Go writes a duration. */
+  compaction: string;
+}
+
+export function planEtcd(spec: SiteSpec, machines: MachinePlan[], findings: Findings): EtcdSettings {
+  const path = ['kubernetes', 'etcd', 'compaction'];
+  return {
+    quotaBytes: etcdQuotaBytes(spec, machines, findings),
+    compaction: seconds(wholeSeconds(spec.kubernetes.etcd.compaction, path, findings)),
+  };
+}
+
 export interface ClusterConfigurationArgs {
   spec: SiteSpec;
   version: string;
@@ -59,16 +72,13 @@ export interface ClusterConfigurationArgs {
   endpoint: EndpointPlan;
   bundle: BundlePlan;
   addressing: Addressing;
-  machines: MachinePlan[];
+  etcd: EtcdSettings;
   admission: boolean;
 }
 
-export function planClusterConfiguration(args: ClusterConfigurationArgs, findings: Findings): KubeDocument {
-  const { spec, version, domain, endpoint, bundle, addressing, machines, admission } = args;
+export function planClusterConfiguration(args: ClusterConfigurationArgs): KubeDocument {
+  const { spec, version, domain, endpoint, bundle, addressing, etcd, admission } = args;
   const { podCidrs, serviceCidrs } = addressing.plan;
-  const compaction = seconds(
-    wholeSeconds(spec.kubernetes.etcd.compaction, ['kubernetes', 'etcd', 'compaction'], findings),
-  );
   return {
     apiVersion: API_VERSION,
     kind: 'ClusterConfiguration',
@@ -87,7 +97,7 @@ export function planClusterConfiguration(args: ClusterConfigurationArgs, finding
         arg('audit-log-path', `${AUDIT_LOG_FOLDER}/audit.log`),
         arg('audit-policy-file', AUDIT_POLICY_FILE),
         arg('encryption-provider-config', ENCRYPTION_FILE),
-        arg('etcd-compaction-interval', compaction),
+        arg('etcd-compaction-interval', etcd.compaction),
       ],
       extraVolumes: [
         { ...volume('audit-log', AUDIT_LOG_FOLDER), readOnly: false },
@@ -104,13 +114,13 @@ export function planClusterConfiguration(args: ClusterConfigurationArgs, finding
         imageTag: bundle.images.etcd.slice(bundle.images.etcd.lastIndexOf(':') + 1),
         extraArgs: [
           arg('auto-compaction-mode', 'periodic'),
-          arg('auto-compaction-retention', compaction),
-          arg('quota-backend-bytes', String(etcdQuotaBytes(spec, machines, findings))),
+          arg('auto-compaction-retention', etcd.compaction),
+          arg('quota-backend-bytes', String(etcd.quotaBytes)),
         ],
       },
     },
     // The kit owns both as objects of its own; kubeadm must bring neither back when it upgrades.
-    dns: { disabled: true, imageTag: `v${componentVersion(bundle, 'coredns')}` },
+    dns: { disabled: true },
     proxy: { disabled: true },
   };
 }

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { computePlan, planJson, type SitePlan } from '../../components/plan';
 import { assignRounds, coveringSample, everyPair, type Pair } from '../../components/plan/pairs';
 import { siteSchema } from '../../components/spec/schema';
-import { contains, parseIp } from '../../components/plan/ip';
-import { byFamily, clusterNetworks, compute, KIT } from './site';
+import { contains, overlaps, parseIp, within } from '../../components/plan/ip';
+import { byFamily, clusterNetworks, compute, HOST_KEY, KIT, planOf, siteOf } from './site';
 
 const families = fc.constantFrom<('v4' | 'v6' | 'dual')[]>('v4', 'v6', 'dual');
 const routings = fc.constantFrom('auto', 'bgp', 'ipip', 'ipip-cross-subnet', 'vxlan', 'vxlan-cross-subnet');
@@ -217,4 +217,37 @@ test('a plan of 1,000 nodes is ten plans of 100, not a hundred', () => {
   // Two ring neighbours for each node, one pair for every two of 50 hypervisors at most.
   expect(thousand.plan?.proof.pairs.length).toBeLessThanOrEqual(2000 + (50 * 51) / 2);
   expect(Math.max(...(thousand.plan?.proof.pairs ?? []).map((pair) => pair.round))).toBeLessThan(20);
+});
+
+test('the pods of every node have networks of their own, inside those of the cluster, and everybody knows the way', () => {
+  const hosts = fc.uniqueArray(fc.integer({ min: 2, max: 254 }), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(families, hosts, (kind, numbers) => {
+      const site = siteOf(kind, 1, { kubernetes: { version: '1.36.1' }, kubeProxy: { mode: 'iptables' } });
+      const nodes = numbers.map((host, index) => ({
+        name: `n${index}`,
+        role: index === 0 ? 'control-plane' : 'worker',
+        addresses: byFamily(kind, [`192.0.1.${host}/24`], [`2001:db8:1::${host.toString(16)}/64`]),
+        ssh: { hostKey: HOST_KEY },
+      }));
+      const { nodes: planned, address } = planOf({ ...site, machines: { provider: 'existing', nodes } });
+      const all = planned.map((node) => node.cluster!.podCidrs);
+      const networks = all.flat().map((cidr) => ({ network: parseIp(cidr).network }));
+      expect(overlaps(networks)).toEqual([]);
+      for (const cidrs of all) {
+        expect(cidrs.every((cidr, at) => within(parseIp(address.podCidrs[at]).network, parseIp(cidr).network))).toBe(
+          true,
+        );
+      }
+      planned.forEach((node, index) => {
+        const others = all.filter((_, other) => other !== index).flat();
+        expect(node.interface.podRoutes.map(({ to }) => to)).toEqual(others);
+        for (const { to, via } of node.interface.podRoutes) {
+          const owner = planned.find((each) => each.addresses.some((own) => own.split('/')[0] === via))!;
+          expect(owner.cluster!.podCidrs).toContain(to);
+        }
+      });
+    }),
+    { numRuns: 60, seed: 20261121 },
+  );
 });

@@ -1,0 +1,44 @@
+import { join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { computePlan, type SitePlan } from '../../components/plan';
+import { loadSite } from '../../components/spec';
+import { expectGolden } from './golden';
+
+/** What the lab's cluster is made of, whole, as its nodes get it. */
+
+const KIT = resolve(__dirname, '../..');
+const KIT_VERSION = '0.1.0';
+
+function labPlan(): SitePlan {
+  const loaded = loadSite({ stacksDir: join(KIT, 'stacks'), site: 'lab', kitVersion: KIT_VERSION });
+  if (!loaded.ok) throw new Error('the lab does not load');
+  const { plan } = computePlan(loaded.spec, KIT_VERSION);
+  if (plan === null) throw new Error('the lab has no plan');
+  return plan;
+}
+
+const plan = labPlan();
+const cluster = plan.cluster!;
+const yaml = (...documents: unknown[]) => documents.map((one) => stringify(one)).join('---\n');
+
+test('kubeadm: what the control plane shares, kubelet, and each node', () => {
+  expectGolden('lab-kubeadm.yaml', yaml(cluster.kubeadm.clusterConfiguration, cluster.kubeadm.kubeletConfiguration));
+  expectGolden('lab-nodes.yaml', yaml(...plan.nodes.map(({ name, cluster: node }) => ({ name, ...node }))));
+});
+
+test('kube-proxy', () => expectGolden('lab-kube-proxy.yaml', yaml(cluster.kubeProxy.configuration)));
+
+test('Corefiles of CoreDNS and of the cache of a node', () => {
+  expectGolden('lab-Corefile', cluster.dns.corefile);
+  expectGolden('lab-Corefile-node', cluster.dns.nodeLocal!.corefile);
+});
+
+test('containerd', () => expectGolden('lab-containerd.toml', cluster.containerd.toml));
+
+test('who gives pods the address of their node', () =>
+  expectGolden('lab-masquerade.nft', cluster.podMasquerade!.ruleset));
+
+test('nothing of it is undefined: what is compared is what is written', () => {
+  expect(JSON.parse(JSON.stringify(plan))).toEqual(plan);
+  expect(stringify(plan)).not.toContain('undefined');
+});
