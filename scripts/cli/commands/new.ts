@@ -2,11 +2,12 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { publicKeyOf } from '../../../components/secrets/hostKey';
+import type { SitePlan } from '../../../components/plan';
 import { listProfiles } from '../../../components/spec';
 import { contextOf, printJson, shownPath, type Context } from '../context';
 import { badInput } from '../errors';
 import { siteFile, type Scaffold } from '../scaffold';
-import { ensureSecrets, hasSecrets, lacksClusterKeys, SSH_PRIVATE_KEY } from '../secrets';
+import { ensureSecrets, hasSecrets, SSH_PRIVATE_KEY } from '../secrets';
 import { checkSiteName, openSite } from '../site';
 import { readSettings } from '../stack';
 
@@ -46,7 +47,7 @@ async function newSite(context: Context, site: string, options: NewOptions): Pro
   checkSiteName(site);
   const file = join(context.stacksDir, 'sites', `${site}.yaml`);
   const existed = existsSync(file);
-  if (existed && hasSecrets(context, site) && !lacksClusterKeys(context, openSite(context, site).plan)) {
+  if (existed && hasSecrets(context, site)) {
     throw badInput(`${shownPath(file)} exists and has its secrets; nothing was changed`);
   }
   const text = existed ? null : siteFile(scaffoldOf(context, site, options));
@@ -64,7 +65,7 @@ async function newSite(context: Context, site: string, options: NewOptions): Pro
     printJson(context, { site, file, settings, made: [...(existed ? [] : ['site file']), ...made], publicKey });
     return;
   }
-  const userStep = `Let the user ${plan.nodes[0].ssh.user} of every machine accept this key: ${publicKey} sitewright ${site}`;
+  const user = userWithKey(plan);
   context.out(
     [
       existed ? `${shownPath(file)} was there and is kept` : `written: ${shownPath(file)}`,
@@ -72,12 +73,21 @@ async function newSite(context: Context, site: string, options: NewOptions): Pro
       '',
       'Next:',
       `  1. Fill in the lines marked CHANGE in ${shownPath(file)}`,
-      ...(plan.machines.provider === 'existing' ? [`     ${userStep}`] : []),
+      ...(user === null ? [] : [`     Let the user ${user} accept this key: ${publicKey} sitewright ${site}`]),
       `  2. sitewright validate ${site}, then sitewright plan ${site}`,
       '  3. Commit both files: the secrets are encrypted',
       `  4. sitewright preview ${site}, then sitewright up ${site}`,
     ].join('\n'),
   );
+}
+
+/** Who must accept the key of the site beforehand; null for nobody: machines of the kit get it when they are made. */
+function userWithKey({ nodes, machines: { provider, kvm } }: SitePlan): string | null {
+  if (provider === 'existing') return `${nodes[0].ssh.user} of every machine`;
+  for (const { connection } of kvm?.hypervisors ?? []) {
+    if (connection !== 'local') return `${connection.user} of every hypervisor`;
+  }
+  return null;
 }
 
 async function makeSecrets(context: Context, site: string, provider: string) {
