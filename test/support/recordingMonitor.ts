@@ -22,7 +22,7 @@ export interface RecordedResource {
   inputs: Record<string, unknown>;
   /** Paths of the inputs that are secret, such as `stdin` or `connection.privateKey`, sorted. */
   secretInputs: string[];
-  /** Whether registerOutputs was called. */
+  /** Whether the component called registerOutputs itself; the SDK does it late for one that forgot. */
   outputsRegistered: boolean;
 }
 
@@ -46,10 +46,31 @@ export async function recordProgram(
   pulumi.runtime.setMockOptions(monitor, project, stack, preview);
   // Without its answers the SDK takes the engine for one that knows neither secrets nor deletedWith.
   await settings.awaitFeatureSupport();
-  await program();
-  await settings.waitForRPCs();
-  return monitor.recorded;
+  const registered = new Set<string>();
+  const spy = jest.spyOn(components, 'registerOutputs').mockImplementation(function (this: Component, outputs) {
+    // The SDK's own call, for every component, gives none.
+    if (outputs !== undefined) registered.add(this.__name);
+    return registerOutputs.call(this, outputs);
+  });
+  try {
+    await program();
+    await settings.waitForRPCs();
+  } finally {
+    spy.mockRestore();
+  }
+  return monitor.recorded.map((resource) => ({
+    ...resource,
+    outputsRegistered: !resource.custom && registered.has(resource.name),
+  }));
 }
+
+/** What the SDK declares protected or internal. */
+interface Component {
+  __name: string;
+  registerOutputs(outputs?: pulumi.Inputs): void;
+}
+const components = pulumi.ComponentResource.prototype as unknown as Component;
+const { registerOutputs } = components;
 
 /** Both functions are exported by the SDK and left out of its type declarations. */
 const settings = jest.requireActual('@pulumi/pulumi/runtime/settings') as {
@@ -63,7 +84,7 @@ const defaultOutputs: NonNullable<RecordOptions['outputs']> = ({ name, inputs })
 });
 
 class RecordingMonitor extends MockMonitor {
-  readonly recorded: RecordedResource[] = [];
+  readonly recorded: Omit<RecordedResource, 'outputsRegistered'>[] = [];
 
   constructor(preview: boolean, outputs: NonNullable<RecordOptions['outputs']>) {
     super({
@@ -96,16 +117,8 @@ class RecordingMonitor extends MockMonitor {
       ignoreChanges: req.getIgnorechangesList(),
       inputs: plain(inputs, '', secretInputs) as Record<string, unknown>,
       secretInputs: secretInputs.sort(),
-      outputsRegistered: false,
     });
     return super.registerResource(req, callback);
-  }
-
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  override registerResourceOutputs(req: any, callback: any): void {
-    const registered = this.recorded.find(({ name, custom }) => !custom && name === nameOf(req.getUrn()));
-    if (registered !== undefined) registered.outputsRegistered = true;
-    super.registerResourceOutputs(req, callback);
   }
 }
 
