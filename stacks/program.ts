@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import { computePlan } from '../components/plan';
 import { Site } from '../components/site';
 import { formatProblem, loadSite, toProblems } from '../components/spec';
+import { expandBackend } from '../scripts/cli/backend';
 import { withLab } from './lab';
 
 /** The folder of the kit: two levels above bin/stacks. */
@@ -29,7 +29,7 @@ export async function program(): Promise<Record<string, unknown>> {
   const { plan, findings } = computePlan(loaded.spec, kitVersion);
   if (plan === null) throw new SiteFileError(toProblems(findings, loaded.source).map(formatProblem).join('\n'));
   const backendUrl = process.env.PULUMI_BACKEND_URL;
-  if (backendUrl !== undefined && backendUrl !== plan.backendUrl && backendUrl !== expandHome(plan.backendUrl)) {
+  if (backendUrl !== undefined && backendUrl !== plan.backendUrl && backendUrl !== expandBackend(plan.backendUrl)) {
     throw new SiteFileError(
       `The state of ${plan.site} is in ${plan.backendUrl}, but PULUMI_BACKEND_URL names another place. ` +
         `Unset it, or use: PULUMI_BACKEND_URL='${plan.backendUrl}'`,
@@ -48,8 +48,4 @@ export async function program(): Promise<Record<string, unknown>> {
     limitFactor,
   });
   return { nodes: site.nodes, mtu: plan.mtu, proof: site.proof };
-}
-
-function expandHome(url: string): string {
-  return url.replace(/^file:\/\/~/, `file://${homedir()}`);
 }

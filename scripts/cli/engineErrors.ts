@@ -1,7 +1,7 @@
 import { EngineError } from './cliProcess';
 import { badInput, failed, type CliError } from './errors';
 import { hostname } from 'node:os';
-import { readFileSync } from 'node:fs';
+import { isRunning } from './isRunning';
 
 /** Who holds the lock of a state. */
 export interface LockHolder {
@@ -15,17 +15,7 @@ export interface LockHolder {
 /** Whether the process that made a lock still runs; unknown on another machine. */
 export function isAlive(holder: LockHolder): 'alive' | 'gone' | 'unknown' {
   if (holder.host !== hostname()) return 'unknown';
-  return runs(holder.pid) ? 'alive' : 'gone';
-}
-
-/** A killed process stays in the table as a zombie until its parent takes note; it holds nothing any more. */
-function runs(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
-  } catch {
-    return false;
-  }
+  return isRunning(holder.pid) ? 'alive' : 'gone';
 }
 
 const STATE_OF_HOLDER = {

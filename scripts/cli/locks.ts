@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SitePlan } from '../../components/plan';
+import { backendFolder } from './backend';
 import { lockText, type LockHolder } from './engineErrors';
 import { failed } from './errors';
-import { backendFolder } from './stack';
 
 /** Holders of the lock of a site in a file backend; null for a shared backend, which shows its locks to nobody. */
 export function readLocks(backendUrl: string, site: string): LockHolder[] | null {

@@ -8,16 +8,11 @@ import type { SitePlan } from '../../components/plan';
 import { automationCommand, engineEnv, findEngine, type Engine } from '../engine/find';
 import { installPlugins } from '../engine/plugins';
 import { removeCutAttributes } from './attributes';
+import { backendFolder, expandBackend } from './backend';
 import { callEngine, inOwnProcessGroup, type EngineResult } from './cliProcess';
 import type { Context } from './context';
 import { EngineFailure, explainEngineError } from './engineErrors';
 import type { PassphraseEnv } from './passphrase';
-
-/** `file://~/…` with the user's home folder in place of the tilde, as the engine wants it. */
-export const expandBackend = (url: string) => url.replace(/^file:\/\/~(?=\/|$)/, `file://${homedir()}`);
-
-/** Folder of a file backend; undefined for a shared one. */
-export const backendFolder = (url: string) => /^file:\/\/(\/[^?]*)/.exec(expandBackend(url))?.[1];
 
 /** What the engine keeps beside a site file. */
 export interface StackSettings {

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { cacheDirectory } from './layout';
+import { cacheDir } from '../engine/cache';
 import { LabError, run } from './run';
 
 export interface AcceleratorFacts {
@@ -58,7 +58,7 @@ export async function detectAccelerator(kernel: string): Promise<AcceleratorFact
   const emulator = (await run('qemu-system-x86_64', ['--version'])).stdout.split('\n')[0];
   const subject = [os.release(), os.version(), os.cpus()[0]?.model, os.cpus().length, emulator].join('\n');
   const key = createHash('sha256').update(subject).digest('hex').slice(0, 16);
-  const file = path.join(cacheDirectory(), 'accelerator', `${key}.json`);
+  const file = path.join(cacheDir(), 'accelerator', `${key}.json`);
   const cached = await fs.readFile(file, 'utf8').catch(() => undefined);
   if (cached !== undefined) return JSON.parse(cached) as AcceleratorFacts;
 

@@ -3,10 +3,10 @@
  * Kept in the cache under a key made of everything that decides its content, and checked against its checksums at each use.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
-import { cacheDirectory } from './layout';
+import { cacheDir, sha256OfFile } from '../engine/cache';
 import { LabError, run } from './run';
 
 export const imageRelease = 'bookworm';
@@ -59,24 +59,17 @@ export function imageKey(setupScript: string): string {
   return createHash('sha256').update(JSON.stringify(recipe)).digest('hex').slice(0, 16);
 }
 
-export async function sha256OfFile(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-  return hash.digest('hex');
-}
-
 async function readImage(directory: string): Promise<LabImage | undefined> {
   const text = await fs.readFile(path.join(directory, 'image.json'), 'utf8').catch(() => undefined);
   return text === undefined ? undefined : (JSON.parse(text) as LabImage);
 }
 
 /** Which files of an image are not what they were when it was made. */
-async function damagedFiles(image: LabImage): Promise<string[]> {
+function damagedFiles(image: LabImage): string[] {
   const damaged: string[] = [];
   for (const role of fileRoles) {
     const { path: file, sha256 } = image[role];
-    const actual = await sha256OfFile(file).catch(() => undefined);
-    if (actual !== sha256) damaged.push(file);
+    if (!existsSync(file) || sha256OfFile(file) !== sha256) damaged.push(file);
   }
   return damaged;
 }
@@ -89,11 +82,11 @@ async function damagedFiles(image: LabImage): Promise<string[]> {
 export async function ensureImage(progress: (step: string) => void = () => undefined): Promise<LabImage> {
   const setupScript = await fs.readFile(sourceFile('image-setup.sh'), 'utf8');
   const key = imageKey(setupScript);
-  const images = path.join(cacheDirectory(), 'lab-image');
+  const images = path.join(cacheDir(), 'lab-image');
   const directory = path.join(images, key);
   const cached = await readImage(directory);
   if (cached !== undefined) {
-    const damaged = await damagedFiles(cached);
+    const damaged = damagedFiles(cached);
     if (damaged.length === 0) return cached;
     progress(`lab image: ${damaged.join(', ')} changed since it was made; making the image again`);
     await fs.rm(directory, { recursive: true });
@@ -164,17 +157,17 @@ async function makeImage(
   await fs.rm(raw);
   await fs.rm(root, { recursive: true });
 
-  const file = async (role: FileRole): Promise<LabImageFile> => ({
+  const file = (role: FileRole): LabImageFile => ({
     path: path.join(finalDirectory, fileNames[role]),
-    sha256: await sha256OfFile(path.join(partial, fileNames[role])),
+    sha256: sha256OfFile(path.join(partial, fileNames[role])),
   });
   return {
     key,
     release: imageRelease,
     kernelVersion: kernel.slice('vmlinuz-'.length),
-    image: await file('image'),
-    kernel: await file('kernel'),
-    initrd: await file('initrd'),
+    image: file('image'),
+    kernel: file('kernel'),
+    initrd: file('initrd'),
     kernelArgs: imageKernelArguments,
   };
 }

@@ -1,6 +1,4 @@
 /** Where everything of a lab lives: names, paths and addresses. Pure, so that `down` finds what an interrupted `up` made. */
-import * as os from 'node:os';
-import * as path from 'node:path';
 import { LabError } from './run';
 
 /** How the two halves of the lab meet. */
@@ -90,10 +88,4 @@ export function labLayout(name: string = defaultLabName, topology: LabTopology =
     configFile: `${stateDirectory}/lab.json`,
     lockFile: `/run/sitewright/${name}.lock`,
   };
-}
-
-/** Root's cache also under sudo -E, where HOME is another user's: files of root there would lock that user out. */
-export function cacheDirectory(): string {
-  const home = process.getuid?.() === 0 ? os.userInfo().homedir : os.homedir();
-  return path.join(process.env.XDG_CACHE_HOME ?? path.join(home, '.cache'), 'sitewright');
 }

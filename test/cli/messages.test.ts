@@ -3,7 +3,7 @@ import { EngineError } from '../../scripts/cli/cliProcess';
 import { oneIdentity, parseMetadata, parseStamp } from '../../scripts/cli/commands/adopt';
 import { EngineFailure, explainEngineError, isAlive, lockHolders } from '../../scripts/cli/engineErrors';
 import { badInput, failed, reportError } from '../../scripts/cli/errors';
-import { backendFolder, expandBackend } from '../../scripts/cli/stack';
+import { backendFolder, expandBackend } from '../../scripts/cli/backend';
 
 const engineError = (stderr: string) => explainEngineError(new EngineError({ code: 255, stdout: '', stderr }), 'acme');
 

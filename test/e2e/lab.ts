@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { deriveHostKey } from '../../components/secrets/hostKey';
 import { makeContext } from '../../scripts/cli/context';
+import { isRunning } from '../../scripts/cli/isRunning';
 import { openStack } from '../../scripts/cli/secrets';
 import { openSite } from '../../scripts/cli/site';
 import { machinesOnlyLab } from '../../scripts/lab/labSite';
@@ -70,16 +71,7 @@ export class Running {
       }
     }
     await this.done;
-    await until('all killed processes are gone', 60, () => pids.every((pid) => !runs(pid)));
-  }
-}
-
-/** Zombies have ended; only their parent does not know yet. */
-function runs(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
+    await until('all killed processes are gone', 60, () => pids.every((pid) => !isRunning(pid)));
   }
 }
 

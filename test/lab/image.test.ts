@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { ensureImage, imageKey, imagePackages, mmdebstrapArguments } from '../../scripts/lab/image';
-import { cacheDirectory } from '../../scripts/lab/layout';
+import { cacheDir } from '../../scripts/engine/cache';
 import { speedFactorFrom } from '../../scripts/lab/accelerator';
 
 describe('the key of the lab image', () => {
@@ -40,7 +40,7 @@ describe('an image in the cache', () => {
 
   async function plantImage(): Promise<string> {
     const key = imageKey(await fs.readFile('scripts/lab/image-setup.sh', 'utf8'));
-    const directory = path.join(cacheDirectory(), 'lab-image', key);
+    const directory = path.join(cacheDir(), 'lab-image', key);
     await fs.mkdir(directory, { recursive: true });
     // sha256 of "x"
     const sha256 = '2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881';
