@@ -252,10 +252,10 @@ describe('the lab', () => {
       return (await lab.ssh('lab2', `sudo flock -n ${lock} true && echo free || echo held`)) === 'held';
     });
     lab.edit((text) => text.replace('net.core.somaxconn: 4096', 'net.core.somaxconn: 2048'));
-    const up = lab.start('up', SITE, '--yes', '--verbose');
-    await until('the preparation waits', STEP_LIMIT_SECONDS, () => {
+    const up = lab.start('up', SITE, '--yes');
+    await until('the preparation waits', STEP_LIMIT_SECONDS, async () => {
       if (up.ended) throw new Error(`up ended before lab2 was prepared:\n${up.result.output}`);
-      return printed(/waiting for another preparation of this machine to end/)(up);
+      return /^flock -w/m.test(await lab.ssh('lab2', 'ps -C flock -o args='));
     });
     // An orderly reboot would end the other one first, and the preparation would go on.
     await rebooted('lab2', 'reboot -ff');
