@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
 import * as path from 'node:path';
-import { LOCK_FILE, type BundleLock } from '../bundle/lock';
-import { BUNDLES_DIRECTORY, cachedBundle } from '../machines/bundle';
+import { sha256OfFile, sha256OfText } from '../bundle/checksum';
+import { LOCK_FILE } from '../bundle/lock';
+import { parseLock } from '../bundle/parse';
+import { BUNDLES_DIRECTORY, cachedBundles } from '../machines/bundle';
 import { FINISH_SCRIPT, RECEIVE_SCRIPT, SURVEY_SCRIPT } from '../machines/bundleCopyScript';
 import type { SshSession, SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
-import { Arrived, mebibytes, resuming, runScript, sha256Of, sizeOf } from './transfer';
+import { Arrived, mebibytes, resuming, runScript, sizeOf } from './transfer';
 
 /** Copies the bundle to a machine that is not ours, file by file, each checked there before it counts. */
 export interface CopyBundleRequest {
@@ -34,7 +35,7 @@ interface BundleFile {
 /** Throws what keeps the copy from being there and whole: a damaged bundle here, no space there, a connection that stays lost. */
 export async function copyBundle(request: CopyBundleRequest, opts: RunOptions): Promise<CopyBundleResult> {
   const { name, bundleId, directory = BUNDLES_DIRECTORY } = request;
-  const folder = cachedBundle(bundleId);
+  const folder = cachedBundles().bundleFolder(bundleId);
   const files = await bundleFiles(folder, bundleId);
   const list = files.map(({ path, sha256 }) => `${sha256}  ${path}\n`).join('');
   let sentFiles = 0;
@@ -71,7 +72,7 @@ export async function copyBundle(request: CopyBundleRequest, opts: RunOptions): 
       await runScript(session, RECEIVE_SCRIPT, [...args, file.path, file.sha256], { ...opts, stdin })
     ).trim();
     if (received === file.sha256) return;
-    const here = await sha256Of(local);
+    const here = await sha256OfFile(local);
     if (here !== file.sha256) throw new Error(damaged(local, here, file.sha256));
     throw new Error(`${name}: ${file.path} arrived with the sha256 ${received} and not ${file.sha256}; run again`);
   };
@@ -83,10 +84,10 @@ export async function copyBundle(request: CopyBundleRequest, opts: RunOptions): 
 async function bundleFiles(folder: string, bundleId: string): Promise<BundleFile[]> {
   const lockFile = path.join(folder, LOCK_FILE);
   await sizeOf(lockFile);
-  const text = await readFile(lockFile);
-  const id = createHash('sha256').update(text).digest('hex');
+  const text = await readFile(lockFile, 'utf8');
+  const id = sha256OfText(text);
   if (id !== bundleId) throw new Error(damaged(lockFile, id, bundleId));
-  const { artifacts } = JSON.parse(text.toString('utf8')) as BundleLock;
+  const { artifacts } = parseLock(text, lockFile);
   return [{ path: LOCK_FILE, sha256: bundleId }, ...artifacts.map(({ path, sha256 }) => ({ path, sha256 }))];
 }
 

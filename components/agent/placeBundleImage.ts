@@ -1,4 +1,4 @@
-import { cachedBundleImage, type SiteBundle } from '../machines/bundle';
+import { cachedBundles, type SiteBundle } from '../machines/bundle';
 import { receiveBundleImageScript, type BundleClaim } from '../machines/bundleImageScript';
 import type { SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
@@ -28,7 +28,7 @@ export async function placeBundleImage(
   opts: RunOptions,
 ): Promise<PlaceBundleImageResult> {
   const { name, hypervisor, bundle, claim } = request;
-  const file = cachedBundleImage(bundle.id);
+  const file = cachedBundles().isoPath(bundle.id);
   let isoBytes: number | undefined;
   const arrived = new Arrived(`copies the bundle to ${name}`, () => isoBytes ?? 0, opts);
   const script = (size: number, offset: number | null) =>

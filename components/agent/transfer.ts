@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Transform, type Readable } from 'node:stream';
@@ -57,7 +56,11 @@ export async function resuming<T>(
   work: (session: SshSession) => Promise<T>,
 ): Promise<T> {
   for (let drops = 0; ; drops += 1) {
-    const session = await connectWhenReady(target, { limitSeconds: RECONNECT_LIMIT_SECONDS, signal: opts.signal });
+    const session = await connectWhenReady(target, {
+      limitSeconds: RECONNECT_LIMIT_SECONDS,
+      signal: opts.signal,
+      onProgress: (line) => opts.onProgress?.(line),
+    });
     try {
       return await work(session);
     } catch (error) {
@@ -101,10 +104,4 @@ export async function sizeOf(file: string): Promise<number> {
   } catch {
     throw new Error(`the bundle is not in the cache of this machine: ${file} is not there; build the bundle again`);
   }
-}
-
-export async function sha256Of(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }

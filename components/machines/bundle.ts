@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { BundleStore } from '../bundle/store';
 
 /** The bundle of a site, complete in the cache of the machine of the engine. */
 export interface SiteBundle {
@@ -15,14 +16,9 @@ export const BUNDLE_DEVICE = '/dev/disk/by-id/virtio-bundle';
 /** On machines that the kit did not make; each bundle is a folder in it, named by its id. */
 export const BUNDLES_DIRECTORY = '/var/lib/sitewright/bundles';
 
-/** Folder of a bundle in the cache of the machine that runs this. */
-export function cachedBundle(id: string): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sitewright', 'bundles', id);
-}
-
-/** The same bundle as an ISO image. */
-export function cachedBundleImage(id: string): string {
-  return `${cachedBundle(id)}.iso`;
+/** The bundles of the machine that runs this. */
+export function cachedBundles(): BundleStore {
+  return new BundleStore(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sitewright', 'bundles'));
 }
 
 /** Name of the image in the pool of a hypervisor. */

@@ -8,7 +8,9 @@ import { hostKeySeedBase64, kvmPlan, node, remoteHostKey, secrets, userKey } fro
 const worker = node('w1', 'worker');
 const nodes = [node('cp1', 'control-plane'), { ...worker, kvm: { ...worker.kvm!, hypervisor: 'hv2' } }];
 
-async function record(preview: boolean, { protectEtcd = true, newState = false } = {}) {
+const bundle = { id: '12'.repeat(32), isoSha256: '34'.repeat(32) };
+
+async function record(preview: boolean, { protectEtcd = true, newState = false, withBundle = false } = {}) {
   let machines: Machine[] = [];
   const resources = await recordProgram(
     () => {
@@ -20,6 +22,7 @@ async function record(preview: boolean, { protectEtcd = true, newState = false }
         secrets: secrets(),
         protectEtcd,
         sshLimitSeconds: 900,
+        ...(withBundle ? { bundle } : {}),
       }).machines;
     },
     { preview },
@@ -159,6 +162,26 @@ describe('in an update', () => {
     const again = await record(false);
     for (const [name, { inputs }] of byName) expect(again.byName.get(name)!.inputs).toEqual(inputs);
   });
+});
+
+test('the bundle is in the pool of each hypervisor before its machines get it', async () => {
+  const { machines, byName } = await record(false, { withBundle: true });
+  expect(byName.get('acme-machines-cp1-domain')!.dependencies).toContain('acme-machines-hv1-bundle');
+  expect(byName.get('acme-machines-w1-domain')!.dependencies).toContain('acme-machines-hv2-bundle');
+  expect(byName.get('acme-machines-hv1-bundle')!.inputs.stdin).toContain(`bundleSha256='${bundle.isoSha256}'`);
+  const remote = byName.get('acme-machines-hv2-bundle')!;
+  expect(remote.secretInputs).toEqual(['stdin']);
+  expect(JSON.parse(remote.inputs.stdin as string)).toMatchObject({
+    kind: 'place-bundle-image',
+    target: { host: '192.0.2.2', hostKey: remoteHostKey },
+    hypervisor: { name: 'hv2', uri: 'qemu:///system', pool: 'default' },
+    bundle,
+    claim: { site: 'acme', stampId: '4b1d' },
+  });
+  expect(machines.map((machine) => machine.bundle)).toEqual([
+    { device: '/dev/disk/by-id/virtio-bundle' },
+    { device: '/dev/disk/by-id/virtio-bundle' },
+  ]);
 });
 
 test('a lab protects nothing', async () => {

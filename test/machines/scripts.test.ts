@@ -3,6 +3,8 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { baseImageDeleteScript, baseImageScript } from '../../components/machines/baseImageScript';
+import { FINISH_SCRIPT, RECEIVE_SCRIPT, SURVEY_SCRIPT } from '../../components/machines/bundleCopyScript';
+import { bundleImageScript, receiveBundleImageScript } from '../../components/machines/bundleImageScript';
 import {
   machineDeleteScript,
   machineScript,
@@ -23,6 +25,7 @@ const settings: MachineScriptSettings = {
   seed: { authorizedKey: remoteHostKey, hostKey: deriveHostKey(hostKeySeedBase64, 'cp1') },
   bundle: null,
 };
+const bundle = { id: '12'.repeat(32), isoSha256: '34'.repeat(32) };
 const worker: MachineScriptSettings = {
   ...settings,
   node: { ...controlPlane, kvm: { ...controlPlane.kvm!, etcdDiskBytes: null, attach: { libvirtNetwork: 'lab' } } },
@@ -31,6 +34,20 @@ const worker: MachineScriptSettings = {
 describe('rendered text', () => {
   const scripts: [string, string][] = [
     ['machine.sh', machineScript(settings)],
+    ['machine-bundle.sh', machineScript({ ...settings, bundle })],
+    ['bundle-image.sh', bundleImageScript(kvmPlan.hypervisors[0], bundle, { site: 'acme', stampId: '4b1d' })],
+    [
+      'bundle-image-receive.sh',
+      receiveBundleImageScript(
+        kvmPlan.hypervisors[1],
+        bundle,
+        { site: 'acme', stampId: '4b1d' },
+        { isoBytes: 9, offset: 4 },
+      ),
+    ],
+    ['bundle-copy-survey.sh', SURVEY_SCRIPT],
+    ['bundle-copy-receive.sh', RECEIVE_SCRIPT],
+    ['bundle-copy-finish.sh', FINISH_SCRIPT],
     ['machine-delete.sh', machineDeleteScript(settings)],
     ['base-image.sh', baseImageScript(kvmPlan.hypervisors[0], image)],
     ['base-image-delete.sh', baseImageDeleteScript(kvmPlan.hypervisors[0], 'acme', '4b1d')],
@@ -39,6 +56,30 @@ describe('rendered text', () => {
     expectGolden(name, script);
     expect(spawnSync('bash', ['-n'], { input: script, encoding: 'utf8' }).stderr).toBe('');
   });
+});
+
+// Debian's package shellcheck; where it is missing, the goldens still hold what was checked.
+const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
+(hasShellcheck ? test : test.failing)('shellcheck passes the scripts that bring a bundle', () => {
+  const script = bundleImageScript(kvmPlan.hypervisors[0], bundle, { site: 'acme', stampId: '4b1d' });
+  for (const text of [machineScript({ ...settings, bundle }), script, SURVEY_SCRIPT, RECEIVE_SCRIPT, FINISH_SCRIPT]) {
+    const args = ['--shell=bash', '--severity=warning', '--exclude=SC2034,SC2154', '-'];
+    expect(spawnSync('shellcheck', args, { input: text, encoding: 'utf8' }).stdout).toBe('');
+  }
+});
+
+test('the definition of a machine, and so its fingerprint, is the same with a bundle and without', () => {
+  const definition = (script: string) => /^domainXml='[^']*'/m.exec(script)![0];
+  expect(definition(machineScript({ ...settings, bundle }))).toBe(definition(machineScript(settings)));
+});
+
+test('the cache of the engine is found at run time, and only for a hypervisor on its machine', () => {
+  const remote = { ...controlPlane, kvm: { ...controlPlane.kvm!, hypervisor: 'hv2' } };
+  expect(machineScript({ ...settings, bundle })).toContain(
+    'SITEWRIGHT_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sitewright;',
+  );
+  for (const script of [machineScript(settings), machineScript({ ...settings, node: remote, bundle })])
+    expect(script).not.toContain('SITEWRIGHT_CACHE');
 });
 
 test('the UUID of a machine is of version 5, stable, and another one for each site, machine and state', () => {
