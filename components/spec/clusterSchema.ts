@@ -161,7 +161,7 @@ export const kubeProxy = z.strictObject({
 export const dns = z.strictObject({
   upstreams: z.array(ip()).max(15).default([]).meta({
     description:
-      'Resolvers for names outside the cluster. None: those of `underlay.dns.servers`, else those of each node.',
+      'Resolvers for names outside the cluster. None: those of `underlay.dns.servers`, else those of each existing machine.',
   }),
   stubZones: z
     .record(hostName(), z.array(ip()).min(1).max(15))

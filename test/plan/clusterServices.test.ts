@@ -14,7 +14,12 @@ describe('DNS', () => {
       'forward . 203.0.113.1 203.0.113.2 {',
     );
     expect(dnsOf({}, underlay).corefile).toContain('forward . 192.0.1.53 {');
-    expect(dnsOf({}).corefile).toContain('forward . /etc/resolv.conf {');
+    const existing = siteOf('v4', 1, { kubernetes: { version: '1.36.1' }, kubeProxy: { mode: 'iptables' } });
+    expect(planOf(existing).cluster!.dns.corefile).toContain('forward . /etc/resolv.conf {');
+    // A machine of the kit has none but those of the site.
+    const { corefile, nodeLocal } = dnsOf({});
+    expect(corefile).not.toContain('forward');
+    expect(nodeLocal!.corefile).not.toContain('\n.:53');
   });
 
   test('has zones with resolvers of their own, in CoreDNS and in the cache', () => {
@@ -27,7 +32,7 @@ describe('DNS', () => {
   });
 
   test('every server of the cache binds its own address alone, and asks the cluster by TCP', () => {
-    const { corefile } = dnsOf({}).nodeLocal!;
+    const { corefile } = dnsOf({ upstreams: ['203.0.113.1'] }).nodeLocal!;
     const servers = corefile.split(/^}\n/m).filter((block) => block !== '');
     expect(servers).toHaveLength(4);
     for (const server of servers) expect(server).toContain('\n    bind 169.254.20.10\n');
