@@ -6,6 +6,9 @@ import type { Connection } from './kubeconfig';
 /** Long enough for an API server in an emulated machine that is busy starting. */
 const requestTimeoutSeconds = 60;
 
+/** A host that does not exist never answers; one that does accepts a connection at once, however busy it is. */
+const connectTimeoutSeconds = 10;
+
 /** Answers that ask for another try, and how often that is done. */
 const retriedStatuses = [429, 503, 504];
 const maxTries = 5;
@@ -137,6 +140,14 @@ export class ApiClient {
       });
       const fail = (error: Error) => reject(signal.aborted ? signal.reason : new UnreachableError(server, error));
       request.on('timeout', () => request.destroy(new Error(`no answer within ${requestTimeoutSeconds} s`)));
+      request.on('socket', (socket) => {
+        if (!socket.connecting) return;
+        const timer = setTimeout(
+          () => request.destroy(new Error(`no connection within ${connectTimeoutSeconds} s`)),
+          connectTimeoutSeconds * 1000,
+        );
+        socket.once('connect', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
+      });
       request.on('error', fail);
       request.end(text);
     });
@@ -144,6 +155,11 @@ export class ApiClient {
 }
 
 function errorOf(status: number, content: string, method: string, path: string): ApiError {
+  if (status === 401) {
+    const text =
+      "the API server does not accept the kubeconfig's credentials: they are another cluster's, or have expired";
+    return new ApiError(text, status, 'Unauthorized');
+  }
   try {
     const { message, reason, details } = JSON.parse(content) as {
       message?: string;

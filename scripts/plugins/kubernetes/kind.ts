@@ -57,7 +57,7 @@ export class ObjectKind implements ResourceKind {
     if (hasUnknown(inputs) || this.type.isPatch || !this.session().settings.connection) return guess(inputs, state);
     try {
       const result = await this.redacting(inputs, () =>
-        dryRun(op, this.session(), this.type, plain(inputs) as KubeObject, state),
+        this.session().look(() => dryRun(op, this.session(), this.type, plain(inputs) as KubeObject, state)),
       );
       return result ? foreseen(shown(result, inputs), state) : guess(inputs, state);
     } catch (error) {

@@ -14,7 +14,7 @@ function program(component: string, name: string): string {
   const found = fs.existsSync(builds())
     ? fs
         .readdirSync(builds())
-        .filter((folder) => folder.startsWith(`${component}-`))
+        .filter((folder) => folder.startsWith(`${component}-`) && !folder.includes('.partial'))
         .map((folder) => path.join(builds(), folder, 'files', name))
         .filter((file) => fs.existsSync(file))
         .sort((a, b) => fs.statSync(b).mtimeMs - fs.statSync(a).mtimeMs)
@@ -202,8 +202,10 @@ export class ApiServer {
         );
       });
       request.on('error', reject);
-      if (body) request.setHeader('Content-Type', type);
-      request.end(body && JSON.stringify(body));
+      const text = body && JSON.stringify(body);
+      // Of a DELETE, Node would otherwise send a body that has no end.
+      if (text) request.setHeader('Content-Length', Buffer.byteLength(text)).setHeader('Content-Type', type);
+      request.end(text);
     });
   }
 }
