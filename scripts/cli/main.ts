@@ -1,12 +1,16 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { adoptCommand } from './commands/adopt';
+import { bundleCommand } from './commands/bundle';
+import { certsCommand } from './commands/certs';
 import { deployCommands } from './commands/deploy';
 import { destroyCommand } from './commands/destroy';
 import { inspectCommands } from './commands/inspect';
+import { kubeconfigCommand } from './commands/kubeconfig';
 import { newCommand } from './commands/new';
 import { resultCommands } from './commands/results';
 import { secretsCommand } from './commands/secrets';
+import { sshCommand } from './commands/ssh';
 import { unlockCommand } from './commands/unlock';
 import { findKitDir } from './context';
 import { EXIT, reportError } from './errors';
@@ -17,8 +21,12 @@ import { join } from 'node:path';
 const commands = () => [
   newCommand(),
   ...inspectCommands(),
+  bundleCommand(),
   ...deployCommands(),
   ...resultCommands(),
+  kubeconfigCommand(),
+  sshCommand(),
+  certsCommand(),
   destroyCommand(),
   secretsCommand(),
   unlockCommand(),

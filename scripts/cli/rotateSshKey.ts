@@ -1,4 +1,5 @@
 import { generateSshKey, publicKeyOf } from '../../components/secrets/hostKey';
+import { checkedClusterPki } from './clusterKeys';
 import { printJson, type Context } from './context';
 import { enterLab } from './lab';
 import { refuseLocked } from './locks';
@@ -44,6 +45,7 @@ export async function rotateSshKey(context: Context, site: string): Promise<void
   await enterLab(plan);
   const { stack, config, secrets } = await openStack(context, plan, { create: false });
   refuseLocked(plan);
+  checkedClusterPki(config, plan, new Date());
   await clearPendingOperations(stack);
   const old = keysOf(config, site);
   if ((await stack.resourceCount()) === 0) return replaceUnusedKey(context, site, stack);

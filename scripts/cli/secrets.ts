@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { generateSshKey } from '../../components/secrets/hostKey';
 import type { SitePlan } from '../../components/plan';
+import { generateSshKey } from '../../components/secrets/hostKey';
+import { mintPki } from '../../components/secrets/pki';
+import { CLUSTER_PKI, pkiSecrets, refuseBuiltCluster } from './clusterKeys';
 import type { Context } from './context';
 import { badInput, failed } from './errors';
 import { findPassphrase } from './passphrase';
@@ -14,12 +16,17 @@ export const IDENTITY = 'sitewright:identity';
 const SECRET_KEYS = [SSH_PRIVATE_KEY, HOST_KEY_SEED];
 const HOST_KEY_SEED_BYTES = 32;
 
-type StackPlan = Pick<SitePlan, 'site' | 'environment' | 'backendUrl'>;
+type StackPlan = Pick<SitePlan, 'site' | 'environment' | 'backendUrl' | 'cluster'>;
 
-/** Whether the secrets of a site are all there, encrypted beside the site file. */
+/** Whether the secrets that open the machines of a site are there, encrypted beside the site file. */
 export function hasSecrets(context: Context, site: string): boolean {
   const keys = readSettings(context.stacksDir, site)?.keys ?? [];
   return SECRET_KEYS.every((key) => keys.includes(key));
+}
+
+/** Whether a site has a cluster and the cluster no keys yet: its file has got a `kubernetes.version` since the other secrets were made. */
+export function lacksClusterKeys(context: Context, plan: StackPlan): boolean {
+  return plan.cluster !== null && readSettings(context.stacksDir, plan.site)?.keys.includes(CLUSTER_PKI) !== true;
 }
 
 /**
@@ -44,6 +51,8 @@ export async function ensureSecrets(
         `bring stacks/Pulumi.${plan.site}.yaml back from version control. New ones would not open its machines`,
     );
   }
+  const mintsPki = lacksClusterKeys(context, plan);
+  if (mintsPki && resources !== null) await refuseBuiltCluster(stack, plan);
   const made: string[] = [];
   if (resources === null) {
     await stack.init(secretsProvider);
@@ -57,6 +66,10 @@ export async function ensureSecrets(
   if (!keys.includes(HOST_KEY_SEED)) {
     await stack.setSecret(HOST_KEY_SEED, randomBytes(HOST_KEY_SEED_BYTES).toString('base64'));
     made.push('host-key seed');
+  }
+  if (mintsPki) {
+    await stack.setSecret(CLUSTER_PKI, JSON.stringify(await mintPki(plan.site, new Date())));
+    made.push('keys of the cluster');
   }
   return { stack, made };
 }
@@ -89,8 +102,8 @@ export async function openStack(context: Context, plan: StackPlan, { create = tr
     await stack.init('passphrase');
     config = await stack.config();
   }
-  const secrets = Object.values(config)
+  const values = Object.values(config)
     .filter((entry) => entry.secret)
     .map((entry) => entry.value);
-  return { stack, config, secrets };
+  return { stack, config, secrets: [...values, ...pkiSecrets(config)] };
 }

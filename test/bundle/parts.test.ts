@@ -14,7 +14,6 @@ import { join } from 'node:path';
 import { sha256OfFile } from '../../components/bundle/checksum';
 import { LOCK_FILE } from '../../components/bundle/lock';
 import { BundleError } from '../../components/bundle/parse';
-import { goPart, type GoComponent } from '../../scripts/bundle/goParts';
 import { imagePart } from '../../scripts/bundle/images';
 import { ensurePart, type Part } from '../../scripts/bundle/parts';
 import { bundleStore, placeBundle } from '../../scripts/bundle/place';
@@ -127,19 +126,6 @@ describe('an image', () => {
     rmSync(partsFolder(), { recursive: true });
     expect(await sha256OfFile(await build(1_700_000_000))).toBe(first);
   });
-});
-
-test('every version that the plan wants is pinned by a go.mod of the kit', async () => {
-  for (const { name, version } of bundlePlan().components) {
-    if (name === 'containerd' || name === 'runc') continue;
-    const part = await goPart(name as GoComponent, version);
-    expect({ name, sources: (part.recipe as { sources: unknown }).sources }).toEqual({
-      name,
-      sources: expect.any(Array),
-    });
-  }
-  const other = await goPart('kubernetes', '1.36.0');
-  expect(other.recipe).toMatchObject({ sources: 'resolved' });
 });
 
 describe('a bundle that is put together', () => {

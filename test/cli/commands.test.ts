@@ -53,10 +53,10 @@ test('help is no mistake, and every command has examples', () => {
   expect(help.code).toBe(0);
   const commands = [...help.stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)].map(([, name]) => name);
   expect(commands).toEqual([
-    ...['new', 'validate', 'plan', 'explain', 'preview', 'up', 'refresh', 'verify', 'outputs', 'destroy', 'secrets'],
-    ...['unlock', 'adopt'],
+    ...['new', 'validate', 'plan', 'explain', 'bundle', 'preview', 'up', 'refresh', 'verify', 'outputs'],
+    ...['kubeconfig', 'ssh', 'certs', 'destroy', 'secrets', 'unlock', 'adopt'],
   ]);
-  for (const name of ['new', 'unlock'])
+  for (const name of ['new', 'kubeconfig', 'ssh', 'certs', 'unlock'])
     expect(kit.run([name, '--help']).stdout).toMatch(/Examples:\n {2}\$ sitewright/);
 });
 

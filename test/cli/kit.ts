@@ -121,12 +121,13 @@ export class TestKit {
   }
 
   /** The vendor's own command line, as a person runs it in the folder of the kit. */
-  pulumi(args: string[], env: Record<string, string> = {}): string {
+  pulumi(args: string[], env: Record<string, string> = {}, input = ''): string {
     const find = `require('${this.dir}/bin/scripts/engine/find.js').findEngine(() => {}).then((e) => console.log(e.command))`;
     const command = execFileSync(process.execPath, ['-e', find], { env: this.env(), encoding: 'utf8' }).trim();
     // The engine takes the home folder of `~` from the user database, not from HOME.
     const backend = { PULUMI_BACKEND_URL: `file://${this.stateDir}` };
-    return execFileSync(command, args, { cwd: this.dir, env: this.env({ ...backend, ...env }), encoding: 'utf8' });
+    const options = { cwd: this.dir, env: this.env({ ...backend, ...env }), encoding: 'utf8', input } as const;
+    return execFileSync(command, args, options);
   }
 
   config(site: string, env: Record<string, string>): Record<string, { value: string }> {

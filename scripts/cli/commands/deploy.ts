@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { SitePlan } from '../../../components/plan';
+import { checkedClusterPki, renewAdminWhenDue } from '../clusterKeys';
 import { collectChanges, type Changes } from '../changes';
 import { contextOf, printJson, type Context } from '../context';
 import { enterLab } from '../lab';
@@ -8,7 +9,7 @@ import { operate } from '../operate';
 import { ask } from '../passphrase';
 import { renderChanges, renderCounts } from '../renderChanges';
 import { renderOutputs } from '../report';
-import { ensureSecrets, hasSecrets, openStack, type OpenStack } from '../secrets';
+import { ensureSecrets, hasSecrets, lacksClusterKeys, openStack, type OpenStack } from '../secrets';
 import { openSiteAloud } from '../site';
 import { clearPendingOperations } from '../state';
 
@@ -69,7 +70,9 @@ async function previewChanges(context: Context, plan: SitePlan, open: OpenStack)
 
 async function preview(context: Context, site: string): Promise<void> {
   const { plan } = openSiteAloud(context, site);
-  const found = await previewChanges(context, plan, await openStack(context, plan));
+  const open = await openStack(context, plan);
+  checkedClusterPki(open.config, plan, new Date());
+  const found = await previewChanges(context, plan, open);
   if (context.json) printJson(context, found);
   else context.out(renderChanges(site, found, context.color));
 }
@@ -77,13 +80,21 @@ async function preview(context: Context, site: string): Promise<void> {
 async function up(context: Context, site: string, yes: boolean): Promise<void> {
   const { plan } = openSiteAloud(context, site);
   await enterLab(plan);
-  // A lab comes from one command: what it keeps secret protects nothing that lasts.
-  if (plan.environment === 'lab' && !hasSecrets(context, site)) {
+  // A lab comes from one command: what it keeps secret protects nothing that lasts. Elsewhere only what a site that has
+  // its secrets lacks since its file names a version of Kubernetes is made here.
+  if (hasSecrets(context, site) ? lacksClusterKeys(context, plan) : plan.environment === 'lab') {
     const { made } = await ensureSecrets(context, plan);
-    context.say(`secrets of ${site}: made ${made.join(', ')}`);
+    context.say(`secrets of ${site}: made ${made.join(', ')}. Commit stacks/Pulumi.${site}.yaml`);
   }
   const open = await openStack(context, plan);
   refuseLocked(plan);
+  const now = new Date();
+  const pki = checkedClusterPki(open.config, plan, now);
+  if (pki !== null && (await renewAdminWhenDue(open, pki, now))) {
+    context.say(
+      `secrets of ${site}: the kit's own certificate was due and is made anew. Commit stacks/Pulumi.${site}.yaml`,
+    );
+  }
   const cleared = await clearPendingOperations(open.stack);
   if (cleared.length > 0) {
     context.say(`The last run was killed in the middle of: ${cleared.join(', ')}. It is done again now.`);

@@ -7,7 +7,7 @@ import { listProfiles } from '../../../components/spec';
 import { contextOf, printJson, shownPath, type Context } from '../context';
 import { badInput } from '../errors';
 import { siteFile, type Scaffold } from '../scaffold';
-import { ensureSecrets, hasSecrets, SSH_PRIVATE_KEY } from '../secrets';
+import { ensureSecrets, hasSecrets, lacksClusterKeys, SSH_PRIVATE_KEY } from '../secrets';
 import { checkSiteName, openSite } from '../site';
 import { readSettings } from '../stack';
 
@@ -47,7 +47,7 @@ async function newSite(context: Context, site: string, options: NewOptions): Pro
   checkSiteName(site);
   const file = join(context.stacksDir, 'sites', `${site}.yaml`);
   const existed = existsSync(file);
-  if (existed && hasSecrets(context, site)) {
+  if (existed && hasSecrets(context, site) && !lacksClusterKeys(context, openSite(context, site).plan)) {
     throw badInput(`${shownPath(file)} exists and has its secrets; nothing was changed`);
   }
   const text = existed ? null : siteFile(scaffoldOf(context, site, options));
