@@ -101,6 +101,8 @@ export class ApiServer {
       '--service-account-issuer=https://kubernetes.default.svc',
       '--service-cluster-ip-range=10.96.0.0/16',
       '--authorization-mode=RBAC',
+      // As kubeadm sets it.
+      '--allow-privileged=true',
       // Without its controller nobody would give a pod its token, and no pod runs here.
       '--disable-admission-plugins=ServiceAccount',
     ]);
