@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, createPublicKey, hkdfSync } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, hkdfSync, randomBytes } from 'node:crypto';
 import { utils } from 'ssh2';
 
 /**
@@ -15,6 +15,7 @@ export interface SshKeyPair {
 
 const KEY_TYPE = 'ssh-ed25519';
 const SEED_BYTES = 32;
+const SECRET_BYTES = 32;
 
 /** DER of a PKCS #8 ed25519 private key up to its 32 bytes (RFC 8410, section 7): the one import format that Node takes. */
 const PKCS8_ED25519_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
@@ -30,19 +31,26 @@ export function deriveHostKey(seedBase64: string, machineName: string): SshKeyPa
   if (seed.length !== SEED_BYTES) {
     throw new Error(`hostKeySeed must be ${SEED_BYTES} bytes in base64; this one has ${seed.length}`);
   }
-  const secret = Buffer.from(hkdfSync('sha256', seed, '', `sitewright ssh host key ${machineName}`, 32));
+  return sshKeyPair(Buffer.from(hkdfSync('sha256', seed, '', `sitewright ssh host key ${machineName}`, SECRET_BYTES)));
+}
+
+/**
+ * A new ed25519 key for a user. Not by ssh2's own generator: 1.17.0 takes leading zero bytes off the public key, and one
+ * key in 256 then opens nothing.
+ */
+export function generateSshKey(comment: string): SshKeyPair {
+  const { privateKey, publicKey } = sshKeyPair(randomBytes(SECRET_BYTES), comment);
+  return { privateKey, publicKey: `${publicKey} ${comment}`.trim() };
+}
+
+/** The key pair of 32 secret bytes; the comment is in the private key only. */
+export function sshKeyPair(secret: Buffer, comment = ''): SshKeyPair {
   const key = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519_PREFIX, secret]), format: 'der', type: 'pkcs8' });
   const point = createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI_ED25519_PREFIX_BYTES);
   return {
-    privateKey: openSshPrivateKey(secret, point),
+    privateKey: openSshPrivateKey(secret, point, comment),
     publicKey: `${KEY_TYPE} ${publicBlob(point).toString('base64')}`,
   };
-}
-
-/** A new ed25519 key for a user. */
-export function generateSshKey(comment: string): SshKeyPair {
-  const pair = utils.generateKeyPairSync('ed25519', { comment });
-  return { privateKey: pair.private, publicKey: pair.public.trim() };
 }
 
 /** The line `<type> AAAA…` of an OpenSSH or PEM private key. Throws with the reason when it cannot be read. */
@@ -64,10 +72,10 @@ function publicBlob(point: Buffer): Buffer {
 }
 
 /**
- * The openssh-key-v1 encoding (PROTOCOL.key of OpenSSH), unencrypted. Written here because libraries only encode keys that they
- * generate. The check number, random elsewhere, comes from the key: the text must not change between runs.
+ * The openssh-key-v1 encoding (PROTOCOL.key of OpenSSH), unencrypted. Written here because ssh2 only encodes keys that it
+ * generates. The check number, random elsewhere, comes from the key: the text must not change between runs.
  */
-function openSshPrivateKey(secret: Buffer, point: Buffer): string {
+function openSshPrivateKey(secret: Buffer, point: Buffer, comment: string): string {
   const check = createHash('sha256').update(secret).digest().subarray(0, 4);
   const content = Buffer.concat([
     check,
@@ -75,7 +83,7 @@ function openSshPrivateKey(secret: Buffer, point: Buffer): string {
     sshString(KEY_TYPE),
     sshString(point),
     sshString(Buffer.concat([secret, point])),
-    sshString(''),
+    sshString(comment),
   ]);
   const blockBytes = 8;
   const padding = Buffer.from(

@@ -2,8 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { deriveHostKey, generateSshKey, publicKeyOf } from '../../components/secrets/hostKey';
+import { deriveHostKey, generateSshKey, publicKeyOf, sshKeyPair } from '../../components/secrets/hostKey';
 
+/** First four bytes of a secret, the rest of it zero, whose public key begins with a zero byte: one in 256 does. */
+const SECRET_OF_A_ZERO_BYTE = 135;
 const seed = Buffer.alloc(32, 7).toString('base64');
 
 /** What OpenSSH itself reads out of a private key. */
@@ -50,6 +52,15 @@ test('a new user key is one that OpenSSH reads, with its comment', () => {
   expect(sshKeygen(privateKey)).toBe(publicKey);
   expect(publicKeyOf(privateKey)).toBe(publicKey.split(' ').slice(0, 2).join(' '));
   expect(generateSshKey('site acme').privateKey).not.toBe(privateKey);
+});
+
+test('a public key that begins with a zero byte keeps its 32 bytes', () => {
+  const secret = Buffer.alloc(32);
+  secret.writeUInt32BE(SECRET_OF_A_ZERO_BYTE);
+  const { privateKey, publicKey } = sshKeyPair(secret);
+  expect(Buffer.from(publicKey.split(' ')[1], 'base64').subarray(-32)[0]).toBe(0);
+  expect(sshKeygen(privateKey)).toBe(publicKey);
+  expect(publicKeyOf(privateKey)).toBe(publicKey);
 });
 
 test('text that is no key is refused without repeating it', () => {
