@@ -6,7 +6,7 @@
  *     if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
  *     const { plan, findings } = computePlan(loaded.spec, kitVersion);
  *     if (plan === null) throw new Error(toProblems(findings, loaded.source).map(formatProblem).join('\n'));
- *     const site = new Site(plan.site, { plan, secrets, identity: null });
+ *     const site = new Site(plan.site, { plan, secrets, cluster: null, identity: null });
  *
  * Such a program runs where `require('sitewright/agent')` resolves: the engine starts the agent, which waits for
  * machines and proves the network, from the program's working directory.
@@ -22,7 +22,7 @@ export { computePlan, impactOf, renderPlan, type Finding, type ImpactEntry } fro
 export type { KvmImagePlan, MtuPlan, NodePlan, ProofPlan, SitePlan } from './plan';
 
 /** The whole site as one component. Its name is the name of the site: every resource below it is called `<name>-…`. */
-export { Site, type SiteArgs } from './site';
+export { Site, type SiteArgs, type SiteCluster } from './site';
 export type { SiteSecrets } from './machines';
 
 /** Resolver settings for the pods of a program; the site file's `dns.pods` gives the same to pods that have none. */

@@ -1,28 +1,43 @@
 import * as pulumi from '@pulumi/pulumi';
+import type { Bundle } from './bundle/lock';
+import { Cluster } from './cluster/cluster';
 import { stateIdentity } from './identity';
+import type { SiteBundle } from './machines/bundle';
 import { ExistingMachines } from './machines/existing';
 import { KvmMachines } from './machines/kvm';
 import type { Machine, SiteSecrets, Stamp } from './machines/machine';
 import { Node } from './nodes/node';
 import type { SitePlan } from './plan/types';
 import { Proof } from './proof/proof';
+import type { ClusterPki } from './secrets/pki';
 
 export interface SiteArgs {
   plan: SitePlan;
   secrets: SiteSecrets;
+  /** What makes a cluster of the machines; null exactly where the plan has none. */
+  cluster: SiteCluster | null;
   /** Identity that `sitewright adopt` read from the machines of a lost state; null for every other site. */
   identity: string | null;
   /** Multiplies the time limits; above 1 on a machine that is known to be slow. Default 1. */
   limitFactor?: number;
 }
 
+export interface SiteCluster {
+  /** Everything that is installed, complete on the machine of the engine. */
+  bundle: Bundle & SiteBundle;
+  /** Certificate authorities and keys, from the stack's configuration. Secret. */
+  pki: pulumi.Output<ClusterPki>;
+}
+
 /** Time for a machine to answer over SSH: an emulated one on a busy host needs some minutes for its first boot. */
 const SSH_LIMIT_SECONDS = 900;
 
-/** A whole site, in order: identity, machines, prepared nodes, the proof on the wire. */
+/** A whole site, in order: identity, machines, prepared nodes, the proof on the wire, the cluster. */
 export class Site extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<unknown>;
   readonly proof: pulumi.Output<unknown>;
+  /** Null without a cluster. */
+  readonly cluster: Cluster | null;
 
   constructor(name: string, args: SiteArgs, opts?: pulumi.ComponentResourceOptions) {
     super('sitewright:site:Site', name, {}, opts);
@@ -43,21 +58,49 @@ export class Site extends pulumi.ComponentResource {
     // Every node first: a probe between a prepared node and one that is still being prepared would measure neither.
     const proof = new Proof(`${name}-proof`, { plan, machines, after: nodes }, { parent: this });
 
+    // The gate: nothing of a cluster is installed on a network that is not what the plan says.
+    this.cluster = this.makeCluster(name, args, machines, proof);
+
     this.nodes = pulumi.all(nodes.map((node) => node.facts));
     this.proof = proof.results;
     this.registerOutputs({ nodes: this.nodes, proof: this.proof });
   }
 
-  private machines(name: string, { plan, secrets, limitFactor = 1 }: SiteArgs, stamp: Stamp): Machine[] {
+  private makeCluster(name: string, args: SiteArgs, machines: Machine[], proof: Proof): Cluster | null {
+    const { plan, cluster, limitFactor = 1 } = args;
+    if (plan.cluster === null) return null;
+    if (cluster === null) throw new Error(`${name}: its cluster needs a bundle and keys`);
+    const nodes = plan.nodes.map((node, index) => ({ machine: machines[index]!, plan: node.cluster! }));
+    return new Cluster(
+      `${name}-cluster`,
+      { site: plan.site, plan: plan.cluster, nodes, ...cluster, after: [proof], limitFactor },
+      { parent: this },
+    );
+  }
+
+  private machines(name: string, { plan, secrets, cluster, limitFactor = 1 }: SiteArgs, stamp: Stamp): Machine[] {
     const { kvm, jump } = plan.machines;
     const group = `${name}-machines`;
+    const bundle = cluster?.bundle ?? null;
     const sshLimitSeconds = Math.round(SSH_LIMIT_SECONDS * limitFactor);
     if (kvm === null)
-      return new ExistingMachines(group, { nodes: plan.nodes, jump, secrets, sshLimitSeconds }, { parent: this })
-        .machines;
+      return new ExistingMachines(
+        group,
+        { nodes: plan.nodes, jump, secrets, sshLimitSeconds, bundle },
+        { parent: this },
+      ).machines;
     return new KvmMachines(
       group,
-      { kvm, nodes: plan.nodes, jump, stamp, secrets, protectEtcd: plan.environment !== 'lab', sshLimitSeconds },
+      {
+        kvm,
+        nodes: plan.nodes,
+        jump,
+        stamp,
+        secrets,
+        protectEtcd: plan.environment !== 'lab',
+        sshLimitSeconds,
+        bundle,
+      },
       { parent: this },
     ).machines;
   }

@@ -4,6 +4,8 @@ import * as pulumi from '@pulumi/pulumi';
 import { computePlan } from '../components/plan';
 import { Site } from '../components/site';
 import { formatProblem, loadSite, toProblems } from '../components/spec';
+import { parsePki } from '../components/secrets/pki';
+import { withBundle } from './bundle';
 import { expandBackend } from '../scripts/cli/backend';
 import { withLab } from './lab';
 
@@ -18,7 +20,7 @@ class SiteFileError extends pulumi.RunError {}
  * `sitewright` runs it through the Automation API, `pulumi up` through its language host; both give the same resources.
  *
  * Environment: SITEWRIGHT_STACKS_DIR, the folder of sites/ and profiles/ (default: stacks/ of the kit).
- * Configuration: `sshPrivateKey` and `hostKeySeed` (secrets), `identity` (set by `sitewright adopt`).
+ * Configuration: `sshPrivateKey`, `hostKeySeed` and, for a cluster, `clusterPki` (secrets), `identity` (set by `sitewright adopt`).
  */
 export async function program(): Promise<Record<string, unknown>> {
   const stacksDir = process.env.SITEWRIGHT_STACKS_DIR ?? join(KIT, 'stacks');
@@ -37,6 +39,7 @@ export async function program(): Promise<Record<string, unknown>> {
   }
 
   const { plan: built, limitFactor } = await withLab(plan);
+  const bundle = await withBundle(built, stacksDir);
   const config = new pulumi.Config('sitewright');
   const site = new Site(plan.site, {
     plan: built,
@@ -44,6 +47,7 @@ export async function program(): Promise<Record<string, unknown>> {
       sshPrivateKey: config.requireSecret('sshPrivateKey'),
       hostKeySeed: config.requireSecret('hostKeySeed'),
     },
+    cluster: bundle === null ? null : { bundle, pki: config.requireSecret('clusterPki').apply(parsePki) },
     identity: config.get('identity') ?? null,
     limitFactor,
   });

@@ -2,10 +2,12 @@ import { proveNode, provePair } from '../proof/prove';
 import type { NodeRequest, PairRequest, ProofResult } from '../proof/facts';
 import { awaitSsh, type AwaitSshRequest, type AwaitSshResult, type RunOptions } from './awaitSsh';
 import { copyBundle, type CopyBundleRequest, type CopyBundleResult } from './copyBundle';
+import { joinNode, type JoinNodeRequest, type JoinNodeResult } from './joinNode';
 import { placeBundleImage, type PlaceBundleImageRequest, type PlaceBundleImageResult } from './placeBundleImage';
 
-export type AgentRequest = AwaitSshRequest | CopyBundleRequest | PlaceBundleImageRequest | PairRequest | NodeRequest;
-export type AgentResult = AwaitSshResult | CopyBundleResult | PlaceBundleImageResult | ProofResult;
+export type AgentRequest =
+  AwaitSshRequest | CopyBundleRequest | PlaceBundleImageRequest | PairRequest | NodeRequest | JoinNodeRequest;
+export type AgentResult = AwaitSshResult | CopyBundleResult | PlaceBundleImageResult | ProofResult | JoinNodeResult;
 
 /**
  * Runs one request in this process. Proofs resolve with their findings whether or not they passed; whatever keeps an
@@ -23,6 +25,8 @@ export async function runRequest(request: AgentRequest, opts: RunOptions = {}): 
       return provePair(request, opts);
     case 'prove-node':
       return proveNode(request, opts);
+    case 'join-node':
+      return joinNode(request, opts);
     default:
       throw new Error(`unknown kind of request: ${String((request as { kind?: unknown }).kind)}`);
   }

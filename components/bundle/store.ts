@@ -66,7 +66,7 @@ export class BundleStore {
   }
 
   /** The checksum of a finished image. */
-  private async recordedIso(id: string): Promise<string | null> {
+  async recordedIso(id: string): Promise<string | null> {
     const there = await fs.stat(this.isoPath(id)).catch(() => undefined);
     if (there === undefined) return null;
     return fs.readFile(`${this.isoPath(id)}.sha256`, 'utf8').then(

@@ -26,6 +26,12 @@ const PACKAGES: readonly NeededPackage[] = [
     reason: 'pods reach what is outside the cluster with the address of their node',
     when: ({ cluster }) => cluster !== null && cluster.cniConfiguration !== null,
   },
+  {
+    command: 'mkfs.ext4',
+    name: 'e2fsprogs',
+    reason: 'the file system of etcd',
+    when: ({ cluster, role }) => cluster !== null && role === 'control-plane',
+  },
   { command: 'wg', name: 'wireguard-tools', reason: 'the proof inside WireGuard', when: loads('wireguard') },
   { command: 'fio', name: 'fio', reason: 'the proof of the etcd disk', when: (node) => node.role === 'control-plane' },
 ];

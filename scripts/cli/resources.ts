@@ -68,6 +68,8 @@ const ROLES: Record<string, string> = {
   [MACHINE_ROLE]: 'virtual machine',
   ssh: 'first connection',
   prepare: 'preparation',
+  runtime: 'Kubernetes programs',
+  'control-plane': 'control plane',
   'proof-node': 'proof',
   'proof-pair': 'proof',
 };

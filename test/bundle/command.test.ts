@@ -110,7 +110,12 @@ describe('the bundle that a program gets', () => {
   test('is the one that was built under the name', async () => {
     await expect(find()).rejects.toThrow(/not on this machine. Run: sitewright bundle build lab/);
     const id = plant();
-    expect(await find()).toEqual({ id, lock: lockOf(plan), isoPath: store.isoPath(id) });
+    expect(await find()).toEqual({
+      id,
+      lock: lockOf(plan),
+      isoPath: store.isoPath(id),
+      isoSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
   });
 
   test('is refused with everything that is missing or damaged', async () => {

@@ -4,7 +4,11 @@ import * as pulumi from '@pulumi/pulumi';
 import { MockMonitor } from '@pulumi/pulumi/runtime/mocks';
 import { parse, parseDocument } from 'yaml';
 import { computePlan, formatProblem, loadSite, Site, toProblems, type SitePlan } from '../../components';
+import { wantedArtifacts } from '../../components/bundle/contents';
+import { LOCK_SCHEMA_VERSION, type BundleLock } from '../../components/bundle/lock';
 import { generateSshKey } from '../../components/secrets/hostKey';
+import { mintPki, type ClusterPki } from '../../components/secrets/pki';
+import type { SiteCluster } from '../../components/site';
 import { version } from '../../package.json';
 import { stacksFolder } from '../spec/stacksFolder';
 import { recordProgram, type RecordedResource } from '../support/recordingMonitor';
@@ -15,6 +19,11 @@ export const EXAMPLE_SITES = ['lab', 'kvm-example', 'existing-example'] as const
 /** Planted: nothing may show them. The seed is fixed, because public host keys are derived from it. */
 export const userKey = generateSshKey('site test');
 export const hostKeySeed = Buffer.from('a seed of thirty-two bytes here.').toString('base64');
+
+export let clusterPki: ClusterPki;
+beforeAll(async () => {
+  clusterPki = await mintPki('site-test', new Date());
+});
 
 /** Path in the site file and its new value. */
 export type Edit = [path: (string | number)[], value: unknown];
@@ -96,7 +105,7 @@ export async function recordSite(plan: SitePlan, { preview }: { preview: boolean
   const resources = await recordProgram(
     () => {
       const secrets = { sshPrivateKey: pulumi.secret(userKey.privateKey), hostKeySeed: pulumi.secret(hostKeySeed) };
-      site = new Site(plan.site, { plan, secrets, identity: null });
+      site = new Site(plan.site, { plan, secrets, cluster: siteCluster(plan), identity: null });
     },
     { preview, stack: plan.site, outputs: ({ name, inputs }) => ({ ...inputs, stdout: stdoutOf(name) }) },
   );
@@ -105,6 +114,21 @@ export async function recordSite(plan: SitePlan, { preview }: { preview: boolean
   const resolved = (output: pulumi.Output<unknown>) => new Promise((resolve) => output.apply(resolve));
   const outputs = preview ? [] : await Promise.all([resolved(site!.nodes), resolved(site!.proof)]);
   return { resources, byName, registered, outputs };
+}
+
+/** A bundle that holds what the plan wants, under made-up checksums, and keys. */
+function siteCluster({ cluster }: SitePlan): SiteCluster | null {
+  if (cluster === null) return null;
+  const artifacts = wantedArtifacts(cluster.bundle).map((wanted) => ({
+    ...wanted,
+    source: 'a source',
+    sha256: 'ef'.repeat(32),
+    sizeBytes: 1,
+    licence: 'Apache-2.0',
+  }));
+  const { name, from } = cluster.bundle;
+  const lock: BundleLock = { schemaVersion: LOCK_SCHEMA_VERSION, name, from, artifacts };
+  return { bundle: { id: 'b1'.repeat(32), isoSha256: 'b2'.repeat(32), lock }, pki: pulumi.secret(clusterPki) };
 }
 
 /** What each command prints, cut down to what its reader needs. */

@@ -1,0 +1,158 @@
+import * as pulumi from '@pulumi/pulumi';
+import type { Bundle } from '../bundle/lock';
+import { agentRequest, agentTarget, remoteScript } from '../commands';
+import type { Machine } from '../machines/machine';
+import type { ClusterPlan, NodeClusterPlan } from '../plan/clusterTypes';
+import { caCertHash, type ClusterPki } from '../secrets/pki';
+import { joinSettings, renderControlPlaneScript, type ClusterNodeSettings } from './nodeScripts';
+import { renderClusterRemoveScript } from './removeScript';
+import { neededArtifacts, renderRuntimeScript } from './runtimeScript';
+
+export interface ClusterArgs {
+  site: string;
+  plan: ClusterPlan;
+  /** Every machine of the site with its place in the cluster, in the order of the site file. */
+  nodes: { machine: Machine; plan: NodeClusterPlan }[];
+  bundle: Bundle;
+  /** Secret. */
+  pki: pulumi.Output<ClusterPki>;
+  /** The proof of the network. An option of the component would not reach its commands. */
+  after: pulumi.Resource[];
+  /** Multiplies the time limits. */
+  limitFactor: number;
+}
+
+/** Of each wait: an emulated control plane on a busy machine needs some minutes for its first answer. */
+const LIMIT_SECONDS = 900;
+
+/**
+ * A Kubernetes cluster of prepared machines, in order: what every node needs (runtime), the first control-plane node, then
+ * everything that joins. Each is one idempotent script or request: a changed plan runs it again in place.
+ */
+export class Cluster extends pulumi.ComponentResource {
+  /** What uses the cluster depends on these: every node is a member. */
+  readonly ready: pulumi.Resource[];
+  /** Where the API answers inside and outside of the cluster. */
+  readonly apiServerUrl: string;
+
+  constructor(name: string, args: ClusterArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('sitewright:cluster:Cluster', name, {}, opts);
+    const { plan, nodes } = args;
+    const first = nodes.find(({ plan: { part } }) => part === 'init');
+    if (first === undefined) throw new Error(`${args.site}: no node of the plan has the part init`);
+    const runtimes = new Map(nodes.map((node) => [node, this.runtime(name, node, args)]));
+    const controlPlanes = new Map(
+      nodes
+        .filter(({ plan: { part } }) => part !== 'join-worker')
+        .map((node) => [node, this.controlPlane(name, node, args, runtimes.get(node)!)]),
+    );
+    const members = nodes
+      .filter((node) => node !== first)
+      .map((node) => {
+        const before = [controlPlanes.get(first)!, runtimes.get(node)!, controlPlanes.get(node)];
+        return this.join(
+          name,
+          node,
+          first.machine,
+          args,
+          before.filter((one) => one !== undefined),
+        );
+      });
+    this.ready = [controlPlanes.get(first)!, ...members];
+    this.apiServerUrl = apiServerUrl(plan);
+    this.registerOutputs({ apiServerUrl: this.apiServerUrl });
+  }
+
+  private runtime(name: string, { machine, plan }: ClusterArgs['nodes'][number], args: ClusterArgs): pulumi.Resource {
+    const { bundle, site } = args;
+    if (machine.bundle === null) throw new Error(`${machine.name} has no bundle`);
+    const script = renderRuntimeScript({
+      node: machine.name,
+      cluster: args.plan,
+      part: plan.part,
+      cniConfiguration: plan.cniConfiguration,
+      bundle,
+      bundlePlace: machine.bundle,
+      limitSeconds: limitSeconds(args),
+    });
+    const programs = neededArtifacts({ cluster: args.plan, part: plan.part, bundle }).programs;
+    return remoteScript(
+      `${name}-${machine.name}-runtime`,
+      machine.connection,
+      {
+        script: pulumi.output(machine.incarnation).apply((incarnation) => `# Machine ${incarnation}\n${script}`),
+        // A machine of the kit takes everything along.
+        ...(machine.owner === null
+          ? {
+              onDelete: renderClusterRemoveScript(
+                site,
+                programs.map(({ target }) => target),
+              ),
+            }
+          : {}),
+      },
+      { parent: this, dependsOn: [...args.after, machine.bundleReady], ...goneWith(machine) },
+    );
+  }
+
+  private controlPlane(
+    name: string,
+    { machine, plan }: ClusterArgs['nodes'][number],
+    args: ClusterArgs,
+    runtime: pulumi.Resource,
+  ): pulumi.Resource {
+    const settings = nodeSettings(machine, plan, args);
+    return remoteScript(
+      `${name}-${machine.name}-control-plane`,
+      machine.connection,
+      {
+        script: pulumi
+          .all([args.pki, machine.incarnation])
+          .apply(
+            ([pki, incarnation]) =>
+              `# Machine ${incarnation}\n${renderControlPlaneScript({ ...settings, pki, etcdDisk: machine.disks.etcd })}`,
+          ),
+      },
+      { parent: this, dependsOn: [runtime], ...goneWith(machine) },
+    );
+  }
+
+  private join(
+    name: string,
+    { machine, plan }: ClusterArgs['nodes'][number],
+    first: Machine,
+    args: ClusterArgs,
+    before: pulumi.Resource[],
+  ): pulumi.Resource {
+    const settings = nodeSettings(machine, plan, args);
+    const request = pulumi.jsonStringify({
+      kind: 'join-node',
+      name: machine.name,
+      target: agentTarget(machine.connection),
+      controlPlane: agentTarget(first.connection),
+      incarnation: machine.incarnation,
+      settings: args.pki.apply((pki) => joinSettings(settings, caCertHash(pki.ca.certificate))),
+    });
+    return agentRequest(
+      `${name}-${machine.name}-join`,
+      { request: pulumi.secret(request) },
+      { parent: this, dependsOn: before, ...goneWith(machine) },
+    );
+  }
+}
+
+const limitSeconds = ({ limitFactor }: ClusterArgs) => Math.round(LIMIT_SECONDS * limitFactor);
+
+const nodeSettings = (machine: Machine, nodeCluster: NodeClusterPlan, args: ClusterArgs): ClusterNodeSettings => ({
+  node: machine.name,
+  cluster: args.plan,
+  nodeCluster,
+  limitSeconds: limitSeconds(args),
+});
+
+const goneWith = ({ owner }: Machine) => (owner === null ? {} : { deletedWith: owner });
+
+/** `https://address:port` as a kubeconfig from outside has it; an IPv6 address in brackets. */
+export function apiServerUrl({ endpoint: { address, port } }: ClusterPlan): string {
+  return `https://${address.includes(':') ? `[${address}]` : address}:${port}`;
+}

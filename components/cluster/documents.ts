@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+import { stringify } from 'yaml';
+import type { ClusterPlan, KubeDocument, NodeClusterPlan } from '../plan/clusterTypes';
+
+/** YAML of Kubernetes documents, one after the other. Long lines are not folded: people compare them. */
+export function toYaml(...documents: KubeDocument[]): string {
+  return documents.map((document) => stringify(document, { lineWidth: 0 })).join('---\n');
+}
+
+/** What kubeadm gets on the first control-plane node. */
+export function kubeadmDocuments(cluster: ClusterPlan, node: NodeClusterPlan): string {
+  const { clusterConfiguration, kubeletConfiguration } = cluster.kubeadm;
+  return toYaml(node.registration, clusterConfiguration, kubeletConfiguration);
+}
+
+/** Stands in the JoinConfiguration for the token, which the node puts in its place. */
+export const TOKEN_PLACE = '@TOKEN@';
+
+/** What kubeadm gets on a node that joins. The CA is pinned: a wrong API server cannot take a node in. */
+export function joinDocument(cluster: ClusterPlan, node: NodeClusterPlan, caCertHash: string): string {
+  const { name, port } = cluster.endpoint;
+  return toYaml({
+    ...node.registration,
+    discovery: {
+      bootstrapToken: {
+        apiServerEndpoint: `${name}:${port}`,
+        token: TOKEN_PLACE,
+        caCertHashes: [caCertHash],
+      },
+    },
+  });
+}
+
+/** Secrets are written encrypted, and read either way: those of a cluster that began without stay readable. */
+export function encryptionConfiguration(keyBase64: string): string {
+  return toYaml({
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'EncryptionConfiguration',
+    resources: [
+      {
+        resources: ['secrets'],
+        providers: [{ secretbox: { keys: [{ name: 'key1', secret: keyBase64 }] } }, { identity: {} }],
+      },
+    ],
+  });
+}
+
+/** Short fingerprint of plain data: tells whether what was applied last is what is planned. */
+export function fingerprint(...data: unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(data)).digest('hex');
+}

@@ -1,0 +1,104 @@
+import { bash } from '../../nodes/bash';
+
+/**
+ * The first control-plane node. `kubeadm init` is resumable as it is: each phase takes what it finds (certificates,
+ * kubeconfigs, manifests, objects) and adds what is missing; its preflight checks alone refuse what an earlier run left.
+ * So an interrupted run is run again without those checks, and nothing is ever reset: an etcd that has started may hold
+ * the only copy of a cluster, also after the root disk was made anew.
+ */
+export const CONTROL_PLANE = bash`
+# Written when kubeadm has ended well and the cluster was seen. From then on nothing is initialised again.
+INITIALISED="$STATE_FOLDER/initialised"
+
+# What cannot change under a cluster that lives, found before anything is written.
+refuse_other_identity() {
+  [ -e "$INITIALISED" ] || return 0
+  local found
+  slurp found /etc/kubernetes/pki/ca.crt
+  [ -z "$found" ] || [ "$found" = "$CA_CERTIFICATE" ] ||
+    refuse "/etc/kubernetes/pki/ca.crt is not the certificate authority of this site's secrets: put the configuration value sitewright:clusterPki back; this release of the kit does not change the authority of a running cluster"
+}
+
+control_plane_files() {
+  step 'certificate authorities and keys'
+  local pki=/etc/kubernetes/pki
+  write_file "$pki/ca.crt" 0644 "$CA_CERTIFICATE"
+  write_secret "$pki/ca.key" "$CA_KEY"
+  write_file "$pki/etcd/ca.crt" 0644 "$ETCD_CA_CERTIFICATE"
+  write_secret "$pki/etcd/ca.key" "$ETCD_CA_KEY"
+  write_file "$pki/front-proxy-ca.crt" 0644 "$FRONT_PROXY_CA_CERTIFICATE"
+  write_secret "$pki/front-proxy-ca.key" "$FRONT_PROXY_CA_KEY"
+  write_file "$pki/sa.pub" 0644 "$SERVICE_ACCOUNT_PUBLIC_KEY"
+  write_secret "$pki/sa.key" "$SERVICE_ACCOUNT_KEY"
+
+  # The API server reads these when it starts.
+  step 'configuration of the control plane'
+  write_secret "$ENCRYPTION_FILE" "$ENCRYPTION_CONFIG" kube-apiserver
+  write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
+  if [ -n "$ADMISSION_CONFIG" ]; then
+    write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
+  elif [ -e "$ADMISSION_FILE" ]; then
+    audit "$ADMISSION_FILE" present removed
+    rm -f "$ADMISSION_FILE"
+  fi
+  write_file "$KUBEADM_FILE" 0600 "$KUBEADM_CONFIG"
+  mkdir -p "$AUDIT_LOG_FOLDER"
+  chmod 0700 "$AUDIT_LOG_FOLDER" "\${ENCRYPTION_FILE%/*}" "\${KUBEADM_FILE%/*}" "$pki"
+}
+
+node_registered() { admin_kubectl get node "$NODE"; }
+kubeadm_finished() {
+  api_answers && node_registered &&
+    admin_kubectl -n kube-system get configmap kubeadm-config kubelet-config &&
+    admin_kubectl -n kube-public get configmap cluster-info
+}
+api_problem() {
+  refuse "the API server of this node does not answer: see 'crictl ps -a', 'crictl logs', and journalctl -u kubelet on this machine"
+}
+
+initialise() {
+  local path
+  local -a ignored=()
+  if compgen -G '/etc/kubernetes/manifests/*.yaml' >/dev/null || [ -e /etc/kubernetes/kubelet.conf ] || [ -d "$ETCD_FOLDER/member" ]; then
+    step 'an earlier kubeadm init did not end: it is taken up again'
+    # What a machine that lost its power wrote last can be empty.
+    for path in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/*.* /etc/kubernetes/pki/etcd/*.*; do
+      [ ! -f "$path" ] || [ -s "$path" ] || rm -f "$path"
+    done
+    ignored=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+  fi
+  step 'kubeadm init'
+  # The token that every init makes is for joins, and each join of the kit has its own.
+  run_kubeadm init --config "$KUBEADM_FILE" --skip-phases=addon,show-join-command --skip-token-print "\${ignored[@]}" ||
+    refuse 'kubeadm init failed; its last words are above. The next run takes it up where it stopped'
+  settled kube-apiserver
+  wait_until "$LIMIT_SECONDS" 'the new cluster answers' kubeadm_finished || api_problem
+  admin_kubectl -n kube-system delete secrets --field-selector type=bootstrap.kubernetes.io/token >&2
+  printf '%s\n' "$KUBERNETES_VERSION" >"$INITIALISED.new" && mv -f "$INITIALISED.new" "$INITIALISED"
+}
+
+main() {
+  lock "$LIMIT_SECONDS"
+  refuse_other_identity
+  mkdir -p "$STATE_FOLDER"
+  etcd_disk_apply
+  control_plane_files
+  kubeadm config validate --config "$KUBEADM_FILE" >&2 || refuse "kubeadm does not take $KUBEADM_FILE; its message is above"
+  if [ "$PART" = init ]; then
+    if [ -e "$INITIALISED" ]; then
+      systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
+      wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || api_problem
+      control_plane_update
+    else
+      initialise
+      remember_applied
+    fi
+    kubelet_config_update
+    wait_until "$LIMIT_SECONDS" "the Node $NODE is there" node_registered || api_problem
+    node_object_apply
+    wait_node_ready
+  fi
+  finish
+  printf '{"schemaVersion": 1, "node": "%s", "kubernetes": "%s"}\n' "$NODE" "$KUBERNETES_VERSION"
+}
+`;

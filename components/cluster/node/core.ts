@@ -1,0 +1,67 @@
+import { bash } from '../../nodes/bash';
+
+/** Words of the cluster's scripts beyond those of node preparation (../../nodes/prep/core). */
+export const CLUSTER_CORE = bash`
+# The script goes on when its connection breaks: the next run waits for it, and half of what kubeadm does is worse than
+# all of it with nobody watching. Its words then go nowhere, and that must not end it.
+trap '' PIPE
+
+# write_secret PATH CONTENT [PENDING]: as write_file, 0600 from the first byte, and the audit log names the file alone.
+write_secret() {
+  local path=$1 content=$2 old=''
+  slurp old "$path"
+  if [ -f "$path" ] && [ "$old" = "$content" ]; then
+    chmod 0600 "$path"
+    return 0
+  fi
+  audit "$path" "\${old:+another content}" written
+  [ -z "\${3-}" ] || pending "$3"
+  if ! (umask 077 && mkdir -p "\${path%/*}" && printf '%s' "$content" >"$path.sitewright-new" &&
+    chmod 0600 "$path.sitewright-new" && mv -f "$path.sitewright-new" "$path"); then
+    refuse "$path cannot be written: make room and check that its file system is writable, then run again"
+  fi
+}
+
+# wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
+wait_until() {
+  local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
+  shift 2
+  until "$@" >/dev/null 2>&1 </dev/null; do
+    [ $((SECONDS - begin)) -lt "$limit" ] || return 1
+    if [ "$SECONDS" -ge "$told" ]; then
+      step "waiting until $what ($((SECONDS - begin)) s of $limit s)"
+      told=$((SECONDS + 15))
+    fi
+    sleep 2
+  done
+}
+
+# run_kubeadm ARGUMENT...: its own words become progress. The last of them are shown where it fails.
+run_kubeadm() {
+  local line code
+  local -a last=()
+  audit kubeadm '' "$*"
+  exec 8< <(kubeadm "$@" 2>&1 </dev/null || printf 'exit code %s of kubeadm\n' $?)
+  while IFS= read -r line <&8; do
+    if [[ $line = '['* ]]; then step "kubeadm: $line"; fi
+    last+=("$line")
+    [ "\${#last[@]}" -le 40 ] || last=("\${last[@]:1}")
+  done
+  exec 8<&-
+  [[ \${last[-1]-} =~ ^exit\ code\ ([0-9]+)\ of\ kubeadm$ ]] || return 0
+  code=\${BASH_REMATCH[1]}
+  printf '  %s\n' "\${last[@]}" >&2
+  return "$code"
+}
+
+admin_kubectl() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s "$@"; }
+
+# finish: every problem at once, or how much was changed.
+finish() {
+  if [ "\${#PROBLEMS[@]}" -gt 0 ]; then
+    printf 'problem: %s\n' "\${PROBLEMS[@]}" >&2
+    refuse "\${#PROBLEMS[@]} value(s) of this node are not as planned; they are listed above"
+  fi
+  if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
+}
+`;

@@ -1,0 +1,106 @@
+import { bash } from '../../nodes/bash';
+
+/**
+ * The side of the node that joins. Without a token it looks, and changes nothing of a machine that is no member yet.
+ *
+ * What an interrupted join left is taken away before the next one: credentials that the API server does not know. A
+ * worker has nothing else of value, and its containers are left alone, so nothing is reset.
+ */
+export const JOIN = bash`
+# own_node: what the API server says to this node's own credentials: member, stranger, or nothing that can be trusted.
+own_node() {
+  local said
+  said=$(kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout 60s get node "$NODE" -o name 2>&1) && { MEMBERSHIP=member; return; }
+  case $said in
+    *NotFound* | *Unauthorized* | *'the server has asked for the client to provide credentials'* | *'unable to read client-cert'* | *'certificate has expired'*) MEMBERSHIP=stranger ;;
+    *) MEMBERSHIP=unknown SAID=$said && return 1 ;;
+  esac
+}
+
+# membership: a member whose Node somebody deleted registers again when kubelet starts.
+membership() {
+  MEMBERSHIP=stranger
+  [ -s /etc/kubernetes/kubelet.conf ] && [ -s /var/lib/kubelet/config.yaml ] || return 0
+  wait_for_answer
+  [ "$MEMBERSHIP" = stranger ] && [ -z "$TOKEN" ] && systemctl --quiet is-active kubelet.service || return 0
+  step "the cluster does not know $NODE: kubelet is restarted, which registers it again"
+  systemctl restart kubelet.service >&2
+  wait_until 60 "the Node $NODE is registered" is_member
+}
+is_member() { own_node && [ "$MEMBERSHIP" = member ]; }
+wait_for_answer() {
+  local begin=$SECONDS
+  until own_node; do
+    [ $((SECONDS - begin)) -lt "$LIMIT_SECONDS" ] ||
+      refuse "this node is a member of a cluster whose API server ($ENDPOINT) does not answer it: $SAID"
+    step "waiting until $ENDPOINT answers ($((SECONDS - begin)) s of $LIMIT_SECONDS s)"
+    sleep 5
+  done
+}
+
+join() {
+  local file=/run/sitewright/join.yaml
+  systemctl stop kubelet.service >&2
+  rm -f /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /var/lib/kubelet/pki/kubelet-client-*
+  [ "$PART" != join-worker ] || rm -f /etc/kubernetes/pki/ca.crt
+  mkdir -p "\${file%/*}" "$STATE_FOLDER"
+  rm -f "$STATE_FOLDER/kubelet-config"
+  # shellcheck disable=SC2064 # the path of now
+  trap "rm -f '$file'" EXIT
+  (umask 077 && printf '%s' "\${JOIN_CONFIG//"$TOKEN_PLACE"/"$TOKEN"}" >"$file")
+  step 'kubeadm join'
+  run_kubeadm join --config "$file" || refuse 'kubeadm join failed; its last words are above. The next run begins it again'
+  rm -f "$file"
+  wait_until "$LIMIT_SECONDS" "the Node $NODE is registered" is_member ||
+    refuse "kubeadm join ended, and the cluster does not know $NODE: see journalctl -u kubelet on this machine"
+}
+
+main() {
+  lock "$LIMIT_SECONDS"
+  membership
+  if [ "$MEMBERSHIP" = stranger ] && [ -n "$TOKEN" ]; then
+    join
+  fi
+  if [ "$MEMBERSHIP" = member ]; then
+    [ -d "$STATE_FOLDER" ] || mkdir -p "$STATE_FOLDER"
+    systemctl --quiet is-active kubelet.service || restart_kubelet
+    kubelet_config_update
+  fi
+  finish
+  printf '{"membership": "%s"}\n' "$MEMBERSHIP"
+}
+`;
+
+/** The side of the first control-plane node. Each word is one run: invite, admit or dismiss. */
+export const INVITE = bash`
+# A token lives for one join: what an earlier one left goes, by its id, which is no secret.
+dismiss() {
+  local token description
+  while read -r token description; do
+    [ "$description" = "$TOKEN_DESCRIPTION" ] || continue
+    kubeadm token delete "\${token%%.*}" >&2
+  done < <(kubeadm token list -o 'jsonpath={.token} {.description}{"\n"}' 2>/dev/null)
+}
+
+# The machine of this name has no credentials: a Node of that name is an earlier machine's, and would keep kubeadm from joining.
+invite() {
+  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+  dismiss
+  if admin_kubectl get node "$NODE" >/dev/null 2>&1; then
+    step "removing the Node of the machine that $NODE was before"
+    audit "Node $NODE" 'of an earlier machine' removed
+    admin_kubectl delete node "$NODE" >&2
+  fi
+  audit "token for $NODE" '' 'valid for 15 minutes'
+  kubeadm token create --ttl 15m --description "$TOKEN_DESCRIPTION" || refuse 'kubeadm could not make a token; its message is above'
+}
+
+admit() {
+  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+  node_object_apply
+  wait_node_ready
+  finish
+}
+
+main() { "$ACTION"; }
+`;

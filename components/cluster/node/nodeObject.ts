@@ -1,0 +1,48 @@
+import { bash } from '../../nodes/bash';
+
+/** What the first control-plane node does for any Node of the cluster. */
+export const NODE_OBJECT = bash`
+api_answers() { admin_kubectl get --raw /readyz; }
+node_ready() {
+  [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
+}
+
+wait_node_ready() {
+  # Without a CNI of the kit somebody else's makes it Ready, later.
+  [ "$WAIT_READY" = no ] || wait_until "$LIMIT_SECONDS" "the Node $NODE is Ready" node_ready ||
+    refuse "the Node $NODE is not Ready: $(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}')"
+}
+
+# What the plan says of the Node, beyond what kubelet registered.
+node_object_apply() {
+  labels_apply
+  taints_apply
+}
+
+labels_apply() {
+  # Server-side: the labels that this manager put on the Node and no others go when they leave the plan.
+  printf '%s' "$NODE_MANIFEST" |
+    admin_kubectl apply --server-side --force-conflicts --field-manager=sitewright-node -f - >&2 ||
+    problem "labels of $NODE" 'as planned' 'not set' 'kubectl apply failed; its message is above'
+}
+
+# The list of taints has other writers too, so each is set and taken away by itself. Those of the kit are remembered here.
+taints_apply() {
+  local taint before file="$STATE_FOLDER/taints-$NODE"
+  local -a gone=()
+  slurp before "$file"
+  while IFS= read -r taint; do
+    [ -z "$taint" ] || [[ " \${TAINTS[*]} " == *" $taint "* ]] || gone+=("\${taint%%[=:]*}:\${taint##*:}-")
+  done <<<"$before"
+  if [ "\${#TAINTS[@]}" -gt 0 ]; then
+    admin_kubectl taint node "$NODE" --overwrite "\${TAINTS[@]}" >&2 || problem "taints of $NODE" "\${TAINTS[*]}" 'not set' 'kubectl taint failed; its message is above'
+  fi
+  for taint in "\${gone[@]}"; do
+    audit "taint of $NODE" "$taint" removed
+    # Somebody may have removed it by hand.
+    admin_kubectl taint node "$NODE" "$taint" >&2 || true
+  done
+  printf -v before '%s\n' "\${TAINTS[@]}"
+  printf '%s' "$before" >"$file.new" && mv -f "$file.new" "$file"
+}
+`;

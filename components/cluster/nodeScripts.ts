@@ -1,0 +1,189 @@
+import { assignment } from '../nodes/bash';
+import { AS_ROOT } from '../nodes/prep/asRoot';
+import { CORE } from '../nodes/prep/core';
+import { AUDIT_LOG } from '../nodes/script';
+import {
+  ADMISSION_FILE,
+  API_SERVER_FOLDER,
+  AUDIT_LOG_FOLDER,
+  AUDIT_POLICY_FILE,
+  ENCRYPTION_FILE,
+  ETCD_FOLDER,
+} from '../plan/clusterPaths';
+import type { ClusterPlan, NodeClusterPlan, Taint } from '../plan/clusterTypes';
+import type { ClusterPki } from '../secrets/pki';
+import { encryptionConfiguration, fingerprint, joinDocument, kubeadmDocuments, TOKEN_PLACE, toYaml } from './documents';
+import { CONTROL_PLANE } from './node/controlPlane';
+import { CLUSTER_CORE } from './node/core';
+import { ETCD_DISK } from './node/etcdDisk';
+import { INVITE, JOIN } from './node/join';
+import { NODE_OBJECT } from './node/nodeObject';
+import { CONTROL_PLANE_UPDATE, KUBELET_UPDATE } from './node/updates';
+import { ETCD_MOUNT_DROP_IN } from './units';
+
+/** One node, and what of the plan makes it a member of its cluster. */
+export interface ClusterNodeSettings {
+  node: string;
+  cluster: ClusterPlan;
+  nodeCluster: NodeClusterPlan;
+  /** Of each wait of the script. */
+  limitSeconds: number;
+}
+
+export interface ControlPlaneSettings extends ClusterNodeSettings {
+  pki: ClusterPki;
+  /** Stable path of the disk of etcd; null: etcd is on the root disk. */
+  etcdDisk: string | null;
+}
+
+/** What of the plan a member is kept by, and nothing more: a request that holds it is made again when this changes. */
+export interface MemberSettings {
+  node: string;
+  part: NodeClusterPlan['part'];
+  /** Fingerprint of the KubeletConfiguration of the cluster. */
+  kubeletConfigSum: string;
+  labels: Record<string, string>;
+  taints: Taint[];
+  /** Whether the node becomes Ready by the kit's own CNI. */
+  waitReady: boolean;
+  limitSeconds: number;
+}
+
+export interface JoinSettings extends MemberSettings {
+  /** Name and port of the API. */
+  endpoint: string;
+  /** YAML of the JoinConfiguration, with a place for the token. */
+  joinConfiguration: string;
+}
+
+function memberSettings({ node, cluster, nodeCluster, limitSeconds }: ClusterNodeSettings): MemberSettings {
+  const { part, labels, taints } = nodeCluster;
+  const kubeletConfigSum = fingerprint(cluster.kubeadm.kubeletConfiguration);
+  return { node, part, kubeletConfigSum, labels, taints, waitReady: cluster.cni !== 'none', limitSeconds };
+}
+
+/** @param caCertHash of the certificate authority of Kubernetes, as kubeadm pins it. */
+export function joinSettings(settings: ClusterNodeSettings, caCertHash: string): JoinSettings {
+  const { cluster, nodeCluster } = settings;
+  return {
+    ...memberSettings(settings),
+    endpoint: `${cluster.endpoint.name}:${cluster.endpoint.port}`,
+    joinConfiguration: joinDocument(cluster, nodeCluster, caCertHash),
+  };
+}
+
+type Values = [name: string, value: string | readonly string[]][];
+
+function commonValues({ node, limitSeconds }: Pick<MemberSettings, 'node' | 'limitSeconds'>): Values {
+  return [
+    ['NODE', node],
+    ['STATE_FOLDER', '/var/lib/sitewright/cluster'],
+    ['LIMIT_SECONDS', String(limitSeconds)],
+    ['AUDIT_LOG', AUDIT_LOG],
+    ['RUN_DIR', '/run/sitewright'],
+  ];
+}
+
+/** Of what runs on the node itself. */
+function memberValues({ part, kubeletConfigSum }: MemberSettings): Values {
+  return [
+    ['PART', part],
+    ['KUBELET_CONFIG_SUM', kubeletConfigSum],
+  ];
+}
+
+/** Of what the first control-plane node does about a Node. */
+function nodeObjectValues({ node, labels, taints, waitReady }: MemberSettings): Values {
+  return [
+    ['WAIT_READY', waitReady ? 'yes' : 'no'],
+    // Only what the kit owns: a server-side apply leaves the rest alone.
+    ['NODE_MANIFEST', JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: node, labels } })],
+    ['TAINTS', taints.map(({ key, value, effect }) => `${key}${value === undefined ? '' : `=${value}`}:${effect}`)],
+  ];
+}
+
+function render(title: string, values: Values, libraries: string[]): string {
+  return [
+    `# ${title} Made by sitewright.\n${AS_ROOT}`,
+    values.map(([name, value]) => assignment(name, value)).join(''),
+    CORE,
+    CLUSTER_CORE,
+    ...libraries,
+    'main </dev/null\n',
+  ].join('\n');
+}
+
+/**
+ * The script of a control-plane node: its disk of etcd, its files, and on the first one the cluster. Holds the keys of the
+ * cluster: it goes to its node by stdin and nowhere else.
+ */
+export function renderControlPlaneScript(settings: ControlPlaneSettings): string {
+  const { node, cluster, nodeCluster, pki, etcdDisk } = settings;
+  const { clusterConfiguration } = cluster.kubeadm;
+  const { apiServer, networking } = clusterConfiguration as {
+    apiServer?: { certSANs?: unknown };
+    networking?: unknown;
+  };
+  const values: Values = [
+    ...commonValues(settings),
+    ...memberValues(memberSettings(settings)),
+    ...nodeObjectValues(memberSettings(settings)),
+    ['KUBERNETES_VERSION', cluster.kubernetesVersion],
+    ['ETCD_DISK', etcdDisk ?? ''],
+    ['ETCD_FOLDER', ETCD_FOLDER],
+    ['ETCD_LABEL', 'sitewright-etcd'],
+    ['ETCD_MOUNT_DROP_IN', ETCD_MOUNT_DROP_IN],
+    ['CA_CERTIFICATE', pki.ca.certificate],
+    ['CA_KEY', pki.ca.privateKey],
+    ['ETCD_CA_CERTIFICATE', pki.etcdCa.certificate],
+    ['ETCD_CA_KEY', pki.etcdCa.privateKey],
+    ['FRONT_PROXY_CA_CERTIFICATE', pki.frontProxyCa.certificate],
+    ['FRONT_PROXY_CA_KEY', pki.frontProxyCa.privateKey],
+    ['SERVICE_ACCOUNT_PUBLIC_KEY', pki.serviceAccount.publicKey],
+    ['SERVICE_ACCOUNT_KEY', pki.serviceAccount.privateKey],
+    ['ENCRYPTION_FILE', ENCRYPTION_FILE],
+    ['ENCRYPTION_CONFIG', encryptionConfiguration(pki.encryptionKey)],
+    ['AUDIT_POLICY_FILE', AUDIT_POLICY_FILE],
+    ['AUDIT_POLICY', toYaml(cluster.auditPolicy)],
+    ['AUDIT_LOG_FOLDER', AUDIT_LOG_FOLDER],
+    ['ADMISSION_FILE', ADMISSION_FILE],
+    ['ADMISSION_CONFIG', cluster.admissionConfiguration === null ? '' : toYaml(cluster.admissionConfiguration)],
+    ['KUBEADM_FILE', `${API_SERVER_FOLDER}/kubeadm.yaml`],
+    ['KUBEADM_CONFIG', kubeadmDocuments(cluster, nodeCluster)],
+    ['CONTROL_PLANE_SUM', fingerprint(clusterConfiguration)],
+    // What decides the names in the certificate of the API server.
+    ['SERVING_CERTIFICATE_SUM', fingerprint(apiServer?.certSANs, networking, cluster.endpoint)],
+  ];
+  return render(`Makes ${node} a node of the control plane.`, values, [
+    ETCD_DISK,
+    NODE_OBJECT,
+    KUBELET_UPDATE,
+    CONTROL_PLANE_UPDATE,
+    CONTROL_PLANE,
+  ]);
+}
+
+/** The script of a node that joins; without a token it says whether the node is a member, and keeps a member up to date. */
+export function renderJoinScript(settings: JoinSettings, token: string | null): string {
+  const { node, endpoint, joinConfiguration } = settings;
+  const values: Values = [
+    ...commonValues(settings),
+    ...memberValues(settings),
+    ['ENDPOINT', endpoint],
+    ['JOIN_CONFIG', joinConfiguration],
+    ['TOKEN_PLACE', TOKEN_PLACE],
+    ['TOKEN', token ?? ''],
+  ];
+  return render(`Joins ${node} to its cluster.`, values, [KUBELET_UPDATE, JOIN]);
+}
+
+/** The script that the first control-plane node runs for a node that joins; `invite` prints the token. */
+export function renderInviteScript(settings: MemberSettings, action: 'invite' | 'admit' | 'dismiss'): string {
+  const values: Values = [
+    ...commonValues(settings),
+    ...nodeObjectValues(settings),
+    ['TOKEN_DESCRIPTION', `sitewright: join of ${settings.node}`],
+    ['ACTION', action],
+  ];
+  return render(`Lets ${settings.node} join: ${action}.`, values, [NODE_OBJECT, INVITE]);
+}

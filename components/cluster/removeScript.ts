@@ -1,0 +1,53 @@
+import { assignment, bash } from '../nodes/bash';
+import { STAMP_FILE } from '../nodes/script';
+import { CNI_CONFIGURATION_FILE, CRI_SOCKET } from '../plan/clusterPaths';
+
+/**
+ * What deleting a node of the cluster does to a machine that the kit did not make: kubeadm takes the node apart, data of
+ * etcd included, and everything that the kit installed for it goes. What stays: images and layers in /var/lib/containerd,
+ * logs, and the rules that kube-proxy made, until the machine restarts.
+ */
+const REMOVE = bash`
+set -u
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+stamp=
+[ ! -r "$STAMP_FILE" ] || IFS= read -r -d '' stamp <"$STAMP_FILE" || true
+case $stamp in
+  '' | *"\"site\": \"$SITE\""*) ;;
+  *)
+    echo 'step: this machine belongs to another site now and is left as it is' >&2
+    exit 0
+    ;;
+esac
+
+echo 'step: taking the node of the cluster apart' >&2
+if command -v kubeadm >/dev/null && [ -e /etc/kubernetes ]; then
+  kubeadm reset --force --cri-socket "$CRI_SOCKET" >&2 || exit 1
+fi
+for unit in kubelet containerd sitewright-pod-masquerade; do
+  [ ! -e "/etc/systemd/system/$unit.service" ] || systemctl disable --now "$unit.service" >&2
+  rm -rf "/etc/systemd/system/$unit.service" "/etc/systemd/system/$unit.service.d"
+done
+systemctl daemon-reload
+if command -v nft >/dev/null; then nft delete table inet sitewright_pods 2>/dev/null; fi
+ip link delete cni0 2>/dev/null
+rm -f "\${PROGRAMS[@]}" "$CNI_FILE" /etc/containerd/config.toml /etc/crictl.yaml /etc/sitewright/pod-masquerade.nft
+rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images
+exit 0
+`;
+
+/** Bash script for the SSH user; it is recorded, so it knows what a later program may not: the programs that were installed. */
+export function renderClusterRemoveScript(site: string, programs: string[]): string {
+  const data = [
+    assignment('SITE', site),
+    assignment('STAMP_FILE', STAMP_FILE),
+    assignment('CRI_SOCKET', CRI_SOCKET),
+    assignment('CNI_FILE', CNI_CONFIGURATION_FILE),
+    assignment('PROGRAMS', programs),
+  ].join('');
+  // A command of delete has no stdin of its own.
+  return `as_root() { if [ "$EUID" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
+as_root bash -s <<'END_OF_REMOVE'
+${data}${REMOVE}END_OF_REMOVE
+`;
+}

@@ -1,0 +1,116 @@
+import * as pulumi from '@pulumi/pulumi';
+import { apiServerUrl, Cluster } from '../../components/cluster/cluster';
+import type { Machine } from '../../components/machines/machine';
+import { mintPki, type ClusterPki } from '../../components/secrets/pki';
+import { recordProgram } from '../support/recordingMonitor';
+import { bundle, cluster, controlPlaneNode, workerNode } from './fixtures';
+
+let pki: ClusterPki;
+beforeAll(async () => (pki = await mintPki('oslo', new Date())));
+
+/** A cluster of cp1 and w1, with stand-ins for what comes before it. */
+async function record({ owned = true, incarnation = 'uuid-1', plan = cluster, preview = false } = {}) {
+  class StandIn extends pulumi.CustomResource {
+    constructor(name: string) {
+      super('test:index:StandIn', name, {});
+    }
+  }
+  const machine = (name: string): Machine => ({
+    name,
+    role: name === 'cp1' ? 'control-plane' : 'worker',
+    addresses: [],
+    nicDriver: null,
+    disks: { root: null, etcd: name === 'cp1' ? '/dev/disk/by-id/virtio-etcd' : null },
+    bundle: owned ? { device: '/dev/disk/by-id/virtio-bundle' } : { directory: '/var/lib/sitewright/bundles/b1' },
+    bundleReady: new StandIn(`bundle-${name}`),
+    connection: { host: name, port: 22, user: 'root', privateKey: pulumi.secret('PRIVATE'), hostKey: 'ssh-ed25519 A' },
+    ready: new StandIn(`ready-${name}`),
+    owner: owned ? new StandIn(`owner-${name}`) : null,
+    incarnation,
+  });
+  let made: Cluster | undefined;
+  const resources = await recordProgram(
+    () => {
+      made = new Cluster('oslo-cluster', {
+        site: 'oslo',
+        plan,
+        nodes: [
+          { machine: machine('cp1'), plan: controlPlaneNode },
+          { machine: machine('w1'), plan: workerNode },
+        ],
+        bundle,
+        pki: pulumi.secret(pki),
+        after: [new StandIn('proof')],
+        limitFactor: 2,
+      });
+    },
+    { preview },
+  );
+  const own = resources.filter(({ type }) => type !== 'test:index:StandIn');
+  return {
+    made: made!,
+    resources: own,
+    named: (end: string) => own.find(({ name }) => name === `oslo-cluster-${end}`)!,
+  };
+}
+
+describe.each([true, false])('preview: %s', (preview) => {
+  test('every node gets its runtime after the proof; the control plane comes next, and then who joins', async () => {
+    const { resources, named } = await record({ preview });
+    expect(resources.map(({ name, type, parent }) => [name, type, parent])).toEqual([
+      ['oslo-cluster', 'sitewright:cluster:Cluster', null],
+      ['oslo-cluster-cp1-runtime', 'command:remote:Command', 'oslo-cluster'],
+      ['oslo-cluster-w1-runtime', 'command:remote:Command', 'oslo-cluster'],
+      ['oslo-cluster-cp1-control-plane', 'command:remote:Command', 'oslo-cluster'],
+      ['oslo-cluster-w1-join', 'command:local:Command', 'oslo-cluster'],
+    ]);
+    expect(named('w1-runtime').dependencies).toEqual(expect.arrayContaining(['proof', 'bundle-w1']));
+    expect(named('cp1-control-plane').dependencies).toContain('oslo-cluster-cp1-runtime');
+    expect(named('w1-join').dependencies).toEqual(
+      expect.arrayContaining(['oslo-cluster-cp1-control-plane', 'oslo-cluster-w1-runtime']),
+    );
+    expect(resources[0]!.outputsRegistered).toBe(true);
+  });
+
+  test('everything goes with the machines of the kit; from others it is taken off', async () => {
+    const { resources } = await record({ preview });
+    const commands = resources.slice(1);
+    expect(commands.map(({ deletedWith }) => deletedWith)).toEqual(['owner-cp1', 'owner-w1', 'owner-cp1', 'owner-w1']);
+    expect(commands.some(({ inputs }) => inputs.delete !== undefined)).toBe(false);
+    const { named } = await record({ preview, owned: false });
+    expect(named('w1-runtime')).toMatchObject({ deletedWith: null });
+    expect(named('w1-runtime').inputs.delete).toContain('kubeadm reset');
+  });
+});
+
+test('keys of the cluster are in nothing but the secret script of the control plane', async () => {
+  const { resources, named } = await record();
+  for (const { secretInputs } of resources.slice(1)) expect(secretInputs).toContain('stdin');
+  const holders = (secret: string) =>
+    resources.filter(({ inputs }) => JSON.stringify(inputs).includes(secret)).map(({ name }) => name);
+  for (const secret of [pki.ca, pki.etcdCa, pki.frontProxyCa].map(({ privateKey }) => privateKey.split('\n')[1]!))
+    expect(holders(secret)).toEqual([named('cp1-control-plane').name]);
+  expect(holders(pki.encryptionKey)).toEqual([named('cp1-control-plane').name]);
+  expect(holders(pki.admin.privateKey.split('\n')[1]!)).toEqual([]);
+});
+
+test('a machine that was made anew runs everything again', async () => {
+  const inputs = async (incarnation: string) =>
+    (await record({ incarnation })).resources.slice(1).map((one) => one.inputs.stdin);
+  const [before, after] = [await inputs('uuid-1'), await inputs('uuid-2')];
+  before.forEach((script, index) => expect(after[index]).not.toBe(script));
+});
+
+test('what only the API server reads does not run a join again', async () => {
+  const plan = { ...cluster, auditPolicy: { kind: 'Policy', rules: [] } };
+  const [before, after] = [await record(), await record({ plan })];
+  expect(after.named('w1-join').inputs).toEqual(before.named('w1-join').inputs);
+  expect(after.named('cp1-control-plane').inputs).not.toEqual(before.named('cp1-control-plane').inputs);
+});
+
+test('the address of the API', () => {
+  expect(apiServerUrl(cluster)).toBe('https://192.0.2.11:6443');
+  expect(apiServerUrl({ ...cluster, endpoint: { ...cluster.endpoint, address: '2001:db8::1' } })).toBe(
+    'https://[2001:db8::1]:6443',
+  );
+});

@@ -1,0 +1,591 @@
+# Makes cp1 a node of the control plane. Made by sitewright.
+if [ "$EUID" -ne 0 ]; then
+  sudo -n bash -s -- "${SSH_CONNECTION-}"
+  code=$?
+  [ "$code" -eq 0 ] || sudo -n true 2>/dev/null ||
+    echo "error: the user $(id -un) must be able to run sudo without a password: add '$(id -un) ALL=(ALL) NOPASSWD:ALL' to a file in /etc/sudoers.d" >&2
+  exit "$code"
+fi
+set -u
+umask 022
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC0
+CHANGES=0
+
+NODE='cp1'
+STATE_FOLDER='/var/lib/sitewright/cluster'
+LIMIT_SECONDS='900'
+AUDIT_LOG='/var/log/sitewright/audit.log'
+RUN_DIR='/run/sitewright'
+PART='init'
+KUBELET_CONFIG_SUM='d9979ea057d066ba79d2b445e9893e291fd89822d4210099923ad765baab0236'
+WAIT_READY='yes'
+NODE_MANIFEST='{"apiVersion":"v1","kind":"Node","metadata":{"name":"cp1","labels":{}}}'
+TAINTS=('node-role.kubernetes.io/control-plane:NoSchedule')
+KUBERNETES_VERSION='1.36.1'
+ETCD_DISK='/dev/disk/by-id/virtio-etcd'
+ETCD_FOLDER='/var/lib/etcd'
+ETCD_LABEL='sitewright-etcd'
+IFS= read -r -d '' ETCD_MOUNT_DROP_IN <<'END_OF_ETCD_MOUNT_DROP_IN'
+# Made by sitewright. Edits are undone by the next run on this node.
+[Unit]
+RequiresMountsFor=/var/lib/etcd
+END_OF_ETCD_MOUNT_DROP_IN
+IFS= read -r -d '' CA_CERTIFICATE <<'END_OF_CA_CERTIFICATE'
+-----BEGIN CERTIFICATE-----
+ca
+-----END CERTIFICATE-----
+END_OF_CA_CERTIFICATE
+IFS= read -r -d '' CA_KEY <<'END_OF_CA_KEY'
+-----BEGIN PRIVATE KEY-----
+key of ca
+-----END PRIVATE KEY-----
+END_OF_CA_KEY
+IFS= read -r -d '' ETCD_CA_CERTIFICATE <<'END_OF_ETCD_CA_CERTIFICATE'
+-----BEGIN CERTIFICATE-----
+etcd-ca
+-----END CERTIFICATE-----
+END_OF_ETCD_CA_CERTIFICATE
+IFS= read -r -d '' ETCD_CA_KEY <<'END_OF_ETCD_CA_KEY'
+-----BEGIN PRIVATE KEY-----
+key of etcd-ca
+-----END PRIVATE KEY-----
+END_OF_ETCD_CA_KEY
+IFS= read -r -d '' FRONT_PROXY_CA_CERTIFICATE <<'END_OF_FRONT_PROXY_CA_CERTIFICATE'
+-----BEGIN CERTIFICATE-----
+front-proxy-ca
+-----END CERTIFICATE-----
+END_OF_FRONT_PROXY_CA_CERTIFICATE
+IFS= read -r -d '' FRONT_PROXY_CA_KEY <<'END_OF_FRONT_PROXY_CA_KEY'
+-----BEGIN PRIVATE KEY-----
+key of front-proxy-ca
+-----END PRIVATE KEY-----
+END_OF_FRONT_PROXY_CA_KEY
+IFS= read -r -d '' SERVICE_ACCOUNT_PUBLIC_KEY <<'END_OF_SERVICE_ACCOUNT_PUBLIC_KEY'
+public key
+END_OF_SERVICE_ACCOUNT_PUBLIC_KEY
+IFS= read -r -d '' SERVICE_ACCOUNT_KEY <<'END_OF_SERVICE_ACCOUNT_KEY'
+private key of service accounts
+END_OF_SERVICE_ACCOUNT_KEY
+ENCRYPTION_FILE='/etc/kubernetes/sitewright/encryption.yaml'
+IFS= read -r -d '' ENCRYPTION_CONFIG <<'END_OF_ENCRYPTION_CONFIG'
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources:
+      - secrets
+    providers:
+      - secretbox:
+          keys:
+            - name: key1
+              secret: YSBrZXkgb2YgdGhpcnR5LXR3byBieXRlcywgaGVyZS4=
+      - identity: {}
+END_OF_ENCRYPTION_CONFIG
+AUDIT_POLICY_FILE='/etc/kubernetes/sitewright/audit-policy.yaml'
+IFS= read -r -d '' AUDIT_POLICY <<'END_OF_AUDIT_POLICY'
+apiVersion: audit.k8s.io/v1
+kind: Policy
+rules:
+  - level: Metadata
+END_OF_AUDIT_POLICY
+AUDIT_LOG_FOLDER='/var/log/kubernetes'
+ADMISSION_FILE='/etc/kubernetes/sitewright/admission.yaml'
+IFS= read -r -d '' ADMISSION_CONFIG <<'END_OF_ADMISSION_CONFIG'
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins: []
+END_OF_ADMISSION_CONFIG
+KUBEADM_FILE='/etc/kubernetes/sitewright/kubeadm.yaml'
+IFS= read -r -d '' KUBEADM_CONFIG <<'END_OF_KUBEADM_CONFIG'
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint:
+  advertiseAddress: 192.0.2.11
+  bindPort: 6443
+nodeRegistration:
+  name: cp1
+  criSocket: unix:///run/containerd/containerd.sock
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: v1.36.1
+controlPlaneEndpoint: api.oslo.internal:6443
+apiServer:
+  certSANs:
+    - api.oslo.internal
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: systemd
+END_OF_KUBEADM_CONFIG
+CONTROL_PLANE_SUM='0fc81b58c2576fa1b0ffe966cd5c5efb4c7d927a27d9c26029fca2db36a805c4'
+SERVING_CERTIFICATE_SUM='f7e0ac2e658c996e7ac15fa14c4db81c7de4f1cc57160d5cf95c66f9cf4f95e9'
+
+step() { printf 'step: %s\n' "$1" >&2; }
+
+refuse() {
+  printf 'error: %s\n' "$@" >&2
+  exit 1
+}
+
+# lock SECONDS: one script at a time; the one of an interrupted run may still be at work.
+lock() {
+  exec 9>/run/sitewright.lock
+  flock -n 9 && return
+  step 'waiting for another script of the kit on this machine to end'
+  flock -w "$1" 9 ||
+    refuse "another script of the kit is still running on this machine after $1 seconds: see ps -ef, end it and run again"
+}
+
+# problem KEY WANTED FOUND WHY: remembered, so that the end can name all of them at once.
+PROBLEMS=()
+problem() { PROBLEMS+=("$1: wanted $2, found $3: $4"); }
+
+# slurp VARIABLE FILE: the content of a file, or nothing. A builtin: a process costs 20 ms on an emulated node.
+slurp() {
+  printf -v "$1" ''
+  [ ! -r "$2" ] || IFS= read -r -d '' "$1" <"$2" || true
+}
+
+# audit WHAT OLD NEW: written before the change is made, so that no change is without a line.
+audit() {
+  local now
+  printf -v now '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+  [ -d "${AUDIT_LOG%/*}" ] || mkdir -p "${AUDIT_LOG%/*}"
+  printf '%s %s: %s -> %s\n' "$now" "$1" "${2:-(none)}" "${3:-(none)}" >>"$AUDIT_LOG"
+  CHANGES=$((CHANGES + 1))
+}
+
+# audit_lines PATH OLD NEW: one line for every setting of a file that goes or comes; comments say nothing to the machine.
+audit_lines() {
+  local -A before=() after=()
+  local line
+  while IFS= read -r line; do before["=$line"]=1; done <<<"$2"
+  while IFS= read -r line; do after["=$line"]=1; done <<<"$3"
+  while IFS= read -r line; do [ -n "${after["=$line"]-}" ] || [[ $line = '#'* ]] || audit "$1" "$line" ''; done <<<"$2"
+  while IFS= read -r line; do [ -n "${before["=$line"]-}" ] || [[ $line = '#'* ]] || audit "$1" '' "$line"; done <<<"$3"
+}
+
+# A service must take over what was written, also when this script was killed in between: the mark stays until it has.
+# It lives in /run because a restart of the machine takes everything over.
+pending() {
+  [ -d "$RUN_DIR" ] || mkdir -p "$RUN_DIR"
+  : >"$RUN_DIR/pending-$1"
+}
+is_pending() { [ -e "$RUN_DIR/pending-$1" ]; }
+settled() { rm -f "$RUN_DIR/pending-$1"; }
+
+# settle NAME COMMAND...: runs the command if NAME is pending.
+settle() {
+  local name=$1
+  shift
+  is_pending "$name" || return 0
+  step "$*"
+  "$@" >&2 </dev/null || {
+    problem "$name" 'to be taken over' "exit code $?" "'$*' failed; its messages are above"
+    return 0
+  }
+  settled "$name"
+}
+
+# write_file PATH MODE CONTENT [PENDING]: atomic; touches nothing when the content is the same.
+write_file() {
+  local path=$1 mode=$2 content=$3 old='' changes=$CHANGES
+  if [ -f "$path" ]; then
+    slurp old "$path"
+    [ "$old" != "$content" ] || return 0
+  fi
+  if [ "$mode" = 0755 ]; then audit "$path" "${old:+another script}" script; else audit_lines "$path" "$old" "$content"; fi
+  [ "$CHANGES" -gt "$changes" ] || audit "$path" 'other comments or another order' 'as planned'
+  [ -z "${4-}" ] || pending "$4"
+  [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
+  if ! { printf '%s' "$content" >"$path.sitewright-new" && chmod "$mode" "$path.sitewright-new" && mv -f "$path.sitewright-new" "$path"; }; then
+    refuse "$path cannot be written: make room and check that its file system is writable, then run again"
+  fi
+}
+
+# last_setting VARIABLE KEY DIRECTORY_NAME: the value that systemd takes for KEY from /etc/systemd/DIRECTORY_NAME.d and
+# its siblings. Files are read in the order of their names, whatever their folder, and the last one wins.
+last_setting() {
+  local path name line last=''
+  local -A files=()
+  for path in /usr/lib/systemd/"$3".d/*.conf /run/systemd/"$3".d/*.conf /etc/systemd/"$3".d/*.conf; do
+    [ ! -f "$path" ] || files["${path##*/}"]=$path
+  done
+  local names=("${!files[@]}")
+  # A glob would sort by folder first; the names alone must be sorted.
+  [ "${#files[@]}" -lt 2 ] || mapfile -t names < <(printf '%s\n' "${!files[@]}" | sort)
+  for name in "${names[@]}"; do
+    while IFS= read -r line; do
+      [[ $line != "$2="* ]] || last=${line#*=}
+    done <"${files["$name"]}"
+  done
+  printf -v "$1" '%s' "$last"
+}
+
+# The script goes on when its connection breaks: the next run waits for it, and half of what kubeadm does is worse than
+# all of it with nobody watching. Its words then go nowhere, and that must not end it.
+trap '' PIPE
+
+# write_secret PATH CONTENT [PENDING]: as write_file, 0600 from the first byte, and the audit log names the file alone.
+write_secret() {
+  local path=$1 content=$2 old=''
+  slurp old "$path"
+  if [ -f "$path" ] && [ "$old" = "$content" ]; then
+    chmod 0600 "$path"
+    return 0
+  fi
+  audit "$path" "${old:+another content}" written
+  [ -z "${3-}" ] || pending "$3"
+  if ! (umask 077 && mkdir -p "${path%/*}" && printf '%s' "$content" >"$path.sitewright-new" &&
+    chmod 0600 "$path.sitewright-new" && mv -f "$path.sitewright-new" "$path"); then
+    refuse "$path cannot be written: make room and check that its file system is writable, then run again"
+  fi
+}
+
+# wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
+wait_until() {
+  local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
+  shift 2
+  until "$@" >/dev/null 2>&1 </dev/null; do
+    [ $((SECONDS - begin)) -lt "$limit" ] || return 1
+    if [ "$SECONDS" -ge "$told" ]; then
+      step "waiting until $what ($((SECONDS - begin)) s of $limit s)"
+      told=$((SECONDS + 15))
+    fi
+    sleep 2
+  done
+}
+
+# run_kubeadm ARGUMENT...: its own words become progress. The last of them are shown where it fails.
+run_kubeadm() {
+  local line code
+  local -a last=()
+  audit kubeadm '' "$*"
+  exec 8< <(kubeadm "$@" 2>&1 </dev/null || printf 'exit code %s of kubeadm\n' $?)
+  while IFS= read -r line <&8; do
+    if [[ $line = '['* ]]; then step "kubeadm: $line"; fi
+    last+=("$line")
+    [ "${#last[@]}" -le 40 ] || last=("${last[@]:1}")
+  done
+  exec 8<&-
+  [[ ${last[-1]-} =~ ^exit\ code\ ([0-9]+)\ of\ kubeadm$ ]] || return 0
+  code=${BASH_REMATCH[1]}
+  printf '  %s\n' "${last[@]}" >&2
+  return "$code"
+}
+
+admin_kubectl() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s "$@"; }
+
+# finish: every problem at once, or how much was changed.
+finish() {
+  if [ "${#PROBLEMS[@]}" -gt 0 ]; then
+    printf 'problem: %s\n' "${PROBLEMS[@]}" >&2
+    refuse "${#PROBLEMS[@]} value(s) of this node are not as planned; they are listed above"
+  fi
+  if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
+}
+
+etcd_disk_apply() {
+  [ -n "$ETCD_DISK" ] || return 0
+  step 'disk of etcd'
+  [ -b "$ETCD_DISK" ] || refuse "$ETCD_DISK is not there: attach the disk of etcd to this machine again"
+  local found code type label intent=/var/lib/sitewright/formatting-etcd-disk
+
+  found=$(blkid -p -o export "$ETCD_DISK")
+  code=$?
+  [[ $found =~ (^|$'\n')TYPE=([^$'\n']*) ]] && type=${BASH_REMATCH[2]}
+  [[ $found =~ (^|$'\n')LABEL=([^$'\n']*) ]] && label=${BASH_REMATCH[2]}
+  if [ "$code" -eq 0 ] && [ ! -e "$intent" ]; then
+    [ "${type-}:${label-}" = "ext4:$ETCD_LABEL" ] ||
+      refuse "$ETCD_DISK holds ${type:-something} labelled '${label-}', which the kit did not make: save what is on it, then clear it with 'wipefs --all $ETCD_DISK'"
+  elif [ "$code" -eq 0 ] || [ "$code" -eq 2 ]; then
+    # No signature does not mean no data. What begins with zeros is blank, or was when an interrupted run began to format it.
+    [ -e "$intent" ] || cmp -s -n 4194304 "$ETCD_DISK" /dev/zero ||
+      refuse "$ETCD_DISK has no file system, and is not blank either: save what is on it, then clear it with 'blkdiscard --zeroout $ETCD_DISK'"
+    [ ! -d "$ETCD_FOLDER/member" ] ||
+      refuse "$ETCD_FOLDER on the root disk holds the data of an etcd, and the new disk would hide it: move the data to the disk by hand"
+    audit "$ETCD_DISK" blank "ext4 $ETCD_LABEL"
+    mkdir -p "${intent%/*}" && : >"$intent" && sync "$intent"
+    mkfs.ext4 -q -F -m 0 -L "$ETCD_LABEL" "$ETCD_DISK" >&2 || refuse "mkfs.ext4 $ETCD_DISK failed; its message is above"
+    rm -f "$intent"
+  else
+    refuse "blkid cannot say what is on $ETCD_DISK (exit code $code): it may hold data, so it is left alone"
+  fi
+
+  # Without nofail a machine whose disk is missing would not come up far enough for anyone to log in. It comes up then
+  # without kubelet, which needs the mount: with it, an empty etcd on the root disk would pass for the cluster.
+  write_file /etc/systemd/system/kubelet.service.d/20-sitewright-etcd.conf 0644 "$ETCD_MOUNT_DROP_IN" daemon-reload
+  local fstab line out=''
+  slurp fstab /etc/fstab
+  while IFS= read -r line; do
+    [[ $line =~ ^[^#[:space:]]+[[:space:]]+${ETCD_FOLDER}[[:space:]] ]] || out+=$line$'\n'
+  done <<<"${fstab%$'\n'}"
+  out=${out#$'\n'}"$ETCD_DISK $ETCD_FOLDER ext4 noatime,nofail,x-systemd.growfs 0 2"$'\n'
+  write_file /etc/fstab 0644 "$out" daemon-reload
+  settle daemon-reload systemctl daemon-reload
+  if ! mountpoint -q "$ETCD_FOLDER"; then
+    [ -z "$(ls -A "$ETCD_FOLDER" 2>/dev/null)" ] ||
+      refuse "$ETCD_FOLDER is not empty and the disk of etcd is not mounted there: look what is in it, and move it away"
+    systemctl start "$(systemd-escape --path --suffix=mount "$ETCD_FOLDER")" >&2
+  fi
+  # Empty, as fsck makes it anew where it needs it; kubeadm wants an empty folder.
+  [ ! -d "$ETCD_FOLDER/lost+found" ] || rmdir "$ETCD_FOLDER/lost+found" 2>/dev/null
+  chmod 0700 "$ETCD_FOLDER"
+  [ "$ETCD_DISK" -ef "$(findmnt -n -o SOURCE --mountpoint "$ETCD_FOLDER")" ] ||
+    refuse "$ETCD_FOLDER is not on $ETCD_DISK: see systemctl status $(systemd-escape --path --suffix=mount "$ETCD_FOLDER")"
+}
+
+api_answers() { admin_kubectl get --raw /readyz; }
+node_ready() {
+  [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
+}
+
+wait_node_ready() {
+  # Without a CNI of the kit somebody else's makes it Ready, later.
+  [ "$WAIT_READY" = no ] || wait_until "$LIMIT_SECONDS" "the Node $NODE is Ready" node_ready ||
+    refuse "the Node $NODE is not Ready: $(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}')"
+}
+
+# What the plan says of the Node, beyond what kubelet registered.
+node_object_apply() {
+  labels_apply
+  taints_apply
+}
+
+labels_apply() {
+  # Server-side: the labels that this manager put on the Node and no others go when they leave the plan.
+  printf '%s' "$NODE_MANIFEST" |
+    admin_kubectl apply --server-side --force-conflicts --field-manager=sitewright-node -f - >&2 ||
+    problem "labels of $NODE" 'as planned' 'not set' 'kubectl apply failed; its message is above'
+}
+
+# The list of taints has other writers too, so each is set and taken away by itself. Those of the kit are remembered here.
+taints_apply() {
+  local taint before file="$STATE_FOLDER/taints-$NODE"
+  local -a gone=()
+  slurp before "$file"
+  while IFS= read -r taint; do
+    [ -z "$taint" ] || [[ " ${TAINTS[*]} " == *" $taint "* ]] || gone+=("${taint%%[=:]*}:${taint##*:}-")
+  done <<<"$before"
+  if [ "${#TAINTS[@]}" -gt 0 ]; then
+    admin_kubectl taint node "$NODE" --overwrite "${TAINTS[@]}" >&2 || problem "taints of $NODE" "${TAINTS[*]}" 'not set' 'kubectl taint failed; its message is above'
+  fi
+  for taint in "${gone[@]}"; do
+    audit "taint of $NODE" "$taint" removed
+    # Somebody may have removed it by hand.
+    admin_kubectl taint node "$NODE" "$taint" >&2 || true
+  done
+  printf -v before '%s\n' "${TAINTS[@]}"
+  printf '%s' "$before" >"$file.new" && mv -f "$file.new" "$file"
+}
+
+# sum_of VARIABLE FILE...
+sum_of() {
+  local checked
+  checked=$(cat "${@:2}" 2>/dev/null | sha256sum)
+  printf -v "$1" '%s' "${checked%% *}"
+}
+
+remember() { printf '%s' "$2" >"$STATE_FOLDER/$1.new" && mv -f "$STATE_FOLDER/$1.new" "$STATE_FOLDER/$1"; }
+
+# kubelet's configuration of the whole cluster is in a ConfigMap; kubeadm makes the file of each node of it.
+kubelet_config_update() {
+  local applied sum
+  slurp applied "$STATE_FOLDER/kubelet-config"
+  sum_of sum /var/lib/kubelet/config.yaml
+  [ "$applied" != "$KUBELET_CONFIG_SUM $sum" ] || return 0
+  # The first run after init or join, which wrote the file.
+  if [ -n "$applied" ]; then
+    step 'kubelet takes over its changed configuration'
+    run_kubeadm upgrade node phase kubelet-config || refuse 'kubeadm could not write the configuration of kubelet; its last words are above'
+    restart_kubelet
+    sum_of sum /var/lib/kubelet/config.yaml
+  fi
+  remember kubelet-config "$KUBELET_CONFIG_SUM $sum"
+}
+
+# Without curl, which is not on every node.
+kubelet_healthy() {
+  local line
+  exec 7<>/dev/tcp/127.0.0.1/10248 || return 1
+  printf 'GET /healthz HTTP/1.0\r\n\r\n' >&7
+  while IFS= read -r line <&7; do :; done
+  exec 7>&-
+  [ "$line" = ok ]
+}
+
+restart_kubelet() {
+  systemctl restart kubelet.service >&2
+  wait_until "$LIMIT_SECONDS" 'kubelet is healthy' kubelet_healthy ||
+    refuse 'kubelet is not healthy: see journalctl -u kubelet; its configuration before this run is below /etc/kubernetes/tmp'
+}
+
+MANIFESTS=(/etc/kubernetes/manifests/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler}.yaml)
+
+remember_applied() {
+  local sum
+  sum_of sum "${MANIFESTS[@]}"
+  remember serving-certificate "$SERVING_CERTIFICATE_SUM"
+  remember control-plane "$CONTROL_PLANE_SUM $sum"
+}
+
+# pod_hash COMPONENT: which manifest the pod that runs was made of, as kubelet tells.
+pod_hash() {
+  admin_kubectl -n kube-system get pod "$1-$NODE" -o 'jsonpath={.metadata.annotations.kubernetes\.io/config\.hash}' 2>/dev/null
+}
+pod_is_new() {
+  local now
+  now=$(pod_hash "$1") && [ -n "$now" ] && [ "$now" != "$2" ] &&
+    [ "$(admin_kubectl -n kube-system get pod "$1-$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
+}
+
+control_plane_update() {
+  local applied sum path component
+  local -A before=() manifest=()
+  # kubelet's part of the upload goes out first: every node reads it after this script.
+  slurp applied "$STATE_FOLDER/kubelet-config"
+  if [ "${applied%% *}" != "$KUBELET_CONFIG_SUM" ]; then
+    run_kubeadm init phase upload-config kubelet --config "$KUBEADM_FILE" || refuse 'kubeadm could not upload the configuration of kubelet; its last words are above'
+  fi
+
+  slurp applied "$STATE_FOLDER/control-plane"
+  sum_of sum "${MANIFESTS[@]}"
+  if [ "$applied" != "$CONTROL_PLANE_SUM $sum" ]; then
+    step 'the control plane takes over its changed configuration'
+    for path in "${MANIFESTS[@]}"; do
+      component=${path##*/} component=${component%.yaml}
+      before[$component]=$(pod_hash "$component")
+      sum_of "manifest[$component]" "$path"
+    done
+    run_kubeadm init phase upload-config kubeadm --config "$KUBEADM_FILE" || refuse 'kubeadm could not upload its configuration; its last words are above'
+    serving_certificate_update
+    for component in 'etcd local' 'control-plane all'; do
+      # shellcheck disable=SC2086 # two words
+      run_kubeadm init phase $component --config "$KUBEADM_FILE" || refuse 'kubeadm could not write the static pods; its last words are above'
+    done
+    for path in "${MANIFESTS[@]}"; do
+      component=${path##*/} component=${component%.yaml}
+      sum_of sum "$path"
+      [ "$sum" != "${manifest[$component]}" ] || continue
+      [ "$component" != kube-apiserver ] || settled kube-apiserver
+      wait_until "$LIMIT_SECONDS" "$component runs with its new configuration" pod_is_new "$component" "${before[$component]}" ||
+        refuse "$component does not run with its new configuration: see 'crictl ps -a' and 'crictl logs' on this machine, and correct the site file"
+    done
+    remember_applied
+  fi
+  settle kube-apiserver restart_api_server
+  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || api_problem
+}
+
+# Signed again when the names that it is for have changed; the API server reads it anew by itself.
+serving_certificate_update() {
+  local applied
+  slurp applied "$STATE_FOLDER/serving-certificate"
+  [ "$applied" != "$SERVING_CERTIFICATE_SUM" ] || return 0
+  rm -f /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/pki/apiserver.key
+  run_kubeadm init phase certs apiserver --config "$KUBEADM_FILE" || refuse 'kubeadm could not sign the certificate of the API server; its last words are above'
+}
+
+# kubelet starts it again at once.
+restart_api_server() {
+  local id
+  id=$(crictl ps --quiet --name '^kube-apiserver$')
+  [ -z "$id" ] || crictl stop "$id"
+}
+
+# Written when kubeadm has ended well and the cluster was seen. From then on nothing is initialised again.
+INITIALISED="$STATE_FOLDER/initialised"
+
+# What cannot change under a cluster that lives, found before anything is written.
+refuse_other_identity() {
+  [ -e "$INITIALISED" ] || return 0
+  local found
+  slurp found /etc/kubernetes/pki/ca.crt
+  [ -z "$found" ] || [ "$found" = "$CA_CERTIFICATE" ] ||
+    refuse "/etc/kubernetes/pki/ca.crt is not the certificate authority of this site's secrets: put the configuration value sitewright:clusterPki back; this release of the kit does not change the authority of a running cluster"
+}
+
+control_plane_files() {
+  step 'certificate authorities and keys'
+  local pki=/etc/kubernetes/pki
+  write_file "$pki/ca.crt" 0644 "$CA_CERTIFICATE"
+  write_secret "$pki/ca.key" "$CA_KEY"
+  write_file "$pki/etcd/ca.crt" 0644 "$ETCD_CA_CERTIFICATE"
+  write_secret "$pki/etcd/ca.key" "$ETCD_CA_KEY"
+  write_file "$pki/front-proxy-ca.crt" 0644 "$FRONT_PROXY_CA_CERTIFICATE"
+  write_secret "$pki/front-proxy-ca.key" "$FRONT_PROXY_CA_KEY"
+  write_file "$pki/sa.pub" 0644 "$SERVICE_ACCOUNT_PUBLIC_KEY"
+  write_secret "$pki/sa.key" "$SERVICE_ACCOUNT_KEY"
+
+  # The API server reads these when it starts.
+  step 'configuration of the control plane'
+  write_secret "$ENCRYPTION_FILE" "$ENCRYPTION_CONFIG" kube-apiserver
+  write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
+  if [ -n "$ADMISSION_CONFIG" ]; then
+    write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
+  elif [ -e "$ADMISSION_FILE" ]; then
+    audit "$ADMISSION_FILE" present removed
+    rm -f "$ADMISSION_FILE"
+  fi
+  write_file "$KUBEADM_FILE" 0600 "$KUBEADM_CONFIG"
+  mkdir -p "$AUDIT_LOG_FOLDER"
+  chmod 0700 "$AUDIT_LOG_FOLDER" "${ENCRYPTION_FILE%/*}" "${KUBEADM_FILE%/*}" "$pki"
+}
+
+node_registered() { admin_kubectl get node "$NODE"; }
+kubeadm_finished() {
+  api_answers && node_registered &&
+    admin_kubectl -n kube-system get configmap kubeadm-config kubelet-config &&
+    admin_kubectl -n kube-public get configmap cluster-info
+}
+api_problem() {
+  refuse "the API server of this node does not answer: see 'crictl ps -a', 'crictl logs', and journalctl -u kubelet on this machine"
+}
+
+initialise() {
+  local path
+  local -a ignored=()
+  if compgen -G '/etc/kubernetes/manifests/*.yaml' >/dev/null || [ -e /etc/kubernetes/kubelet.conf ] || [ -d "$ETCD_FOLDER/member" ]; then
+    step 'an earlier kubeadm init did not end: it is taken up again'
+    # What a machine that lost its power wrote last can be empty.
+    for path in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/*.* /etc/kubernetes/pki/etcd/*.*; do
+      [ ! -f "$path" ] || [ -s "$path" ] || rm -f "$path"
+    done
+    ignored=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+  fi
+  step 'kubeadm init'
+  # The token that every init makes is for joins, and each join of the kit has its own.
+  run_kubeadm init --config "$KUBEADM_FILE" --skip-phases=addon,show-join-command --skip-token-print "${ignored[@]}" ||
+    refuse 'kubeadm init failed; its last words are above. The next run takes it up where it stopped'
+  settled kube-apiserver
+  wait_until "$LIMIT_SECONDS" 'the new cluster answers' kubeadm_finished || api_problem
+  admin_kubectl -n kube-system delete secrets --field-selector type=bootstrap.kubernetes.io/token >&2
+  printf '%s\n' "$KUBERNETES_VERSION" >"$INITIALISED.new" && mv -f "$INITIALISED.new" "$INITIALISED"
+}
+
+main() {
+  lock "$LIMIT_SECONDS"
+  refuse_other_identity
+  mkdir -p "$STATE_FOLDER"
+  etcd_disk_apply
+  control_plane_files
+  kubeadm config validate --config "$KUBEADM_FILE" >&2 || refuse "kubeadm does not take $KUBEADM_FILE; its message is above"
+  if [ "$PART" = init ]; then
+    if [ -e "$INITIALISED" ]; then
+      systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
+      wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || api_problem
+      control_plane_update
+    else
+      initialise
+      remember_applied
+    fi
+    kubelet_config_update
+    wait_until "$LIMIT_SECONDS" "the Node $NODE is there" node_registered || api_problem
+    node_object_apply
+    wait_node_ready
+  fi
+  finish
+  printf '{"schemaVersion": 1, "node": "%s", "kubernetes": "%s"}\n' "$NODE" "$KUBERNETES_VERSION"
+}
+
+main </dev/null

@@ -1,0 +1,307 @@
+# Joins w1 to its cluster. Made by sitewright.
+if [ "$EUID" -ne 0 ]; then
+  sudo -n bash -s -- "${SSH_CONNECTION-}"
+  code=$?
+  [ "$code" -eq 0 ] || sudo -n true 2>/dev/null ||
+    echo "error: the user $(id -un) must be able to run sudo without a password: add '$(id -un) ALL=(ALL) NOPASSWD:ALL' to a file in /etc/sudoers.d" >&2
+  exit "$code"
+fi
+set -u
+umask 022
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC0
+CHANGES=0
+
+NODE='w1'
+STATE_FOLDER='/var/lib/sitewright/cluster'
+LIMIT_SECONDS='900'
+AUDIT_LOG='/var/log/sitewright/audit.log'
+RUN_DIR='/run/sitewright'
+PART='join-worker'
+KUBELET_CONFIG_SUM='d9979ea057d066ba79d2b445e9893e291fd89822d4210099923ad765baab0236'
+ENDPOINT='api.oslo.internal:6443'
+IFS= read -r -d '' JOIN_CONFIG <<'END_OF_JOIN_CONFIG'
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: JoinConfiguration
+nodeRegistration:
+  name: w1
+  criSocket: unix:///run/containerd/containerd.sock
+discovery:
+  bootstrapToken:
+    apiServerEndpoint: api.oslo.internal:6443
+    token: "@TOKEN@"
+    caCertHashes:
+      - sha256:cacacacacacacacacacacacacacacacacacacacacacacacacacacacacacacaca
+END_OF_JOIN_CONFIG
+TOKEN_PLACE='@TOKEN@'
+TOKEN='abcdef.0123456789abcdef'
+
+step() { printf 'step: %s\n' "$1" >&2; }
+
+refuse() {
+  printf 'error: %s\n' "$@" >&2
+  exit 1
+}
+
+# lock SECONDS: one script at a time; the one of an interrupted run may still be at work.
+lock() {
+  exec 9>/run/sitewright.lock
+  flock -n 9 && return
+  step 'waiting for another script of the kit on this machine to end'
+  flock -w "$1" 9 ||
+    refuse "another script of the kit is still running on this machine after $1 seconds: see ps -ef, end it and run again"
+}
+
+# problem KEY WANTED FOUND WHY: remembered, so that the end can name all of them at once.
+PROBLEMS=()
+problem() { PROBLEMS+=("$1: wanted $2, found $3: $4"); }
+
+# slurp VARIABLE FILE: the content of a file, or nothing. A builtin: a process costs 20 ms on an emulated node.
+slurp() {
+  printf -v "$1" ''
+  [ ! -r "$2" ] || IFS= read -r -d '' "$1" <"$2" || true
+}
+
+# audit WHAT OLD NEW: written before the change is made, so that no change is without a line.
+audit() {
+  local now
+  printf -v now '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+  [ -d "${AUDIT_LOG%/*}" ] || mkdir -p "${AUDIT_LOG%/*}"
+  printf '%s %s: %s -> %s\n' "$now" "$1" "${2:-(none)}" "${3:-(none)}" >>"$AUDIT_LOG"
+  CHANGES=$((CHANGES + 1))
+}
+
+# audit_lines PATH OLD NEW: one line for every setting of a file that goes or comes; comments say nothing to the machine.
+audit_lines() {
+  local -A before=() after=()
+  local line
+  while IFS= read -r line; do before["=$line"]=1; done <<<"$2"
+  while IFS= read -r line; do after["=$line"]=1; done <<<"$3"
+  while IFS= read -r line; do [ -n "${after["=$line"]-}" ] || [[ $line = '#'* ]] || audit "$1" "$line" ''; done <<<"$2"
+  while IFS= read -r line; do [ -n "${before["=$line"]-}" ] || [[ $line = '#'* ]] || audit "$1" '' "$line"; done <<<"$3"
+}
+
+# A service must take over what was written, also when this script was killed in between: the mark stays until it has.
+# It lives in /run because a restart of the machine takes everything over.
+pending() {
+  [ -d "$RUN_DIR" ] || mkdir -p "$RUN_DIR"
+  : >"$RUN_DIR/pending-$1"
+}
+is_pending() { [ -e "$RUN_DIR/pending-$1" ]; }
+settled() { rm -f "$RUN_DIR/pending-$1"; }
+
+# settle NAME COMMAND...: runs the command if NAME is pending.
+settle() {
+  local name=$1
+  shift
+  is_pending "$name" || return 0
+  step "$*"
+  "$@" >&2 </dev/null || {
+    problem "$name" 'to be taken over' "exit code $?" "'$*' failed; its messages are above"
+    return 0
+  }
+  settled "$name"
+}
+
+# write_file PATH MODE CONTENT [PENDING]: atomic; touches nothing when the content is the same.
+write_file() {
+  local path=$1 mode=$2 content=$3 old='' changes=$CHANGES
+  if [ -f "$path" ]; then
+    slurp old "$path"
+    [ "$old" != "$content" ] || return 0
+  fi
+  if [ "$mode" = 0755 ]; then audit "$path" "${old:+another script}" script; else audit_lines "$path" "$old" "$content"; fi
+  [ "$CHANGES" -gt "$changes" ] || audit "$path" 'other comments or another order' 'as planned'
+  [ -z "${4-}" ] || pending "$4"
+  [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
+  if ! { printf '%s' "$content" >"$path.sitewright-new" && chmod "$mode" "$path.sitewright-new" && mv -f "$path.sitewright-new" "$path"; }; then
+    refuse "$path cannot be written: make room and check that its file system is writable, then run again"
+  fi
+}
+
+# last_setting VARIABLE KEY DIRECTORY_NAME: the value that systemd takes for KEY from /etc/systemd/DIRECTORY_NAME.d and
+# its siblings. Files are read in the order of their names, whatever their folder, and the last one wins.
+last_setting() {
+  local path name line last=''
+  local -A files=()
+  for path in /usr/lib/systemd/"$3".d/*.conf /run/systemd/"$3".d/*.conf /etc/systemd/"$3".d/*.conf; do
+    [ ! -f "$path" ] || files["${path##*/}"]=$path
+  done
+  local names=("${!files[@]}")
+  # A glob would sort by folder first; the names alone must be sorted.
+  [ "${#files[@]}" -lt 2 ] || mapfile -t names < <(printf '%s\n' "${!files[@]}" | sort)
+  for name in "${names[@]}"; do
+    while IFS= read -r line; do
+      [[ $line != "$2="* ]] || last=${line#*=}
+    done <"${files["$name"]}"
+  done
+  printf -v "$1" '%s' "$last"
+}
+
+# The script goes on when its connection breaks: the next run waits for it, and half of what kubeadm does is worse than
+# all of it with nobody watching. Its words then go nowhere, and that must not end it.
+trap '' PIPE
+
+# write_secret PATH CONTENT [PENDING]: as write_file, 0600 from the first byte, and the audit log names the file alone.
+write_secret() {
+  local path=$1 content=$2 old=''
+  slurp old "$path"
+  if [ -f "$path" ] && [ "$old" = "$content" ]; then
+    chmod 0600 "$path"
+    return 0
+  fi
+  audit "$path" "${old:+another content}" written
+  [ -z "${3-}" ] || pending "$3"
+  if ! (umask 077 && mkdir -p "${path%/*}" && printf '%s' "$content" >"$path.sitewright-new" &&
+    chmod 0600 "$path.sitewright-new" && mv -f "$path.sitewright-new" "$path"); then
+    refuse "$path cannot be written: make room and check that its file system is writable, then run again"
+  fi
+}
+
+# wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
+wait_until() {
+  local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
+  shift 2
+  until "$@" >/dev/null 2>&1 </dev/null; do
+    [ $((SECONDS - begin)) -lt "$limit" ] || return 1
+    if [ "$SECONDS" -ge "$told" ]; then
+      step "waiting until $what ($((SECONDS - begin)) s of $limit s)"
+      told=$((SECONDS + 15))
+    fi
+    sleep 2
+  done
+}
+
+# run_kubeadm ARGUMENT...: its own words become progress. The last of them are shown where it fails.
+run_kubeadm() {
+  local line code
+  local -a last=()
+  audit kubeadm '' "$*"
+  exec 8< <(kubeadm "$@" 2>&1 </dev/null || printf 'exit code %s of kubeadm\n' $?)
+  while IFS= read -r line <&8; do
+    if [[ $line = '['* ]]; then step "kubeadm: $line"; fi
+    last+=("$line")
+    [ "${#last[@]}" -le 40 ] || last=("${last[@]:1}")
+  done
+  exec 8<&-
+  [[ ${last[-1]-} =~ ^exit\ code\ ([0-9]+)\ of\ kubeadm$ ]] || return 0
+  code=${BASH_REMATCH[1]}
+  printf '  %s\n' "${last[@]}" >&2
+  return "$code"
+}
+
+admin_kubectl() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s "$@"; }
+
+# finish: every problem at once, or how much was changed.
+finish() {
+  if [ "${#PROBLEMS[@]}" -gt 0 ]; then
+    printf 'problem: %s\n' "${PROBLEMS[@]}" >&2
+    refuse "${#PROBLEMS[@]} value(s) of this node are not as planned; they are listed above"
+  fi
+  if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
+}
+
+# sum_of VARIABLE FILE...
+sum_of() {
+  local checked
+  checked=$(cat "${@:2}" 2>/dev/null | sha256sum)
+  printf -v "$1" '%s' "${checked%% *}"
+}
+
+remember() { printf '%s' "$2" >"$STATE_FOLDER/$1.new" && mv -f "$STATE_FOLDER/$1.new" "$STATE_FOLDER/$1"; }
+
+# kubelet's configuration of the whole cluster is in a ConfigMap; kubeadm makes the file of each node of it.
+kubelet_config_update() {
+  local applied sum
+  slurp applied "$STATE_FOLDER/kubelet-config"
+  sum_of sum /var/lib/kubelet/config.yaml
+  [ "$applied" != "$KUBELET_CONFIG_SUM $sum" ] || return 0
+  # The first run after init or join, which wrote the file.
+  if [ -n "$applied" ]; then
+    step 'kubelet takes over its changed configuration'
+    run_kubeadm upgrade node phase kubelet-config || refuse 'kubeadm could not write the configuration of kubelet; its last words are above'
+    restart_kubelet
+    sum_of sum /var/lib/kubelet/config.yaml
+  fi
+  remember kubelet-config "$KUBELET_CONFIG_SUM $sum"
+}
+
+# Without curl, which is not on every node.
+kubelet_healthy() {
+  local line
+  exec 7<>/dev/tcp/127.0.0.1/10248 || return 1
+  printf 'GET /healthz HTTP/1.0\r\n\r\n' >&7
+  while IFS= read -r line <&7; do :; done
+  exec 7>&-
+  [ "$line" = ok ]
+}
+
+restart_kubelet() {
+  systemctl restart kubelet.service >&2
+  wait_until "$LIMIT_SECONDS" 'kubelet is healthy' kubelet_healthy ||
+    refuse 'kubelet is not healthy: see journalctl -u kubelet; its configuration before this run is below /etc/kubernetes/tmp'
+}
+
+# own_node: what the API server says to this node's own credentials: member, stranger, or nothing that can be trusted.
+own_node() {
+  local said
+  said=$(kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout 60s get node "$NODE" -o name 2>&1) && { MEMBERSHIP=member; return; }
+  case $said in
+    *NotFound* | *Unauthorized* | *'the server has asked for the client to provide credentials'* | *'unable to read client-cert'* | *'certificate has expired'*) MEMBERSHIP=stranger ;;
+    *) MEMBERSHIP=unknown SAID=$said && return 1 ;;
+  esac
+}
+
+# membership: a member whose Node somebody deleted registers again when kubelet starts.
+membership() {
+  MEMBERSHIP=stranger
+  [ -s /etc/kubernetes/kubelet.conf ] && [ -s /var/lib/kubelet/config.yaml ] || return 0
+  wait_for_answer
+  [ "$MEMBERSHIP" = stranger ] && [ -z "$TOKEN" ] && systemctl --quiet is-active kubelet.service || return 0
+  step "the cluster does not know $NODE: kubelet is restarted, which registers it again"
+  systemctl restart kubelet.service >&2
+  wait_until 60 "the Node $NODE is registered" is_member
+}
+is_member() { own_node && [ "$MEMBERSHIP" = member ]; }
+wait_for_answer() {
+  local begin=$SECONDS
+  until own_node; do
+    [ $((SECONDS - begin)) -lt "$LIMIT_SECONDS" ] ||
+      refuse "this node is a member of a cluster whose API server ($ENDPOINT) does not answer it: $SAID"
+    step "waiting until $ENDPOINT answers ($((SECONDS - begin)) s of $LIMIT_SECONDS s)"
+    sleep 5
+  done
+}
+
+join() {
+  local file=/run/sitewright/join.yaml
+  systemctl stop kubelet.service >&2
+  rm -f /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /var/lib/kubelet/pki/kubelet-client-*
+  [ "$PART" != join-worker ] || rm -f /etc/kubernetes/pki/ca.crt
+  mkdir -p "${file%/*}" "$STATE_FOLDER"
+  rm -f "$STATE_FOLDER/kubelet-config"
+  # shellcheck disable=SC2064 # the path of now
+  trap "rm -f '$file'" EXIT
+  (umask 077 && printf '%s' "${JOIN_CONFIG//"$TOKEN_PLACE"/"$TOKEN"}" >"$file")
+  step 'kubeadm join'
+  run_kubeadm join --config "$file" || refuse 'kubeadm join failed; its last words are above. The next run begins it again'
+  rm -f "$file"
+  wait_until "$LIMIT_SECONDS" "the Node $NODE is registered" is_member ||
+    refuse "kubeadm join ended, and the cluster does not know $NODE: see journalctl -u kubelet on this machine"
+}
+
+main() {
+  lock "$LIMIT_SECONDS"
+  membership
+  if [ "$MEMBERSHIP" = stranger ] && [ -n "$TOKEN" ]; then
+    join
+  fi
+  if [ "$MEMBERSHIP" = member ]; then
+    [ -d "$STATE_FOLDER" ] || mkdir -p "$STATE_FOLDER"
+    systemctl --quiet is-active kubelet.service || restart_kubelet
+    kubelet_config_update
+  fi
+  finish
+  printf '{"membership": "%s"}\n' "$MEMBERSHIP"
+}
+
+main </dev/null

@@ -1,0 +1,291 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { BUNDLE } from '../../components/cluster/node/bundle';
+import { CLUSTER_CORE } from '../../components/cluster/node/core';
+import { ETCD_DISK } from '../../components/cluster/node/etcdDisk';
+import { INVITE, JOIN } from '../../components/cluster/node/join';
+import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
+import { KUBELET_UPDATE } from '../../components/cluster/node/updates';
+import { CORE } from '../../components/nodes/prep/core';
+
+/** The functions of the scripts, on files of a folder of their own and with stand-ins for the programs of a node. */
+let folder: string;
+beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'sitewright-cluster-'))));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const path = (name: string) => join(folder, name);
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+const calls = () => (existsSync(path('calls')) ? readFileSync(path('calls'), 'utf8').split('\n').slice(0, -1) : []);
+
+function file(name: string, text: string): string {
+  mkdirSync(dirname(path(name)), { recursive: true });
+  writeFileSync(path(name), text);
+  return path(name);
+}
+/** A program that notes how it was called. */
+function program(name: string, body = '') {
+  chmodSync(file(`bin/${name}`, `#!/bin/bash\necho "${name} $*" >>${path('calls')}\n${body}\n`), 0o755);
+}
+
+function run(library: string, script: string): { stdout: string; stderr: string; status: number | null } {
+  const local = `${CORE}${CLUSTER_CORE}${library}`.replace(
+    /\/(etc\/(kubernetes|systemd|fstab)|var\/lib)\b/g,
+    `${folder}$&`,
+  );
+  const head = `set -u; export LC_ALL=C PATH=${path('bin')}:$PATH; CHANGES=0 LIMIT_SECONDS=0
+AUDIT_LOG=${path('audit.log')} RUN_DIR=${path('run')} STATE_FOLDER=${path('state')} NODE=w1\n`;
+  mkdirSync(path('state'), { recursive: true });
+  return spawnSync('bash', ['-s'], { input: `${head}${local}\n${script}`, encoding: 'utf8' });
+}
+
+test('a secret is 0600, and neither the audit log nor the progress shows it', () => {
+  const { stderr, stdout } = run(
+    '',
+    `write_secret ${path('a/key')} geheim; write_secret ${path('a/key')} geheim; stat -c %a ${path('a/key')}; echo $CHANGES`,
+  );
+  expect(stdout).toBe('600\n1\n');
+  expect(readFileSync(path('audit.log'), 'utf8') + stderr).not.toContain('geheim');
+});
+
+describe('kubeadm', () => {
+  test("its phases are progress, and its last words are a failure's", () => {
+    program('kubeadm', 'echo "[certs] Using the CA"; echo "error: no" >&2; exit 3');
+    const { stderr, stdout } = run('', 'run_kubeadm init; echo "code $?"');
+    expect(stdout).toBe('code 3\n');
+    expect(stderr).toContain('step: kubeadm: [certs] Using the CA\n');
+    expect(stderr).toContain('  error: no\n');
+  });
+
+  test('it ends well without other words', () => {
+    program('kubeadm', 'echo fine');
+    expect(run('', 'run_kubeadm init; echo "code $?"')).toMatchObject({ stdout: 'code 0\n', stderr: '' });
+  });
+
+  test('it is not cut when nobody listens any more', () => {
+    program('kubeadm', `for i in 1 2 3; do echo "[x] $i"; sleep 0.1; done; echo whole >${path('done')}`);
+    const script = `set -u; AUDIT_LOG=${path('audit.log')} CHANGES=0 PATH=${path('bin')}:$PATH\n${CORE}${CLUSTER_CORE}\nrun_kubeadm init; echo over >${path('over')}`;
+    spawnSync(
+      'bash',
+      ['-c', `bash ${file('script', script)} 2>&1 | true; while ! [ -e ${path('over')} ]; do sleep 0.05; done`],
+      {
+        timeout: 20_000,
+      },
+    );
+    expect([existsSync(path('done')), existsSync(path('over'))]).toEqual([true, true]);
+  });
+});
+
+describe('programs of the bundle', () => {
+  const apply = (sum: string) =>
+    run(
+      BUNDLE,
+      `BUNDLE_ID=${sha256('lock')} BUNDLE_FOLDER=${path('bundle')} PROGRAMS=("${sum} bin/kubelet ${path('opt/kubelet')}"); programs_apply; is_pending kubelet && echo pending; echo $CHANGES`,
+    );
+  beforeEach(() => file('bundle/bundle.lock.json', 'lock'));
+
+  test('come once, as a whole, and kubelet takes a new one over', () => {
+    file('bundle/bin/kubelet', 'program');
+    expect(apply(sha256('program')).stdout).toBe('pending\n1\n');
+    expect(readFileSync(path('opt/kubelet'), 'utf8')).toBe('program');
+    rmSync(path('bundle'), { recursive: true });
+    expect(apply(sha256('program')).stdout).toBe('pending\n0\n');
+  });
+
+  test('another content than the lock names is refused and never gets to its place', () => {
+    file('bundle/bin/kubelet', 'pr0gram');
+    const { status, stderr } = apply(sha256('program'));
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/error: bin\/kubelet of the bundle has the sha256 .*, and its lock says/);
+    expect(existsSync(path('opt/kubelet'))).toBe(false);
+  });
+
+  test('another bundle is refused', () => {
+    file('bundle/bundle.lock.json', 'other');
+    const { status, stderr } = apply(sha256('program'));
+    expect(status).toBe(1);
+    expect(stderr).toContain(`holds the bundle ${sha256('other')}, and ${sha256('lock')} is planned`);
+  });
+});
+
+describe('images of the bundle', () => {
+  const apply = () =>
+    run(
+      BUNDLE,
+      `BUNDLE_ID=${sha256('lock')} BUNDLE_FOLDER=${path('bundle')} IMAGES=("${sha256('tar')} images/pause.tar repo/pause:1"); images_apply`,
+    );
+  const imports = () => calls().filter((call) => call.includes(' import '));
+  beforeEach(() => {
+    file('bundle/bundle.lock.json', 'lock');
+    file('bundle/images/pause.tar', 'tar');
+    program(
+      'ctr',
+      `case "$*" in *ls) cat ${path('images')} 2>/dev/null ;; *import*) cp ${path('after')} ${path('images')} ;; esac`,
+    );
+    file('after', 'REF TYPE DIGEST\nrepo/pause:1 type sha256:aa 1MiB\n');
+  });
+
+  test('are imported once', () => {
+    expect(apply().status).toBe(0);
+    expect(apply().status).toBe(0);
+    expect(imports()).toHaveLength(1);
+  });
+
+  test('come again when they are gone, or others under the same name', () => {
+    apply();
+    rmSync(path('images'));
+    apply();
+    file('images', 'REF TYPE DIGEST\nrepo/pause:1 type sha256:bb 1MiB\n');
+    apply();
+    expect(imports()).toHaveLength(3);
+  });
+
+  test('a file that holds another image is refused', () => {
+    file('after', 'REF TYPE DIGEST\nrepo/other:1 type sha256:aa 1MiB\n');
+    expect(apply().stderr).toContain('error: images/pause.tar of the bundle holds no image repo/pause:1');
+  });
+});
+
+describe('disk of etcd', () => {
+  /** A file stands for the disk; what blkid says of it is given. */
+  function apply(content: Buffer, { code = 2, says = '' } = {}) {
+    writeFileSync(path('disk'), content);
+    program('blkid', `echo "${says}"; exit ${code}`);
+    for (const name of ['mkfs.ext4', 'systemctl', 'mountpoint', 'chmod']) program(name);
+    program('findmnt', `echo ${path('disk')}`);
+    file('etc/fstab', 'LABEL=root / ext4 defaults 0 1\n');
+    mkdirSync(path('var/lib/etcd'), { recursive: true });
+    const library = ETCD_DISK.replace('[ -b "$ETCD_DISK" ]', '[ -e "$ETCD_DISK" ]');
+    return run(
+      library,
+      `ETCD_DISK=${path('disk')} ETCD_FOLDER=${path('var/lib/etcd')} ETCD_LABEL=sitewright-etcd ETCD_MOUNT_DROP_IN=x; etcd_disk_apply`,
+    );
+  }
+  const formatted = () => calls().some((call) => call.startsWith('mkfs'));
+  const blank = Buffer.alloc(4 * 1024 ** 2);
+  const used = Buffer.from(`${'\0'.repeat(600)}data`);
+
+  test('a blank one gets its file system, and is mounted at every start', () => {
+    const { status, stderr } = apply(blank);
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    expect(formatted()).toBe(true);
+    expect(readFileSync(path('etc/fstab'), 'utf8')).toBe(
+      `LABEL=root / ext4 defaults 0 1\n${path('disk')} ${path('var/lib/etcd')} ext4 noatime,nofail,x-systemd.growfs 0 2\n`,
+    );
+  });
+
+  test('its own file system is left as it is', () => {
+    expect(apply(used, { code: 0, says: 'LABEL=sitewright-etcd\nTYPE=ext4' }).status).toBe(0);
+    expect(formatted()).toBe(false);
+  });
+
+  test.each([
+    ['no signature, and data', { code: 2 }, 'is not blank either'],
+    ["somebody else's file system", { code: 0, says: 'LABEL=backup\nTYPE=xfs' }, "holds xfs labelled 'backup'"],
+    ['signatures that contradict each other', { code: 8 }, 'blkid cannot say what is on'],
+  ])('%s: refused', (_, answer, message) => {
+    const { status, stderr } = apply(used, answer);
+    expect(status).toBe(1);
+    expect(stderr).toContain(message);
+    expect(formatted()).toBe(false);
+  });
+
+  test('formatting that was cut off is done again', () => {
+    file('var/lib/sitewright/formatting-etcd-disk', '');
+    expect(apply(used).status).toBe(0);
+    expect(formatted()).toBe(true);
+    expect(existsSync(path('var/lib/sitewright/formatting-etcd-disk'))).toBe(false);
+  });
+
+  test('data of an etcd on the root disk is not hidden', () => {
+    mkdirSync(path('var/lib/etcd/member'), { recursive: true });
+    expect(apply(blank).stderr).toContain('holds the data of an etcd');
+    expect(formatted()).toBe(false);
+  });
+});
+
+describe('membership', () => {
+  const ask = (answer: string, code: number, token = '') => {
+    file('etc/kubernetes/kubelet.conf', 'x');
+    file('var/lib/kubelet/config.yaml', 'x');
+    program('kubectl', `echo '${answer}' >&2; exit ${code}`);
+    program('systemctl', 'exit 3');
+    return run(
+      `${KUBELET_UPDATE}${JOIN}`,
+      `PART=join-worker ENDPOINT=api:6443 TOKEN='${token}'; membership; echo $MEMBERSHIP`,
+    );
+  };
+
+  test('a machine without credentials is a stranger, and nobody is asked', () => {
+    program('kubectl');
+    const { stdout } = run(JOIN, `TOKEN=''; membership; echo $MEMBERSHIP`);
+    expect({ stdout, calls: calls() }).toEqual({ stdout: 'stranger\n', calls: [] });
+  });
+
+  test.each([
+    ['node/w1', 0, 'member\n'],
+    ['Error from server (NotFound): nodes "w1" not found', 1, 'stranger\n'],
+    ['error: You must be logged in to the server (Unauthorized)', 1, 'stranger\n'],
+  ])('%s', (answer, code, membership) => expect(ask(answer, code).stdout).toBe(membership));
+
+  test('an API that does not answer is no reason to join again', () => {
+    const { status, stderr } = ask('Unable to connect to the server: dial tcp: connection refused', 1, 'a.b');
+    expect(status).toBe(1);
+    expect(stderr).toContain('does not answer it: Unable to connect');
+  });
+});
+
+test('only the tokens of the join of this node are deleted, by their id', () => {
+  program(
+    'kubeadm',
+    `[ "$2" != list ] || printf '%s\\n' 'aaaaaa.0123456789abcdef sitewright: join of w1' 'bbbbbb.0123456789abcdef of a person' 'cccccc.0123456789abcdef sitewright: join of w11'`,
+  );
+  run(`${NODE_OBJECT}${INVITE}`, `TOKEN_DESCRIPTION='sitewright: join of w1'; dismiss`);
+  expect(calls().filter((call) => call.includes('delete'))).toEqual(['kubeadm token delete aaaaaa']);
+});
+
+describe('taints', () => {
+  const apply = (taints: string) =>
+    run(NODE_OBJECT, `TAINTS=(${taints}); taints_apply; printf '%s\\n' "\${PROBLEMS[@]}"`);
+  const taintCalls = () => calls().map((call) => call.replace(/^.* taint node/, 'taint node'));
+
+  test('what left the plan goes, what others set stays', () => {
+    program('kubectl');
+    apply("'a=b:NoSchedule' 'c:NoExecute'");
+    apply("'c:NoExecute'");
+    expect(taintCalls()).toEqual([
+      'taint node w1 --overwrite a=b:NoSchedule c:NoExecute',
+      'taint node w1 --overwrite c:NoExecute',
+      'taint node w1 a:NoSchedule-',
+    ]);
+  });
+});
+
+describe('the configuration of kubelet', () => {
+  const update = (sum: string) => {
+    const library = KUBELET_UPDATE.replace(/kubelet_healthy\(\) \{/, 'kubelet_healthy() { return 0;');
+    return run(library, `KUBELET_CONFIG_SUM=${sum}; kubelet_config_update`);
+  };
+  const restarts = () => calls().filter((call) => call === 'systemctl restart kubelet.service').length;
+  beforeEach(() => {
+    program('systemctl');
+    program('kubeadm', `echo "$2 $4" >${path('var/lib/kubelet/config.yaml')}`);
+    file('var/lib/kubelet/config.yaml', 'as joined');
+  });
+
+  test('is taken over when it is planned otherwise or edited by hand, and at no other time', () => {
+    update('one');
+    update('one');
+    expect(restarts()).toBe(0);
+    update('two');
+    expect(restarts()).toBe(1);
+    expect(calls()).toContain('kubeadm upgrade node phase kubelet-config');
+    update('two');
+    expect(restarts()).toBe(1);
+    file('var/lib/kubelet/config.yaml', 'by hand');
+    update('two');
+    expect(restarts()).toBe(2);
+  });
+});

@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process';
+import { renderControlPlaneScript, renderInviteScript, renderJoinScript } from '../../components/cluster/nodeScripts';
+import { neededArtifacts, renderRuntimeScript } from '../../components/cluster/runtimeScript';
+import { renderClusterRemoveScript } from '../../components/cluster/removeScript';
+import { bundle, cluster, controlPlane, pki, runtime, worker } from './fixtures';
+import { expectGolden } from './golden';
+
+const TOKEN = 'abcdef.0123456789abcdef';
+const scripts: [name: string, text: string][] = [
+  ['runtime.sh', renderRuntimeScript(runtime)],
+  ['control-plane.sh', renderControlPlaneScript(controlPlane)],
+  ['join.sh', renderJoinScript(worker, TOKEN)],
+  ['invite.sh', renderInviteScript(worker, 'invite')],
+  ['remove.sh', renderClusterRemoveScript('oslo', ['/usr/local/bin/kubelet'])],
+];
+const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
+
+describe.each(scripts)('%s', (name, text) => {
+  test('is as reviewed', () => expectGolden(name, text));
+
+  test('is valid bash', () => {
+    const { status, stderr } = spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
+  // Debian's package shellcheck; where it is missing, the golden still holds what was checked.
+  (hasShellcheck ? test : test.failing)('passes shellcheck', () => {
+    const { stdout, error } = spawnSync('shellcheck', ['--shell=bash', '-'], { input: text, encoding: 'utf8' });
+    expect({ stdout, error }).toEqual({ stdout: '', error: undefined });
+  });
+});
+
+test.each(scripts.filter(([, text]) => text.includes('main()')))(
+  '%s runs nothing before the whole of it has arrived',
+  (_, text) => {
+    expect(text.trimEnd().split('\n').at(-1)).toBe('main </dev/null');
+    expect(text.split('\n').filter((line) => line.startsWith('main '))).toHaveLength(1);
+  },
+);
+
+test('a worker takes no image of the control plane', () => {
+  const names = (part: 'init' | 'join-worker') =>
+    neededArtifacts({ cluster, bundle, part }).images.map(({ artifact }) => artifact.path);
+  expect(names('join-worker')).toEqual(['images/kube-proxy.tar', 'images/coredns.tar', 'images/pause.tar']);
+  expect(names('init')).toHaveLength(7);
+});
+
+test('a copy of the bundle is read where it lies', () => {
+  const text = renderRuntimeScript({ ...runtime, bundlePlace: { directory: '/var/lib/sitewright/bundles/b1' } });
+  expect(text).toContain("BUNDLE_DEVICE=''\nBUNDLE_FOLDER='/var/lib/sitewright/bundles/b1'\n");
+});
+
+test('what a worker runs holds no key of the cluster, and the token only where it is asked to join', () => {
+  for (const text of [renderJoinScript(worker, TOKEN), renderInviteScript(worker, 'invite')])
+    for (const secret of [pki.ca.privateKey, pki.serviceAccount.privateKey, pki.encryptionKey])
+      expect(text).not.toContain(secret.trim());
+  expect(renderJoinScript(worker, null)).not.toContain(TOKEN);
+  expect(renderJoinScript(worker, TOKEN).match(new RegExp(TOKEN, 'g'))).toHaveLength(1);
+});
+
+test('what is planned for the API server decides whether its certificate is signed again', () => {
+  const sums = (certSANs: string[], more = {}) => {
+    const clusterConfiguration = { ...cluster.kubeadm.clusterConfiguration, apiServer: { certSANs, ...more } };
+    const text = renderControlPlaneScript({
+      ...controlPlane,
+      cluster: { ...cluster, kubeadm: { ...cluster.kubeadm, clusterConfiguration } },
+    });
+    return ['SERVING_CERTIFICATE_SUM', 'CONTROL_PLANE_SUM'].map(
+      (name) => new RegExp(`^${name}='(.*)'$`, 'm').exec(text)![1],
+    );
+  };
+  const [certificate, configuration] = sums(['a']);
+  expect(sums(['a'], { extraArgs: [] })).toEqual([certificate, expect.not.stringMatching(configuration!)]);
+  expect(sums(['b'])).toEqual([expect.not.stringMatching(certificate!), expect.not.stringMatching(configuration!)]);
+});
