@@ -9,8 +9,8 @@ const versions = { command: '1.2.1', kubernetes: '4.34.2' };
 
 type PluginName = keyof typeof versions;
 
-/** Long enough for 15 MB over a slow line; where the vendor cannot be reached, this is waited once a day. */
-const installTimeoutSeconds = 60;
+/** Long enough for some ten MB over a slow line; where the vendor never answers, this is waited once a day. */
+const installTimeoutSeconds = 120;
 
 /** Which plugin of each name the engine will run: the vendor's, or this kit's own. */
 export type InstalledPlugins = Record<PluginName, 'official' | 'fallback'>;

@@ -1,12 +1,12 @@
 import type { Operation } from '../base';
 import type { Values } from '../values';
-import { ApiError } from './client';
+import { ApiError, pause } from './client';
 import { UnknownKindError, type Api, type Cluster } from './cluster';
 import { explained, fieldManagerOf, isManagedBy, takeOver } from './fieldManager';
 import { annotation, at, describe, idOf, metadataOf, namespaceOf, type KubeObject } from './objects';
 import type { Session } from './session';
 import type { ResourceType } from './token';
-import { pause, untilGone } from './wait';
+import { untilGone } from './wait';
 
 /** How often a missing namespace or kind is tried again, and how long after the first try; it doubles each time. */
 const missingTries = 5;
@@ -170,7 +170,7 @@ async function retryingMissing<T>(op: Operation, signal: AbortSignal, work: () =
       const isMissing = error instanceof UnknownKindError || (error instanceof ApiError && error.status === 404);
       if (!isMissing || tries === missingTries) throw error;
       op.log('info', `try ${tries} of ${missingTries}: ${error.message}`, { ephemeral: true });
-      await pause(signal, missingFirstPauseMs * 2 ** (tries - 1));
+      await pause(missingFirstPauseMs * 2 ** (tries - 1), signal);
     }
   }
 }

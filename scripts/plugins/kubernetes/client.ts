@@ -13,6 +13,13 @@ const connectTimeoutSeconds = 10;
 const retriedStatuses = [429, 503, 504];
 const maxTries = 5;
 
+/**
+ * How long a server that answered before may be away: while it is restarted by a change of its static pod, or while the
+ * address of a control plane moves. Every request here can be sent twice.
+ */
+const awaySeconds = 30;
+const awayPauseMs = 1000;
+
 export interface Cause {
   reason?: string;
   message?: string;
@@ -69,6 +76,7 @@ export interface Answer {
 /** JSON requests to one API server. */
 export class ApiClient {
   private readonly agent: https.Agent;
+  private hasAnswered = false;
 
   constructor(private readonly connection: Connection) {
     this.agent = new https.Agent({
@@ -98,14 +106,28 @@ export class ApiClient {
   ): Promise<Answer> {
     const text = body === undefined ? undefined : JSON.stringify(body);
     for (let tries = 1; ; tries++) {
-      const { status, content, headers } = await this.exchange(signal, method, path, text, contentType);
+      const { status, content, headers } = await this.patiently(signal, () =>
+        this.exchange(signal, method, path, text, contentType),
+      );
       if (status >= 200 && status < 300) {
         return { body: content ? (JSON.parse(content) as Values) : {}, warnings: warningsIn(headers.warning) };
       }
       if (!retriedStatuses.includes(status) || tries === maxTries) throw errorOf(status, content, method, path);
-      await sleep(1000 * Math.min(Number(headers['retry-after']) || tries, 10), undefined, { signal }).catch(() =>
-        signal.throwIfAborted(),
-      );
+      await pause(1000 * Math.min(Number(headers['retry-after']) || tries, 10), signal);
+    }
+  }
+
+  private async patiently<T>(signal: AbortSignal, exchange: () => Promise<T>): Promise<T> {
+    const limit = Date.now() + awaySeconds * 1000;
+    for (;;) {
+      try {
+        const answer = await exchange();
+        this.hasAnswered = true;
+        return answer;
+      } catch (error) {
+        if (!(error instanceof UnreachableError) || !this.hasAnswered || Date.now() > limit) throw error;
+        await pause(awayPauseMs, signal);
+      }
     }
   }
 
@@ -152,6 +174,11 @@ export class ApiClient {
       request.end(text);
     });
   }
+}
+
+/** @throws the signal's reason when aborted. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 function errorOf(status: number, content: string, method: string, path: string): ApiError {

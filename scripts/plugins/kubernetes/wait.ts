@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Operation } from '../base';
-import { ApiError, UnreachableError } from './client';
+import { ApiError, pause, UnreachableError } from './client';
 import type { Api, Cluster } from './cluster';
 import { annotation, at, describe, idOf, type KubeObject } from './objects';
 import type { Progress } from './readiness';
@@ -65,7 +64,7 @@ export async function untilReady(
       }
       if (progress.failed) throw fail(message);
       say(message);
-      await pause(signal);
+      await pause(pollIntervalMs, signal);
       const next = await get(signal);
       if (!next) throw fail('it was deleted while it was waited for');
       object = next;
@@ -73,7 +72,7 @@ export async function untilReady(
       if (signal.aborted) throw fail(`${reasonOf(signal)}; ${message}`);
       if (!isTransient(error)) throw error instanceof NotReadyError ? error : fail((error as Error).message);
       say((error as Error).message);
-      await pause(signal).catch(() => undefined);
+      await pause(pollIntervalMs, signal).catch(() => undefined);
     }
   }
 }
@@ -95,14 +94,14 @@ export async function untilGone(
       if (!object || at(object, 'metadata', 'uid') !== uid) return say('');
       message = holdUp(object);
       say(message);
-      await pause(signal);
+      await pause(pollIntervalMs, signal);
     } catch (error) {
       if (signal.aborted) {
         throw new Error(`${describe(first)} is to be deleted, but it is still there: ${reasonOf(signal)}; ${message}`);
       }
       if (!isTransient(error)) throw error;
       say((error as Error).message);
-      await pause(signal).catch(() => undefined);
+      await pause(pollIntervalMs, signal).catch(() => undefined);
     }
   }
 }
@@ -130,10 +129,6 @@ function teller(op: Operation): (message: string) => void {
   };
 }
 
-export async function pause(signal: AbortSignal, ms = pollIntervalMs): Promise<void> {
-  await sleep(ms, undefined, { signal });
-}
-
-export function reasonOf(signal: AbortSignal): string {
+function reasonOf(signal: AbortSignal): string {
   return signal.reason instanceof Error ? signal.reason.message : String(signal.reason);
 }

@@ -126,8 +126,11 @@ test('a patch owns its fields of an object that somebody else made, and gives th
   expect((await cluster.server.find(`${maps}/shared`))!.data).toEqual({ a: 'theirs' });
 });
 
-test('import and get take what is there', async () => {
-  await cluster.server.done('POST', maps, { metadata: { name: 'imported' }, data: { a: '1' } });
+test('import and get take what is there; what the official plugin made goes on without a conflict', async () => {
+  await cluster.server.done('POST', `${maps}?fieldManager=pulumi-kubernetes`, {
+    metadata: { name: 'imported' },
+    data: { a: '1' },
+  });
   const args = { metadata: { name: 'imported' }, data: { a: '1' } };
   const imported = await cluster.stack.up(configMap(args, { import: 'default/imported' }));
   expect(imported.changes).toEqual({ create: 2, import: 1 });

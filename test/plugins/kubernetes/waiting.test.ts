@@ -137,6 +137,9 @@ test('a delete waits until the object is gone, says for which finalizers, and ha
 
   const finished = cluster.stack.stack.destroy();
   await until('the deletion', async () => (await cluster.server.find(map))?.metadata.deletionTimestamp !== undefined);
+  // An API server that is restarted in between is waited for.
+  await cluster.server.pause();
+  await cluster.server.resume();
   await cluster.server.edit(map, { metadata: { finalizers: null } });
   await finished;
   expect(await cluster.server.find(map)).toBeUndefined();
