@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
+import { PROGRAMS } from '../../components/bundle/contents';
 import { BundleError } from '../../components/bundle/parse';
 import { aptSources, imageRelease } from '../lab/image';
 import { sourceFolder, targetArch } from './goParts';
@@ -8,10 +9,7 @@ import type { Log, Part } from './parts';
 import { runProgram } from './program';
 
 /** Programs of the container runtime by the package that they are from. */
-const RUNTIME = {
-  containerd: ['containerd', 'containerd-shim-runc-v2', 'ctr'],
-  runc: ['runc'],
-} as const;
+const RUNTIME = { containerd: PROGRAMS.containerd, runc: PROGRAMS.runc };
 
 /** What kube-proxy calls in one of its modes, and what whoever looks into its container needs. */
 const PROXY_PACKAGES = ['busybox', 'conntrack', 'iproute2', 'ipset', 'iptables', 'kmod', 'nftables'];

@@ -1,5 +1,4 @@
 import * as fs from 'node:fs/promises';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import type { BundleComponent } from '../../components/plan/clusterTypes';
 import { packageRoot, usableGo } from '../engine/go';
@@ -133,16 +132,10 @@ export async function goPart(component: GoComponent, version: string): Promise<P
     },
     async make(out, log) {
       log(`${component} ${version}: building from Go modules`);
-      if (pinned) await build(component, recipe, folder, linkFlags, out, log);
-      else {
-        const own = await fs.mkdtemp(path.join(os.tmpdir(), `sitewright-${component}-`));
-        try {
-          await resolveModules(component, recipe, version, own, log);
-          await build(component, recipe, own, linkFlags, out, log);
-        } finally {
-          await fs.rm(own, { recursive: true, force: true });
-        }
-      }
+      const modules = pinned ? folder : path.join(out, 'modules');
+      if (!pinned) await resolveModules(component, recipe, version, modules, log);
+      await build(component, recipe, modules, linkFlags, out, log);
+      if (!pinned) await fs.rm(modules, { recursive: true });
       return {};
     },
   };
@@ -168,6 +161,7 @@ async function resolveModules(
   log(`${component} ${version}: this version is not pinned; resolving its modules`);
   const go = (...args: string[]) =>
     runProgram('go', args, { cwd: folder, env: BUILD_ENV, timeoutSeconds: RESOLVE_TIMEOUT_SECONDS });
+  await fs.mkdir(folder);
   await fs.writeFile(path.join(folder, 'go.mod'), `module sitewright.dev/bundle/${component}\n\ngo 1.25.0\n`);
   const downloaded = JSON.parse(await go('mod', 'download', '-json', `${modules[0]}@v${version}`)) as { GoMod: string };
   const staged = [...(await fs.readFile(downloaded.GoMod, 'utf8')).matchAll(/^\t?(\S+) => \.\/staging\//gm)];

@@ -62,7 +62,7 @@ export function imagePart(name: ClusterImage, reference: string, program: ImageF
       await fs.mkdir(path.join(files, path.dirname(recipe.program)), { recursive: true });
       await fs.copyFile(program.path, path.join(files, recipe.program));
       await fs.chmod(path.join(files, recipe.program), 0o755);
-      await tar(files, [recipe.program.split('/')[0]], path.join(staging, 'program.tar'));
+      await deterministicTar(files, [recipe.program.split('/')[0]], path.join(staging, 'program.tar'));
       await addLayer(path.join(staging, 'program.tar'));
 
       const config = imageConfig(recipe, layers);
@@ -71,7 +71,7 @@ export function imagePart(name: ClusterImage, reference: string, program: ImageF
       const manifest = [{ Config: configFile, RepoTags: [reference], Layers: layers.map(({ file }) => file) }];
       await fs.writeFile(path.join(archive, 'manifest.json'), JSON.stringify(manifest));
       const members = ['manifest.json', configFile, ...layers.map(({ file }) => file)];
-      await tar(archive, members, path.join(out, `${name}.tar`));
+      await deterministicTar(archive, members, path.join(out, `${name}.tar`));
       await fs.rm(staging, { recursive: true });
       return {};
     },
@@ -99,7 +99,8 @@ const tarFlags = [
   '--mode=u=rwX,go=rX',
 ];
 
-const tar = (folder: string, members: string[], file: string) =>
+/** An archive of files in a folder: the same files give the same bytes. */
+export const deterministicTar = (folder: string, members: string[], file: string) =>
   runProgram('tar', ['--create', ...tarFlags, '--directory', folder, '--file', file, '--', ...members], {
     timeoutSeconds: TIMEOUT_SECONDS,
   });

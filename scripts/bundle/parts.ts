@@ -53,6 +53,9 @@ export async function ensurePart(part: Part, log: Log): Promise<MadePart> {
   }
 }
 
+/** Takes a part out of the cache. */
+export const forgetPart = ({ folder }: MadePart) => fs.rm(path.dirname(folder), { recursive: true, force: true });
+
 /** A part whose files are still what was recorded. */
 async function readPart(place: string): Promise<MadePart | undefined> {
   const text = await fs.readFile(path.join(place, RECORD), 'utf8').catch(() => undefined);

@@ -6,6 +6,8 @@ export interface ProgramOptions {
   cwd?: string;
   /** Added to this process's environment. */
   env?: Record<string, string>;
+  /** Text given on standard input, for what must not be seen in a list of processes. Default: none. */
+  input?: string;
   timeoutSeconds: number;
   /** Each line of either stream, as it arrives. */
   onLine?(line: string): void;
@@ -19,11 +21,11 @@ const PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`;
  * @throws BundleError with what was run and the last lines it said
  */
 export async function runProgram(program: string, args: string[], options: ProgramOptions): Promise<string> {
-  const { timeoutSeconds, onLine, cwd, env } = options;
+  const { timeoutSeconds, onLine, cwd, env, input } = options;
   const child = execa(program, args, {
     cwd,
     env: { LC_ALL: 'C', ...env, PATH },
-    stdin: 'ignore',
+    ...(input === undefined ? { stdin: 'ignore' } : { input }),
     timeout: timeoutSeconds * 1000,
     all: true,
     maxBuffer: 256 * 1024 * 1024,

@@ -5,15 +5,12 @@ import type { BundlePlan, ClusterImage } from '../../components/plan/clusterType
 import { debianSource, proxyRootPart, runtimePart } from './debianParts';
 import { goPart, goSource, type GoComponent } from './goParts';
 import { imagePart } from './images';
+import { licenceOf } from './licences';
 import { ensurePart, type Log, type MadePart } from './parts';
 import { placeBundle, type PlacedBundle } from './place';
 
 /** In the order of their time: what goes wrong at once goes wrong first. */
 const GO_COMPONENTS: GoComponent[] = ['pause', 'cni-plugins', 'etcd', 'coredns', 'cri-tools', 'kubernetes'];
-
-/** Every component here has this licence; what kube-proxy's root adds to it stands in its copyright files. */
-const LICENCE = 'Apache-2.0';
-const PROXY_LICENCE = 'Apache-2.0 AND GPL-2.0-only AND GPL-2.0-or-later AND LGPL-2.1-or-later';
 
 /**
  * Builds what a plan wants from package registries alone: programs from Go modules, the container runtime and kube-proxy's
@@ -39,8 +36,7 @@ export async function buildFromSource(plan: BundlePlan, log: Log): Promise<Place
     const file = wanted.kind === 'image' ? `${name}.tar` : name;
     const { sha256, sizeBytes } = part.files[file];
     files.set(wanted.path, path.join(part.folder, file));
-    const licence = name === 'kube-proxy' ? PROXY_LICENCE : LICENCE;
-    artifacts.push({ ...wanted, source: sourceOf(wanted, name), sha256, sizeBytes, licence });
+    artifacts.push({ ...wanted, source: sourceOf(wanted, name), sha256, sizeBytes, licence: licenceOf(wanted.path) });
   }
   const lock: BundleLock = { schemaVersion: LOCK_SCHEMA_VERSION, name: plan.name, from: plan.from, artifacts };
   return placeBundle(lock, (artifact) => files.get(artifact)!, log);

@@ -30,7 +30,7 @@ export function bundlePlan(from: BundlePlan['from'] = 'source'): BundlePlan {
       'kube-scheduler': image('kube-scheduler'),
       'kube-proxy': image('kube-proxy'),
       etcd: `${repository}/etcd:3.6.5`,
-      coredns: `${repository}/coredns:v1.14.7`,
+      coredns: `${repository}${from === 'source' ? '' : '/coredns'}/coredns:v1.14.7`,
       pause: `${repository}/pause:3.10.2`,
     },
   };

@@ -5,14 +5,21 @@ import { verifyBundle } from '../../../components/bundle/verify';
 import { computePlan } from '../../../components/plan';
 import type { BundlePlan } from '../../../components/plan/clusterTypes';
 import { formatProblem, toProblems } from '../../../components/spec';
-import { bundleStore } from '../../bundle/place';
+import { bundleStore, type PlacedBundle } from '../../bundle/place';
 import { buildFromSource } from '../../bundle/source';
-import { contextOf, printJson, type Context } from '../context';
+import { buildFromUpstream } from '../../bundle/upstream';
+import { contextOf, printJson, shownPath, type Context } from '../context';
 import { badInput, failed } from '../errors';
 import { openSiteAloud } from '../site';
 import { table } from '../table';
 
 type Origin = BundlePlan['from'];
+
+interface BuildOptions {
+  from?: Origin;
+  mirror?: string;
+  registryMirror?: string;
+}
 
 /** What a site installs, as one pinned folder on this machine. */
 export function bundleCommand(): Command {
@@ -20,13 +27,20 @@ export function bundleCommand(): Command {
     .description('build or download everything that a site installs; goes on where it was interrupted')
     .argument('<site>')
     .addOption(new Option('--from <origin>', 'instead of artifacts.from of the site').choices(['source', 'upstream']))
+    .option('--mirror <place>', 'upstream: folder or URL that has the files as <host>/<path>')
+    .option('--registry-mirror <url>', 'upstream: registry that has the images, such as https://mirror.example.org/k8s')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ sitewright bundle build acme-prod\n  $ sitewright bundle build lab --from source',
+      `
+upstream: HTTPS_PROXY, NO_PROXY and ~/.netrc are honoured. The first build of a version makes
+stacks/bundles/<name>.lock.json from the checksums that the projects publish; every later one must give the same files.
+
+Examples:
+  $ sitewright bundle build acme-prod
+  $ sitewright bundle build acme-prod --mirror /srv/releases --registry-mirror https://mirror.example.org/k8s
+  $ sitewright bundle build lab --from source`,
     )
-    .action((site: string, options: { from?: Origin }, command: Command) =>
-      buildBundle(contextOf(command), site, options.from),
-    );
+    .action((site: string, options: BuildOptions, command: Command) => buildBundle(contextOf(command), site, options));
   const verify = new Command('verify')
     .description("hold every byte of a site's bundle against its lock")
     .argument('<site>')
@@ -58,16 +72,40 @@ function bundlePlan(context: Context, site: string, from?: Origin): BundlePlan {
   return other.plan.cluster!.bundle;
 }
 
-async function buildBundle(context: Context, site: string, from?: Origin): Promise<void> {
-  const plan = bundlePlan(context, site, from);
-  if (plan.from === 'upstream') throw badInput(`${site}: bundles from upstream are not built yet; use --from source`);
-  const { id, folder, isoPath, sizeBytes, kept, lock } = await buildFromSource(plan, (line) => context.say(line));
+async function buildBundle(context: Context, site: string, options: BuildOptions): Promise<void> {
+  const plan = bundlePlan(context, site, options.from);
+  const { id, folder, isoPath, sizeBytes, kept, lock, newLock } = await makeBundle(context, site, plan, options);
   const files = lock.artifacts.length;
-  if (context.json) printJson(context, { site, name: plan.name, id, folder, isoPath, files, sizeBytes, built: !kept });
-  else
-    context.out(
-      `${plan.name} is ${kept ? 'whole' : 'built'}: ${files} files, ${shownSize(sizeBytes)}, id ${id}\n${folder}`,
+  if (context.json) {
+    printJson(context, { site, name: plan.name, id, folder, isoPath, files, sizeBytes, built: !kept, newLock });
+    return;
+  }
+  context.out(
+    `${plan.name} is ${kept ? 'whole' : 'built'}: ${files} files, ${shownSize(sizeBytes)}, id ${id}\n${folder}` +
+      (newLock === null ? '' : `\nIts lock is new; commit it, and everybody gets these files: ${shownPath(newLock)}`),
+  );
+}
+
+async function makeBundle(
+  context: Context,
+  site: string,
+  plan: BundlePlan,
+  { mirror, registryMirror }: BuildOptions,
+): Promise<PlacedBundle & { newLock: string | null }> {
+  const log = (line: string) => context.say(line);
+  if (plan.from === 'upstream') {
+    return buildFromUpstream(
+      plan,
+      { stacksDir: context.stacksDir, mirror: mirror ?? null, registryMirror: registryMirror ?? null },
+      log,
     );
+  }
+  if (mirror !== undefined || registryMirror !== undefined) {
+    throw badInput(
+      `${site}: --mirror and --registry-mirror are for --from upstream; what is built from source comes from the mirrors of Go and Debian`,
+    );
+  }
+  return { ...(await buildFromSource(plan, log)), newLock: null };
 }
 
 async function verifyOf(context: Context, site: string): Promise<void> {
