@@ -1,4 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
+import { Addons } from './addons/addons';
 import type { Bundle } from './bundle/lock';
 import { Cluster } from './cluster/cluster';
 import { stateIdentity } from './identity';
@@ -9,7 +10,7 @@ import type { Machine, SiteSecrets, Stamp } from './machines/machine';
 import { Node } from './nodes/node';
 import type { SitePlan } from './plan/types';
 import { Proof } from './proof/proof';
-import type { ClusterPki } from './secrets/pki';
+import { kubeconfig, type ClusterPki } from './secrets/pki';
 
 export interface SiteArgs {
   plan: SitePlan;
@@ -32,7 +33,7 @@ export interface SiteCluster {
 /** Time for a machine to answer over SSH: an emulated one on a busy host needs some minutes for its first boot. */
 const SSH_LIMIT_SECONDS = 900;
 
-/** A whole site, in order: identity, machines, prepared nodes, the proof on the wire, the cluster. */
+/** A whole site, in order: identity, machines, prepared nodes, the proof on the wire, the cluster, what runs in it. */
 export class Site extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<unknown>;
   readonly proof: pulumi.Output<unknown>;
@@ -60,6 +61,7 @@ export class Site extends pulumi.ComponentResource {
 
     // The gate: nothing of a cluster is installed on a network that is not what the plan says.
     this.cluster = this.makeCluster(name, args, machines, proof);
+    if (this.cluster !== null) this.makeAddons(name, args, { stamp, machines, nodes, cluster: this.cluster });
 
     this.nodes = pulumi.all(nodes.map((node) => node.facts));
     this.proof = proof.results;
@@ -74,6 +76,36 @@ export class Site extends pulumi.ComponentResource {
     return new Cluster(
       `${name}-cluster`,
       { site: plan.site, plan: plan.cluster, nodes, ...cluster, after: [proof], limitFactor },
+      { parent: this },
+    );
+  }
+
+  private makeAddons(
+    name: string,
+    { plan, cluster: site, limitFactor = 1 }: SiteArgs,
+    { stamp, machines, nodes, cluster }: { stamp: Stamp; machines: Machine[]; nodes: Node[]; cluster: Cluster },
+  ): void {
+    const server = cluster.apiServerUrl;
+    const ofAdmin = ({ ca, admin }: ClusterPki) =>
+      kubeconfig({
+        site: plan.site,
+        server,
+        caPem: ca.certificate,
+        clientCertificate: admin.certificate,
+        clientKey: admin.privateKey,
+      });
+    new Addons(
+      `${name}-addons`,
+      {
+        plan: plan.cluster!,
+        machines,
+        prepared: nodes,
+        kubeconfig: site!.pki.apply(ofAdmin),
+        stateId: stamp.id,
+        cluster,
+        after: cluster.ready,
+        limitFactor,
+      },
       { parent: this },
     );
   }

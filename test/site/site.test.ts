@@ -21,9 +21,22 @@ afterAll(removeStacksFolders);
 const tree = ({ resources }: RecordedSite) =>
   resources.map(({ name, type, parent }) => `${name} ${type} < ${parent}`).sort();
 
+/** The objects themselves are the business of the tests of the add-ons. */
+const addonsOfLab = [
+  'lab-addons sitewright:addons:Addons < lab',
+  'lab-addons-dns sitewright:addons:ClusterDns < lab-addons',
+  'lab-addons-kube-proxy sitewright:addons:KubeProxy < lab-addons',
+  'lab-addons-node-local-dns sitewright:addons:NodeLocalDns < lab-addons',
+  'lab-addons-node-local-dns-device-lab1 command:remote:Command < lab-addons-node-local-dns',
+  'lab-addons-node-local-dns-device-lab2 command:remote:Command < lab-addons-node-local-dns',
+  'lab-addons-provider pulumi:providers:kubernetes < lab-addons',
+];
+
 test.each([true, false])('the whole lab, preview: %s', async (preview) => {
-  expect(tree(await recordSite(planOf('lab'), { preview }))).toEqual([
+  const all = tree(await recordSite(planOf('lab'), { preview }));
+  expect(all.filter((one) => !one.includes(' kubernetes:'))).toEqual([
     'lab sitewright:site:Site < null',
+    ...addonsOfLab,
     'lab-cluster sitewright:cluster:Cluster < lab',
     'lab-cluster-lab1-control-plane command:remote:Command < lab-cluster',
     'lab-cluster-lab1-runtime command:remote:Command < lab-cluster',
@@ -81,12 +94,12 @@ describe.each(modes)('$name, preview: $preview', ({ name, preview }) => {
     }
   });
 
-  test('every component has a token of this kit, every other resource one of the command plugin', () => {
+  test('every component has a token of this kit, every other resource is a command or an object of the cluster', () => {
     const components = resources.filter(({ custom }) => !custom);
     for (const { type } of components)
-      expect(type).toMatch(/^sitewright:(site|machines|nodes|proof|cluster):[A-Z]\w+$/);
+      expect(type).toMatch(/^sitewright:(site|machines|nodes|proof|cluster|addons):[A-Z]\w+$/);
     for (const { type, custom } of resources)
-      if (custom) expect(['command:local:Command', 'command:remote:Command']).toContain(type);
+      if (custom) expect(type).toMatch(/^(command:(local|remote):Command|kubernetes:.*|pulumi:providers:kubernetes)$/);
   });
 
   test('the site, its nodes and its proof register what they offer', () => {
@@ -191,7 +204,9 @@ describe.each(modes)('$name, preview: $preview', ({ name, preview }) => {
 
   test('connections are secret, and so is every script and request that is known', () => {
     for (const { name: resource, inputs, secretInputs } of resources) {
-      const expected = ['connection', 'stdin'].filter((key) => inputs[key] !== undefined && inputs[key] !== UNKNOWN);
+      const expected = ['connection', 'kubeconfig', 'stdin'].filter(
+        (key) => inputs[key] !== undefined && inputs[key] !== UNKNOWN,
+      );
       expect({ resource, secretInputs }).toEqual({ resource, secretInputs: expected });
     }
   });
@@ -266,7 +281,16 @@ describe('an edit of the lab changes what it must and nothing else', () => {
     ['another limit of jitter', [['checks', 'jitter'], '77ms'], [pair]],
     ['another limit of CPU steal', [['checks', 'cpuSteal'], '77%'], proofs],
     ['a smaller MTU', [['underlay', 'mtu'], 1400], [...prepare, ...domains, pair, ...runtimes]],
-    ['another name server', [['underlay', 'dns', 'servers'], ['192.0.2.7']], [...prepare, ...domains, ...proofs]],
+    [
+      'another name server',
+      [['underlay', 'dns', 'servers'], ['192.0.2.7']],
+      [...prepare, ...domains, ...proofs, 'addons-dns-corefile', 'addons-node-local-dns-corefile'],
+    ],
+    [
+      'another scheduler',
+      [['kubeProxy', 'scheduler'], 'wlc'],
+      [...prepare, 'addons-kube-proxy-configuration', 'addons-kube-proxy-daemonset'],
+    ],
     [
       'another storage pool',
       [['machines', 'kvm', 'hypervisors', 0, 'pool'], 'fast'],
@@ -315,10 +339,14 @@ describe.each<[string, Record<string, unknown>]>([
   test('taken out again, only its own resources go', async () => {
     const [first, ...others] = nodesOf(site).reverse() as { name: string }[];
     const effect = await effectOf(site, [['machines', 'nodes'], others.reverse()]);
-    for (const name of effect.removed) expect(name.split('-')).toContain(first!.name);
+    // One node has one pod of CoreDNS, which needs no budget.
+    const dns = site === 'lab' ? { removed: ['addons-dns-budget'], changed: ['addons-dns-deployment'] } : null;
+    for (const name of effect.removed) if (!dns?.removed.includes(name)) expect(name.split('-')).toContain(first!.name);
     expect(effect).toMatchObject({ added: [], replaced: [], elsewhere: [] });
     // The last worker of the lab: pods then run beside the control plane, which loses its taint.
     const taint = site === 'lab' ? ['cluster-lab1-control-plane'] : [];
-    expect(effect.changed).toEqual([...taint, ...others.map(({ name }) => `${name}-prepare`)].sort());
+    expect(effect.changed).toEqual(
+      [...(dns?.changed ?? []), ...taint, ...others.map(({ name }) => `${name}-prepare`)].sort(),
+    );
   });
 });
