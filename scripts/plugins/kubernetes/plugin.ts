@@ -9,7 +9,17 @@ export const version = '4.34.2';
 
 /**
  * Stands in for the official Kubernetes plugin: the same tokens, ids, inputs, outputs and recorded state for every kind of
- * object, so that a stack can move between the two. Charts, YAML files and kustomizations are refused.
+ * object, so that a stack can move between the two. Charts, YAML files and kustomizations are refused. What differs:
+ *
+ * - An object is made by an apply too, not by a POST, with a field manager that follows from the URN: a run that was cut
+ *   off before an object was recorded is carried on with. One that exists and was not made by this very resource is
+ *   refused, as there.
+ * - A Diff compares the program with the recorded inputs, and a refresh takes over only what changed in the cluster since
+ *   the last apply. The official plugin compares with the live object, in the spelling of its own Go types.
+ * - A definition is established before it is done, and is changed by an apply, not replaced by a PUT.
+ * - An API server that is away is found out at each use and not once at the start.
+ * - Fields that kubectl has set are not taken over without being asked: that is a conflict.
+ * - `pulumi.com/waitFor` and `pulumi.com/replaceUnready` are refused, and so are the settings listed in configuration.ts.
  */
 export function kubernetesPlugin(): Plugin {
   let session: Session | undefined;
