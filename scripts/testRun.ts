@@ -92,6 +92,8 @@ function main(argv: string[]): void {
     check('format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.']),
     check('types of the tests', ['node_modules/typescript/bin/tsc', '-p', 'test/tsconfig.json']),
     check('engine and plugins', ['bin/scripts/engine/setup.js']),
+    // Tests of both kinds run programs of it: a real API server, then a real cluster.
+    check('bundle of the lab', ['bin/scripts/cli/main.js', 'bundle', 'build', 'lab']),
   ];
   try {
     counts.push(jest('unit', scratch, env).count);
