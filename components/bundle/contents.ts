@@ -25,6 +25,7 @@ export const IMAGE_COMPONENTS: Record<ClusterImage, BundleComponent> = {
   etcd: 'etcd',
   coredns: 'coredns',
   pause: 'pause',
+  toolbox: 'toolbox',
 };
 
 export const versionOf = (plan: BundlePlan, component: BundleComponent): string => {

@@ -58,15 +58,26 @@ export interface BundlePlan {
   components: { name: BundleComponent; version: string }[];
   /** What every image reference of this bundle begins with, such as registry.k8s.io. */
   imageRepository: string;
-  images: Record<ClusterImage, string>;
+  /** `toolbox` is left out where the origin has none: what runs in it is then not available. */
+  images: Record<Exclude<ClusterImage, 'toolbox'>, string> & { toolbox?: string };
 }
 
 export type BundleComponent =
-  'kubernetes' | 'etcd' | 'coredns' | 'pause' | 'cni-plugins' | 'containerd' | 'runc' | 'cri-tools';
+  'kubernetes' | 'etcd' | 'coredns' | 'pause' | 'cni-plugins' | 'containerd' | 'runc' | 'cri-tools' | 'toolbox';
 
-/** Container images by the name of their program; the values are whole references with a tag. */
+/**
+ * Container images by the name of their program; the values are whole references with a tag. `toolbox` has none: it is a
+ * small root with what a pod is probed and looked into with.
+ */
 export type ClusterImage =
-  'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kube-proxy' | 'etcd' | 'coredns' | 'pause';
+  | 'kube-apiserver'
+  | 'kube-controller-manager'
+  | 'kube-scheduler'
+  | 'kube-proxy'
+  | 'etcd'
+  | 'coredns'
+  | 'pause'
+  | 'toolbox';
 
 export interface ContainerdPlan {
   version: string;

@@ -1,12 +1,12 @@
 import * as semver from 'semver';
 import type { SiteSpec } from '../spec/schema';
-import type { BundleComponent, BundlePlan, ClusterImage, ContainerdPlan } from './clusterTypes';
+import type { BundleComponent, BundlePlan, ContainerdPlan } from './clusterTypes';
 import { byText, type Findings } from './findings';
 
 /** The one table of versions: what the kit builds a cluster from, by Kubernetes minor and by origin. */
 
 type Origin = SiteSpec['artifacts']['from'];
-type Companions = Record<Exclude<BundleComponent, 'kubernetes'>, string>;
+type Companions = Record<Exclude<BundleComponent, 'kubernetes' | 'toolbox'>, string> & { toolbox?: string };
 
 interface Release {
   minor: string;
@@ -56,6 +56,8 @@ const RELEASES: readonly Release[] = [
         etcd: '3.6.5',
         pause: '3.10.2',
         runc: '1.1.5',
+        // The release of Debian whose packages are in it.
+        toolbox: 'bookworm',
       },
       upstream: {
         'cni-plugins': '1.9.1',
@@ -91,7 +93,7 @@ export function planBundle(spec: SiteSpec, version: string, findings: Findings):
   }
   const repository = REPOSITORY[from];
   const kubernetes = (name: string) => `${repository}/${name}:v${version}`;
-  const images: Record<ClusterImage, string> = {
+  const images: BundlePlan['images'] = {
     'kube-apiserver': kubernetes('kube-apiserver'),
     'kube-controller-manager': kubernetes('kube-controller-manager'),
     'kube-scheduler': kubernetes('kube-scheduler'),
@@ -99,6 +101,7 @@ export function planBundle(spec: SiteSpec, version: string, findings: Findings):
     etcd: `${repository}/etcd:${from === 'source' ? companions.etcd : release.upstreamEtcdTag}`,
     coredns: `${repository}${from === 'source' ? '' : '/coredns'}/coredns:v${companions.coredns}`,
     pause: `${repository}/pause:${companions.pause}`,
+    ...(companions.toolbox === undefined ? {} : { toolbox: `${repository}/toolbox:${companions.toolbox}` }),
   };
   const components = Object.entries({ ...companions, kubernetes: version }) as [BundleComponent, string][];
   return {

@@ -14,6 +14,9 @@ const RUNTIME = { containerd: PROGRAMS.containerd, runc: PROGRAMS.runc };
 /** What kube-proxy calls in one of its modes, and what whoever looks into its container needs. */
 const PROXY_PACKAGES = ['busybox', 'conntrack', 'iproute2', 'ipset', 'iptables', 'kmod', 'nftables'];
 
+/** What a pod is probed and looked into with, beside the packages of kube-proxy's root, which is the layer below. */
+const TOOLBOX_PACKAGES = ['bash', 'iperf3', 'iputils-ping', 'python3-minimal', 'tcpdump'];
+
 const TIMEOUT_SECONDS = 1800;
 
 /** Where a package of the distribution is from, for the lock. */
@@ -59,9 +62,12 @@ export function runtimePart(versions: Record<keyof typeof RUNTIME, string>): Par
   };
 }
 
+const PROXY_ROOT_SCRIPT = path.join(path.dirname(sourceFolder), 'kube-proxy-root.sh');
+const TOOLBOX_ROOT_SCRIPT = path.join(path.dirname(sourceFolder), 'toolbox-root.sh');
+
 /** The root below kube-proxy in its image: root.tar. */
 export async function proxyRootPart(): Promise<Part> {
-  const script = path.join(path.dirname(sourceFolder), 'kube-proxy-root.sh');
+  const script = PROXY_ROOT_SCRIPT;
   return {
     name: 'kube-proxy-root',
     recipe: {
@@ -70,7 +76,30 @@ export async function proxyRootPart(): Promise<Part> {
     },
     async make(out, log: Log) {
       log(`kube-proxy's root: unpacking packages of Debian ${imageRelease}`);
-      return unpackPackages(PROXY_PACKAGES, path.join(out, 'root.tar'), script);
+      return unpackPackages(PROXY_PACKAGES, path.join(out, 'root.tar'), [`sh '${script}' "$1"`]);
+    },
+  };
+}
+
+/** What the toolbox has above kube-proxy's root, which its image shares with that of kube-proxy: root.tar. */
+export async function toolboxPart(proxyRoot: { path: string; sha256: string }): Promise<Part> {
+  const packages = [...PROXY_PACKAGES, ...TOOLBOX_PACKAGES];
+  return {
+    name: 'toolbox',
+    recipe: {
+      ...{ release: imageRelease, arch: targetArch, packages, below: proxyRoot.sha256 },
+      scripts: await Promise.all([PROXY_ROOT_SCRIPT, TOOLBOX_ROOT_SCRIPT].map((file) => fs.readFile(file, 'utf8'))),
+    },
+    async make(out, log: Log) {
+      log(`toolbox: unpacking packages of Debian ${imageRelease}`);
+      const below = path.join(out, 'below');
+      const list = await runProgram('tar', ['--list', '--file', proxyRoot.path], { timeoutSeconds: TIMEOUT_SECONDS });
+      const files = list.split('\n').filter((name) => !name.endsWith('/'));
+      await fs.writeFile(below, files.map((name) => `${name}\0`).join(''));
+      const hooks = [`sh '${PROXY_ROOT_SCRIPT}' "$1"`, `sh '${TOOLBOX_ROOT_SCRIPT}' "$1" '${below}'`];
+      const found = await unpackPackages(packages, path.join(out, 'root.tar'), hooks);
+      await fs.rm(below);
+      return found;
     },
   };
 }
@@ -79,13 +108,17 @@ export async function proxyRootPart(): Promise<Part> {
  * Unpacks packages with all they depend on into a tar archive, without running anything of theirs; gives their versions.
  * An apt of its own does it, with the distribution's keys: the machine's packages and lists stay as they are. The same
  * packages give the same bytes.
- * @param script run on the unpacked root, which is its argument
+ * @param changes shell commands that change the unpacked root, which is their $1
  */
-async function unpackPackages(packages: string[], tarFile: string, script?: string): Promise<Record<string, string>> {
+async function unpackPackages(
+  packages: string[],
+  tarFile: string,
+  changes: string[] = [],
+): Promise<Record<string, string>> {
   const versionsFile = `${tarFile}.versions`;
   const hooks = [
     `cd "$1/var/cache/apt/archives" && for deb in *.deb; do dpkg-deb --show "$deb"; done >'${versionsFile}'`,
-    ...(script === undefined ? [] : [`sh '${script}' "$1"`]),
+    ...changes,
   ];
   await runProgram(
     'mmdebstrap',

@@ -6,7 +6,7 @@ import type { Log, Part } from './parts';
 import { runProgram } from './program';
 
 /** What is built from Go modules. */
-export type GoComponent = Exclude<BundleComponent, 'containerd' | 'runc'>;
+export type GoComponent = Exclude<BundleComponent, 'containerd' | 'runc' | 'toolbox'>;
 
 interface GoRecipe {
   /** Modules whose version is the component's. Empty: a program of the kit itself. */

@@ -6,9 +6,12 @@ import { targetArch } from './goParts';
 import type { Part } from './parts';
 import { runProgram } from './program';
 
-/** Where the program is in an image, which it is the entry point of, and as whom it runs where that is not root. */
+/**
+ * Where the program is in an image, which it is the entry point of, and as whom it runs where that is not root; null: the
+ * image has no program of its own, and runs what it is told to.
+ */
 interface ImageRecipe {
-  program: string;
+  program: string | null;
   user?: string;
 }
 
@@ -23,6 +26,7 @@ const RECIPES: Record<ClusterImage, ImageRecipe> = {
   etcd: { program: 'usr/local/bin/etcd' },
   coredns: { program: 'coredns' },
   pause: { program: 'pause', user: '65535:65535' },
+  toolbox: { program: null },
 };
 
 export interface ImageFile {
@@ -34,15 +38,18 @@ export interface ImageFile {
 const TIMEOUT_SECONDS = 300;
 
 /**
- * A container image as one archive that `ctr images import` and `docker load` read: the program, on a root or alone. The
- * layers are not compressed: a slow node would spend more time on that than on reading them. Times and owners are fixed,
+ * A container image as one archive that `ctr images import` and `docker load` read: layers from below, and the program
+ * where the image has one. The layers are not compressed: a slow node would spend more time on that than on reading them. Times and owners are fixed,
  * so the same files give the same image.
  */
-export function imagePart(name: ClusterImage, reference: string, program: ImageFile, root: ImageFile | null): Part {
+export function imagePart(name: ClusterImage, reference: string, program: ImageFile | null, below: ImageFile[]): Part {
   const recipe = RECIPES[name];
   return {
     name: `image-${name}`,
-    recipe: { ...recipe, reference, arch: targetArch, program: program.sha256, root: root?.sha256 ?? null, tarFlags },
+    recipe: {
+      ...{ ...recipe, reference, arch: targetArch, tarFlags },
+      ...{ binary: program?.sha256 ?? null, below: below.map(({ sha256 }) => sha256) },
+    },
     async make(out, log) {
       log(`image ${reference}`);
       const staging = path.join(out, 'staging');
@@ -54,16 +61,18 @@ export function imagePart(name: ClusterImage, reference: string, program: ImageF
         layers.push({ file: `${diffId}.tar`, diffId: `sha256:${diffId}` });
       };
       await fs.mkdir(archive, { recursive: true });
-      if (root !== null) {
-        await fs.copyFile(root.path, path.join(staging, 'root.tar'));
-        await addLayer(path.join(staging, 'root.tar'));
+      for (const layer of below) {
+        await fs.copyFile(layer.path, path.join(staging, 'layer.tar'));
+        await addLayer(path.join(staging, 'layer.tar'));
       }
-      const files = path.join(staging, 'files');
-      await fs.mkdir(path.join(files, path.dirname(recipe.program)), { recursive: true });
-      await fs.copyFile(program.path, path.join(files, recipe.program));
-      await fs.chmod(path.join(files, recipe.program), 0o755);
-      await deterministicTar(files, [recipe.program.split('/')[0]], path.join(staging, 'program.tar'));
-      await addLayer(path.join(staging, 'program.tar'));
+      if (recipe.program !== null && program !== null) {
+        const files = path.join(staging, 'files');
+        await fs.mkdir(path.join(files, path.dirname(recipe.program)), { recursive: true });
+        await fs.copyFile(program.path, path.join(files, recipe.program));
+        await fs.chmod(path.join(files, recipe.program), 0o755);
+        await deterministicTar(files, [recipe.program.split('/')[0]], path.join(staging, 'program.tar'));
+        await addLayer(path.join(staging, 'program.tar'));
+      }
 
       const config = imageConfig(recipe, layers);
       const configFile = `${sha256OfText(config)}.json`;
@@ -85,7 +94,7 @@ function imageConfig({ program, user }: ImageRecipe, layers: { diffId: string }[
     os: 'linux',
     config: {
       Env: [`PATH=${PATH}`],
-      Entrypoint: [`/${program}`],
+      ...(program === null ? { Cmd: ['/bin/bash'] } : { Entrypoint: [`/${program}`] }),
       ...(user === undefined ? {} : { User: user }),
       WorkingDir: '/',
     },

@@ -2,7 +2,7 @@ import * as path from 'node:path';
 import { versionOf, wantedArtifacts, type WantedArtifact } from '../../components/bundle/contents';
 import { LOCK_SCHEMA_VERSION, type BundleArtifact, type BundleLock } from '../../components/bundle/lock';
 import type { BundlePlan, ClusterImage } from '../../components/plan/clusterTypes';
-import { debianSource, proxyRootPart, runtimePart } from './debianParts';
+import { debianSource, proxyRootPart, runtimePart, toolboxPart } from './debianParts';
 import { goPart, goSource, type GoComponent } from './goParts';
 import { imagePart } from './images';
 import { licenceOf } from './licences';
@@ -23,6 +23,9 @@ export async function buildFromSource(plan: BundlePlan, log: Log): Promise<Place
     log,
   );
   const proxyRoot = await ensurePart(await proxyRootPart(), log);
+  const proxyLayer = { path: path.join(proxyRoot.folder, 'root.tar'), sha256: proxyRoot.files['root.tar'].sha256 };
+  const toolbox = await ensurePart(await toolboxPart(proxyLayer), log);
+  const toolboxLayer = { path: path.join(toolbox.folder, 'root.tar'), sha256: toolbox.files['root.tar'].sha256 };
   const programs = {} as Record<GoComponent, MadePart>;
   for (const component of GO_COMPONENTS) {
     programs[component] = await ensurePart(await goPart(component, versionOf(plan, component)), log);
@@ -46,18 +49,19 @@ export async function buildFromSource(plan: BundlePlan, log: Log): Promise<Place
   }
 
   function image({ component, reference }: WantedArtifact, name: ClusterImage): Promise<MadePart> {
+    if (name === 'toolbox') return ensurePart(imagePart(name, reference!, null, [proxyLayer, toolboxLayer]), log);
     const part = programs[component as GoComponent];
     const program = { path: path.join(part.folder, name), sha256: part.files[name].sha256 };
-    const root = { path: path.join(proxyRoot.folder, 'root.tar'), sha256: proxyRoot.files['root.tar'].sha256 };
-    return ensurePart(imagePart(name, reference!, program, name === 'kube-proxy' ? root : null), log);
+    return ensurePart(imagePart(name, reference!, program, name === 'kube-proxy' ? [proxyLayer] : []), log);
   }
 
   function sourceOf({ component, version }: WantedArtifact, name: string): string {
     const debian = runtime.facts[component];
     if (debian !== undefined) return debianSource(component, debian);
+    const packages = (part: MadePart) =>
+      Object.entries(part.facts).map(([name, version]) => debianSource(name, version));
+    if (name === 'toolbox') return packages(toolbox).join('; ');
     const own = goSource(component as GoComponent, version, name);
-    if (name !== 'kube-proxy') return own;
-    const below = Object.entries(proxyRoot.facts).map(([name, version]) => debianSource(name, version));
-    return [own, ...below].join('; ');
+    return name === 'kube-proxy' ? [own, ...packages(proxyRoot)].join('; ') : own;
   }
 }

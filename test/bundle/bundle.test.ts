@@ -109,7 +109,7 @@ describe('what a plan wants', () => {
       ...['bin/kubeadm', 'bin/kubectl', 'bin/kubelet', 'bin/runc'],
       ...['cni/bridge', 'cni/host-local', 'cni/loopback', 'cni/portmap'],
       ...['images/coredns.tar', 'images/etcd.tar', 'images/kube-apiserver.tar', 'images/kube-controller-manager.tar'],
-      ...['images/kube-proxy.tar', 'images/kube-scheduler.tar', 'images/pause.tar'],
+      ...['images/kube-proxy.tar', 'images/kube-scheduler.tar', 'images/pause.tar', 'images/toolbox.tar'],
     ]);
     expect(wanted.find(({ path }) => path === 'images/etcd.tar')).toEqual({
       ...{ path: 'images/etcd.tar', kind: 'image', component: 'etcd', version: '3.6.5' },

@@ -22,6 +22,7 @@ export function bundlePlan(from: BundlePlan['from'] = 'source'): BundlePlan {
       { name: 'kubernetes', version: '1.36.1' },
       { name: 'pause', version: '3.10.2' },
       { name: 'runc', version: '1.1.5' },
+      ...(from === 'source' ? [{ name: 'toolbox' as const, version: 'bookworm' }] : []),
     ],
     imageRepository: repository,
     images: {
@@ -32,6 +33,7 @@ export function bundlePlan(from: BundlePlan['from'] = 'source'): BundlePlan {
       etcd: `${repository}/etcd:3.6.5`,
       coredns: `${repository}${from === 'source' ? '' : '/coredns'}/coredns:v1.14.7`,
       pause: `${repository}/pause:3.10.2`,
+      ...(from === 'source' ? { toolbox: `${repository}/toolbox:bookworm` } : {}),
     },
   };
 }

@@ -95,7 +95,7 @@ describe('an image', () => {
     utimesSync(program, seconds, seconds);
     if (!existsSync(root)) execFileSync('tar', ['-C', cache, '-cf', root, 'program']);
     const file = async (path: string) => ({ path, sha256: await sha256OfFile(path) });
-    const part = imagePart('kube-proxy', 'example.org/kube-proxy:v1', await file(program), await file(root));
+    const part = imagePart('kube-proxy', 'example.org/kube-proxy:v1', await file(program), [await file(root)]);
     const { folder } = await ensurePart(part, log);
     expect(readdirSync(folder)).toEqual(['kube-proxy.tar']);
     return join(folder, 'kube-proxy.tar');
@@ -119,6 +119,23 @@ describe('an image', () => {
     expect(layers[0].listing).toMatch(/ program$/m);
     // Root owns it, everybody may run it, and no build date is in it.
     expect(layers[1].listing).toMatch(/^-rwxr-xr-x 0\/0 +9 1970-01-01 00:00 usr\/local\/bin\/kube-proxy$/m);
+  });
+
+  test('without a program of its own is its layers, with a shell', async () => {
+    const file = async (name: string) => {
+      execFileSync('tar', ['-C', cache, '-cf', join(cache, `${name}.tar`), `${name}.txt`]);
+      return { path: join(cache, `${name}.tar`), sha256: await sha256OfFile(join(cache, `${name}.tar`)) };
+    };
+    for (const name of ['lower', 'upper']) writeFileSync(join(cache, `${name}.txt`), name);
+    const layers = [await file('lower'), await file('upper')];
+    const part = imagePart('toolbox', 'example.org/toolbox:1', null, layers);
+    const { folder } = await ensurePart(part, log);
+    const archive = join(folder, 'toolbox.tar');
+    const [manifest] = JSON.parse(read(archive, 'manifest.json').toString()) as [Record<string, string[]>];
+    expect(manifest.Layers).toEqual(layers.map(({ sha256 }) => `${sha256}.tar`));
+    const { config } = JSON.parse(read(archive, String(manifest.Config)).toString());
+    expect(config).toMatchObject({ Cmd: ['/bin/bash'] });
+    expect(config).not.toHaveProperty('Entrypoint');
   });
 
   test('of the same files is the same, whenever they were written', async () => {

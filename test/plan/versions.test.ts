@@ -17,11 +17,13 @@ test('a bundle names its components and images by origin', () => {
     'kubernetes 1.36.3',
     'pause 3.10.2',
     'runc 1.1.5',
+    'toolbox bookworm',
   ]);
   expect(source.images).toMatchObject({
     'kube-apiserver': 'bundle.sitewright.internal/kube-apiserver:v1.36.3',
     etcd: 'bundle.sitewright.internal/etcd:3.6.5',
     coredns: 'bundle.sitewright.internal/coredns:v1.14.7',
+    toolbox: 'bundle.sitewright.internal/toolbox:bookworm',
   });
   // What kubeadm of these minors asks for.
   expect(bundleOf('1.36.1', 'upstream').images).toMatchObject({
@@ -29,6 +31,7 @@ test('a bundle names its components and images by origin', () => {
     coredns: 'registry.k8s.io/coredns/coredns:v1.14.2',
     pause: 'registry.k8s.io/pause:3.10.2',
   });
+  expect(bundleOf('1.36.1', 'upstream').images).not.toHaveProperty('toolbox');
   expect(bundleOf('1.35.4', 'upstream').images).toMatchObject({
     etcd: 'registry.k8s.io/etcd:3.6.6-0',
     coredns: 'registry.k8s.io/coredns/coredns:v1.13.1',
