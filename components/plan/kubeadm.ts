@@ -65,6 +65,22 @@ export function planEtcd(spec: SiteSpec, machines: MachinePlan[], findings: Find
   };
 }
 
+/** The machines of a lab may be emulated, all on one host. */
+const emulated = ({ environment }: SiteSpec) => environment === 'lab';
+
+/**
+ * An emulated control plane can stand still for longer than the 10 s in which Kubernetes wants a lease renewed; the
+ * controller manager and the scheduler would then end themselves again and again (Kubernetes' own: 15s, 10s, 2s).
+ */
+const emulationLeases = () => [
+  arg('leader-elect-lease-duration', '60s'),
+  arg('leader-elect-renew-deadline', '40s'),
+  arg('leader-elect-retry-period', '10s'),
+];
+
+/** For the same reason (etcd's own: 100 and 1000); an election takes ten heartbeats, as etcd's tuning guide has it. */
+const emulationEtcd = () => [arg('election-timeout', '5000'), arg('heartbeat-interval', '500')];
+
 export interface ClusterConfigurationArgs {
   spec: SiteSpec;
   version: string;
@@ -105,9 +121,13 @@ export function planClusterConfiguration(args: ClusterConfigurationArgs): KubeDo
       ],
     },
     controllerManager: {
-      // With `routes` the plan gives every node its networks; two who number them would not agree.
-      extraArgs: spec.network.cni === 'routes' ? [arg('allocate-node-cidrs', 'false')] : [],
+      extraArgs: [
+        // With `routes` the plan gives every node its networks; two who number them would not agree.
+        ...(spec.network.cni === 'routes' ? [arg('allocate-node-cidrs', 'false')] : []),
+        ...(emulated(spec) ? emulationLeases() : []),
+      ],
     },
+    scheduler: { extraArgs: emulated(spec) ? emulationLeases() : [] },
     etcd: {
       local: {
         dataDir: ETCD_FOLDER,
@@ -115,6 +135,7 @@ export function planClusterConfiguration(args: ClusterConfigurationArgs): KubeDo
         extraArgs: [
           arg('auto-compaction-mode', 'periodic'),
           arg('auto-compaction-retention', etcd.compaction),
+          ...(emulated(spec) ? emulationEtcd() : []),
           arg('quota-backend-bytes', String(etcd.quotaBytes)),
         ],
       },
@@ -176,7 +197,7 @@ export function planRegistration({ spec, index, part, nodeIps, taints }: Registr
       kubeletExtraArgs: [arg('node-ip', ips.join(','))],
       taints,
     },
-    ...(spec.environment === 'lab' ? { timeouts: EMULATION_TIMEOUTS } : {}),
+    ...(emulated(spec) ? { timeouts: EMULATION_TIMEOUTS } : {}),
   };
   const localAPIEndpoint = { advertiseAddress: ips[0], bindPort: API_PORT };
   switch (part) {
