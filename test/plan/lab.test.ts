@@ -1,7 +1,11 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { computePlan, type SitePlan } from '../../components/plan';
 import { loadSite } from '../../components/spec';
+import { bundleStore } from '../../scripts/bundle/place';
 import { expectGolden } from './golden';
 
 /** What the lab's cluster is made of, whole, as its nodes get it. */
@@ -24,6 +28,33 @@ const yaml = (...documents: unknown[]) => documents.map((one) => stringify(one))
 test('kubeadm: what the control plane shares, kubelet, and each node', () => {
   expectGolden('lab-kubeadm.yaml', yaml(cluster.kubeadm.clusterConfiguration, cluster.kubeadm.kubeletConfiguration));
   expectGolden('lab-nodes.yaml', yaml(...plan.nodes.map(({ name, cluster: node }) => ({ name, ...node }))));
+});
+
+test('the real kubeadm takes every document of the lab', async () => {
+  const store = bundleStore();
+  const id = await store.idOf(cluster.bundle.name);
+  if (id === null) throw new Error('the bundle of the lab is not on this machine: sitewright bundle build lab');
+  const kubeadm = join(store.bundleFolder(id), 'bin/kubeadm');
+  const { clusterConfiguration, kubeletConfiguration } = cluster.kubeadm;
+  const discovery = {
+    bootstrapToken: { token: 'abcdef.0123456789abcdef', apiServerEndpoint: 'x:1', caCertHashes: ['a'] },
+  };
+  const documents = plan.nodes.map(({ cluster: node }) =>
+    node!.part === 'init'
+      ? [clusterConfiguration, kubeletConfiguration, node!.registration]
+      : [{ ...node!.registration, discovery }],
+  );
+  const folder = mkdtempSync(join(tmpdir(), 'kubeadm-'));
+  try {
+    documents.forEach((ofNode, index) => {
+      const file = join(folder, `${index}.yaml`);
+      writeFileSync(file, yaml(...ofNode));
+      const { stdout, stderr } = spawnSync(kubeadm, ['config', 'validate', '--config', file], { encoding: 'utf8' });
+      expect(stdout + stderr).toMatch(/^ok$/m);
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('kube-proxy', () => expectGolden('lab-kube-proxy.yaml', yaml(cluster.kubeProxy.configuration)));
