@@ -97,6 +97,8 @@ invite() {
 
 admit() {
   wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+  # Of a join whose engine was killed.
+  dismiss
   node_object_apply
   wait_node_ready
   finish
