@@ -1,3 +1,4 @@
+import { probeCluster, type ClusterProbeRequest, type ClusterProbeResult } from '../clusterProbe';
 import { proveNode, provePair } from '../proof/prove';
 import type { NodeRequest, PairRequest, ProofResult } from '../proof/facts';
 import { awaitSsh, type AwaitSshRequest, type AwaitSshResult, type RunOptions } from './awaitSsh';
@@ -6,8 +7,15 @@ import { joinNode, type JoinNodeRequest, type JoinNodeResult } from './joinNode'
 import { placeBundleImage, type PlaceBundleImageRequest, type PlaceBundleImageResult } from './placeBundleImage';
 
 export type AgentRequest =
-  AwaitSshRequest | CopyBundleRequest | PlaceBundleImageRequest | PairRequest | NodeRequest | JoinNodeRequest;
-export type AgentResult = AwaitSshResult | CopyBundleResult | PlaceBundleImageResult | ProofResult | JoinNodeResult;
+  | AwaitSshRequest
+  | CopyBundleRequest
+  | PlaceBundleImageRequest
+  | PairRequest
+  | NodeRequest
+  | JoinNodeRequest
+  | ClusterProbeRequest;
+export type AgentResult =
+  AwaitSshResult | CopyBundleResult | PlaceBundleImageResult | ProofResult | JoinNodeResult | ClusterProbeResult;
 
 /**
  * Runs one request in this process. Proofs resolve with their findings whether or not they passed; whatever keeps an
@@ -27,6 +35,8 @@ export async function runRequest(request: AgentRequest, opts: RunOptions = {}): 
       return proveNode(request, opts);
     case 'join-node':
       return joinNode(request, opts);
+    case 'probe-cluster':
+      return probeCluster(request, opts);
     default:
       throw new Error(`unknown kind of request: ${String((request as { kind?: unknown }).kind)}`);
   }

@@ -22,6 +22,7 @@ export function planProof(
     sample,
     ports: planPorts(addressing.plan, mtu),
     peers: planPeers(spec, addressing),
+    names: [...spec.checks.names],
     dnsServers: spec.underlay.dns.servers.map((server) => parseIp(server).text),
     ntpServers: [...spec.underlay.ntp.servers],
     warn: [...spec.checks.warn],

@@ -238,6 +238,8 @@ export interface ProofPlan {
   sample: string | null;
   ports: PortProbe[];
   peers: { name: string; address: string; family: Family; mtuBytes: number; tcpPort: number | null }[];
+  /** Names outside the cluster that pods must resolve. */
+  names: string[];
   dnsServers: string[];
   ntpServers: string[];
   warn: string[];

@@ -23,18 +23,17 @@ type MachineAnswer = Omit<NodeFacts, 'kind' | 'node' | 'role' | 'peers' | 'engin
 export async function coordinateNode(request: NodeRequest, opts: ProveOptions = {}): Promise<NodeFacts> {
   const { node } = request;
   const { signal } = opts;
+  const withDisk = node.role === 'control-plane' && request.withoutDisk !== true;
   const onProgress = opts.onProgress ?? (() => undefined);
   onProgress(`probe starts on ${node.name}`);
   const probe = await NodeProbe.start(node.name, node.target, signal);
   try {
     const engineClock = await clockDistance(probe, signal);
-    onProgress(
-      `${node.name}: ${node.role === 'control-plane' ? 'etcd disk, ' : ''}CPU steal, names, time, addresses, peers`,
-    );
+    onProgress(`${node.name}: ${withDisk ? 'etcd disk, ' : ''}CPU steal, names, time, addresses, peers`);
     const found = await probe.call<MachineAnswer>(
       'machine',
       {
-        etcd: node.role === 'control-plane' ? { device: node.etcdDisk } : null,
+        etcd: withDisk ? { device: node.etcdDisk } : null,
         addresses: node.addresses,
         dnsServers: request.dnsServers,
         ntpServers: request.ntpServers,

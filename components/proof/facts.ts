@@ -39,6 +39,8 @@ export interface NodeRequest {
   peers: ProofPlan['peers'];
   dnsServers: string[];
   ntpServers: string[];
+  /** On a live cluster nothing writes to the disk of etcd, whose own metrics say more. */
+  withoutDisk?: true;
   thresholds: Pick<Thresholds, 'etcdFsyncP99Milliseconds' | 'cpuStealPercent' | 'clockOffsetMilliseconds'>;
   warn: string[];
 }

@@ -89,7 +89,7 @@ function pairRequest(plan: ProofPlan, pair: PairPlan, a: Machine, b: Machine): p
 
 function nodeRequest(plan: ProofPlan, node: NodePlan, machine: Machine): pulumi.Output<string> {
   const { etcdFsyncP99Milliseconds, cpuStealPercent, clockOffsetMilliseconds } = plan.thresholds;
-  const request: Record<keyof NodeRequest, unknown> = {
+  const request: Record<Exclude<keyof NodeRequest, 'withoutDisk'>, unknown> = {
     kind: 'prove-node',
     node: {
       name: node.name,

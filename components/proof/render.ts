@@ -5,7 +5,6 @@ import type { DirectionFacts, NodeFacts, PairFacts, ProofFinding, ProofResult, S
 export function renderProof(results: ProofResult[], opts: { color: boolean }): string {
   const pairs = results.filter((result): result is ProofResult<PairFacts> => result.facts.kind === 'pair');
   const nodes = results.filter((result): result is ProofResult<NodeFacts> => result.facts.kind === 'node');
-  const paint = (code: number, text: string) => (opts.color ? `\u001b[${code}m${text}\u001b[0m` : text);
   const parts: string[] = [];
 
   if (pairs.length > 0) {
@@ -16,21 +15,33 @@ export function renderProof(results: ProofResult[], opts: { color: boolean }): s
     const rows = nodes.map(({ facts }) => nodeRow(facts));
     parts.push(table(['node', 'etcd fsync p99', 'CPU steal', 'clock', 'DNS', 'NTP', 'peers'], rows));
   }
-  const colours = { error: 31, warn: 33, info: 36 } as const;
   const findings = results.flatMap((result) => result.findings);
-  for (const severity of ['error', 'warn'] as const) {
-    for (const finding of findings.filter((one) => one.severity === severity)) {
-      const label = paint(colours[severity], severity.padEnd(5));
-      parts.push(`${label} ${finding.probe} ${finding.where}: ${finding.message}`);
-    }
-  }
-  for (const [text, count] of notes(findings)) {
-    parts.push(`${paint(colours.info, 'info ')} ${text}${count > 1 ? ` (${count} times)` : ''}`);
-  }
-  const failed = findings.filter(({ severity }) => severity === 'error').length;
-  const passed = `all probes passed (${pairs.length} pairs, ${nodes.length} nodes)`;
-  parts.push(failed === 0 ? paint(32, passed) : paint(31, `${failed} probes failed`));
+  parts.push(...findingLines(findings, opts));
+  parts.push(verdict(findings, `all probes passed (${pairs.length} pairs, ${nodes.length} nodes)`, opts));
   return `${parts.join('\n')}\n`;
+}
+
+const COLOURS = { error: 31, warn: 33, info: 36 } as const;
+const paint = (code: number, text: string, color: boolean) => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
+
+/** One line a finding, the worst first. */
+export function findingLines(findings: ProofFinding[], { color }: { color: boolean }): string[] {
+  const serious = (['error', 'warn'] as const).flatMap((severity) =>
+    findings
+      .filter((one) => one.severity === severity)
+      .map(({ probe, where, message }) => {
+        return `${paint(COLOURS[severity], severity.padEnd(5), color)} ${probe} ${where}: ${message}`;
+      }),
+  );
+  const label = paint(COLOURS.info, 'info ', color);
+  const known = [...notes(findings)].map(([text, count]) => `${label} ${text}${count > 1 ? ` (${count} times)` : ''}`);
+  return [...serious, ...known];
+}
+
+/** The last line: that everything passed, in the given words, or how many probes did not. */
+export function verdict(findings: ProofFinding[], passed: string, { color }: { color: boolean }): string {
+  const failed = findings.filter(({ severity }) => severity === 'error').length;
+  return failed === 0 ? paint(32, passed, color) : paint(31, `${failed} probes failed`, color);
 }
 
 /** What is worth knowing is mostly true of every path alike: told once, with how often. */
@@ -43,7 +54,7 @@ function notes(findings: ProofFinding[]): Map<string, number> {
   return counts;
 }
 
-function table(head: string[], rows: string[][]): string {
+export function table(head: string[], rows: string[][]): string {
   const made = new Table({
     head,
     style: { head: [], border: [], compact: true },

@@ -2,7 +2,7 @@ import * as semver from 'semver';
 import { z } from 'zod';
 import { artifacts, dns, kubeProxy, kubernetes } from './clusterSchema';
 import { machines } from './machinesSchema';
-import { checked, cidr, duration, hostOrIp, ip, name, percent, perFamily, size, text } from './values';
+import { checked, cidr, duration, hostName, hostOrIp, ip, name, percent, perFamily, size, text } from './values';
 
 /**
  * What a person may write in a site file. This schema is the one source of the types, of validation and of
@@ -143,6 +143,14 @@ const PROBES = [
   'duplicate-address',
   'dns',
   'ntp',
+  'node-ready',
+  'kube-proxy',
+  'conntrack',
+  'etcd',
+  'pod-start',
+  'pod-mtu',
+  'service',
+  'pod-dns',
 ] as const;
 
 const checks = z.strictObject({
@@ -170,6 +178,13 @@ const checks = z.strictObject({
     )
     .default([])
     .meta({ description: 'Hosts outside the cluster that its pods must talk to. Merged by name.' }),
+  names: z
+    .array(hostName())
+    .default([])
+    .meta({
+      description: 'Names outside the cluster that its pods must resolve.',
+      examples: [['erp.corp.example']],
+    }),
   warn: z
     .array(z.enum(PROBES))
     .default([])

@@ -1,8 +1,16 @@
 import { runRequest, type AgentRequest } from '../../components/agent/main';
+import {
+  ClusterProbeError,
+  clusterProbeRequest,
+  KubectlError,
+  renderClusterProbe,
+  type ClusterProbeResult,
+} from '../../components/clusterProbe';
 import type { NodeRequest, PairRequest, ProofResult } from '../../components/proof/facts';
 import { renderProof } from '../../components/proof/render';
 import type { SitePlan } from '../../components/plan';
 import { SshError } from '../../components/ssh/errors';
+import { labConfig } from '../lab/lab';
 import type { Context } from './context';
 import { failed } from './errors';
 import { Interruption } from './interrupt';
@@ -19,7 +27,7 @@ export interface Unanswered {
 export interface Proved {
   /** Probes that failed or could not be made. */
   failures: number;
-  results: ProofResult[];
+  results: (ProofResult | ClusterProbeResult)[];
   unanswered: Unanswered[];
   text: string;
 }
@@ -27,7 +35,10 @@ export interface Proved {
 /** Device that the kit gives the etcd disk of a machine of its own; elsewhere the disk is not known. */
 const ETCD_DISK = '/dev/disk/by-id/virtio-etcd';
 
-/** Runs the probes of a site again, in rounds as `up` does: two probes of one node at once would measure each other. */
+/**
+ * Runs the probes of a site again, in rounds as `up` does: two probes of one node at once would measure each other. A site
+ * that has become a cluster is probed as one: fio and tunnels of the proof before it could cost etcd its leader.
+ */
 export async function prove(
   context: Context,
   plan: SitePlan,
@@ -36,17 +47,17 @@ export async function prove(
 ): Promise<Proved> {
   const redact = redactor(secrets);
   const interruption = new Interruption((text) => context.say(text));
-  const results: ProofResult[] = [];
+  const results: Proved['results'] = [];
   const unanswered: Unanswered[] = [];
   try {
-    for (const round of requestsOf(plan, config)) {
+    for (const round of requestsOf(plan, config, await limitFactorOf(plan))) {
       const names = round.map(nameOf);
       const found = await Promise.allSettled(
         round.map((request, index) =>
           runRequest(request, {
             signal: interruption.signal,
             onProgress: (step) => {
-              if (context.verbose) context.say(redact(`${names[index]}: ${step}`));
+              if (context.verbose || request.kind === 'probe-cluster') context.say(redact(`${names[index]}: ${step}`));
             },
           }),
         ),
@@ -62,32 +73,50 @@ export async function prove(
     interruption.dispose();
   }
   const failures = results.flatMap((result) => result.findings).filter(({ severity }) => severity === 'error').length;
+  const clusters = results.filter(isCluster);
+  const proofs = results.filter((result): result is ProofResult => !isCluster(result));
   const text = [
-    ...(results.length > 0 ? [renderProof(results, { color: context.color })] : []),
+    ...(proofs.length > 0 ? [renderProof(proofs, { color: context.color })] : []),
+    ...clusters.map((result) => renderClusterProbe(result, { color: context.color })),
     ...unanswered.map(({ where, message }) => `no answer from ${where}: ${message}`),
   ];
   return { failures: failures + unanswered.length, results, unanswered, text: redact(text.join('\n')) };
 }
 
-/** Errors of SSH are for the user; anything else is a defect. */
+const isCluster = (result: ProofResult | ClusterProbeResult): result is ClusterProbeResult =>
+  result.facts.kind === 'cluster';
+
+/** How much slower than a machine of the kit's time limits the machines of a lab are. */
+async function limitFactorOf({ site, machines }: SitePlan): Promise<number> {
+  if (machines.kvm?.image !== 'lab') return 1;
+  return (await labConfig(site))?.accelerator.speedFactor ?? 1;
+}
+
+/** What keeps an answer from being had is for the user; anything else is a defect. */
 function reasonOf(error: unknown): string {
-  if (error instanceof SshError) return error.message;
+  if (error instanceof SshError || error instanceof ClusterProbeError || error instanceof KubectlError)
+    return error.message;
   if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
   throw error;
 }
 
 const nameOf = (request: AgentRequest) => {
   if (request.kind === 'prove-pair') return `${request.pair.a} <-> ${request.pair.b}`;
+  if (request.kind === 'probe-cluster') return 'cluster';
   return request.kind === 'prove-node' ? request.node.name : request.name;
 };
 
-/** Requests by round: the pairs as planned, then every node by itself. */
-export function requestsOf(plan: SitePlan, config: ConfigValues): AgentRequest[][] {
+/**
+ * Requests by round: the pairs as planned, then every node by itself. Of a cluster: what is cheap to read of every node,
+ * and the cluster as a whole; its peers are probed from pods.
+ */
+export function requestsOf(plan: SitePlan, config: ConfigValues, limitFactor: number): AgentRequest[][] {
   const targets = new Map(nodeTargets(plan, keysOf(config, plan.site)).map(({ name, target }) => [name, target]));
   const ends = new Map(plan.nodes.map(({ name, role }) => [name, { name, role, target: targets.get(name)! }] as const));
   const { ports, thresholds, warn, peers, dnsServers, ntpServers } = plan.proof;
   const rounds: AgentRequest[][] = [];
-  for (const { round, ...pair } of plan.proof.pairs) {
+  const isLive = plan.cluster !== null;
+  for (const { round, ...pair } of isLive ? [] : plan.proof.pairs) {
     const request: PairRequest = {
       kind: 'prove-pair',
       pair,
@@ -108,13 +137,15 @@ export function requestsOf(plan: SitePlan, config: ConfigValues): AgentRequest[]
         addresses: node.addresses.map((address) => address.split('/')[0]),
         etcdDisk: hasDisk ? ETCD_DISK : null,
       },
-      peers,
+      peers: isLive ? [] : peers,
       dnsServers,
       ntpServers,
       thresholds,
       warn,
+      ...(isLive ? { withoutDisk: true } : {}),
     };
     rounds.push([request]);
   }
+  if (isLive) rounds.push([clusterProbeRequest(plan, ends, limitFactor)]);
   return rounds.filter((round) => round !== undefined);
 }

@@ -36,6 +36,7 @@ const plan: ProofPlan = {
   sample: null,
   ports: [],
   peers: [],
+  names: [],
   dnsServers: [],
   ntpServers: [],
   warn: [],

@@ -45,10 +45,6 @@ def new_namespace():
     return fd
 
 
-def inet(family):
-    return socket.AF_INET if family == 'ipv4' else socket.AF_INET6
-
-
 def daemon(work, *args):
     threading.Thread(target=work, args=args, daemon=True).start()
 
@@ -107,15 +103,6 @@ def udp(ns, family, address, port=0):
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind((address, port))
     return made
-
-
-def dont_fragment(made, family):
-    # "probe": DF is set and what the kernel believes of the path is not asked; the device's own MTU still refuses.
-    if family == 'ipv4':
-        made.setsockopt(socket.IPPROTO_IP, 10, 3)  # IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
-    else:
-        made.setsockopt(socket.IPPROTO_IPV6, 23, 3)  # IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE
-        made.setsockopt(socket.IPPROTO_IPV6, 62, 1)  # IPV6_DONTFRAG
 
 
 def payload(token, number, size, kind):

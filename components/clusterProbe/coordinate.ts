@@ -1,0 +1,341 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RunOptions } from '../agent/awaitSsh';
+import { SshError, SshSession } from '../ssh/session';
+import type {
+  ClusterFacts,
+  ClusterNodeEnd,
+  ClusterNodeFacts,
+  ClusterProbeRequest,
+  EtcdFacts,
+  MachineFacts,
+  NodeObjectFacts,
+  PodFacts,
+  PodMeasurements,
+} from './facts';
+import { Kubectl, KubectlError } from './kubectl';
+import { nodeFactsProgram } from './nodeProgram';
+import { PROBE_COMMAND, PROBE_NAMESPACE, PROBE_PORT, podName, probeObjects } from './objects';
+import { etcdFacts, etcdMetrics, nftRules, virtualServers, type EtcdMetrics } from './parse';
+
+/** Multiplied by the limit factor. A command of an emulated node that is busy with its pods takes many seconds. */
+const LIMITS_SECONDS = { command: 60, start: 120, measure: 300, remove: 120, service: 15, transfer: 20 };
+const POLL_MILLISECONDS = 2000;
+/** Both ways: enough for the largest segments to settle, and nothing that a network in use would feel. */
+const TRANSFER_BYTES = 4 * 1024 * 1024;
+const LOOKUPS = 50;
+/** Of kubeadm: `listen-metrics-urls` of its etcd, on the node itself only. */
+const ETCD_METRICS = 'http://127.0.0.1:2381/metrics';
+
+/** No control-plane node could be asked, or the cluster refused what the probes need. */
+export class ClusterProbeError extends Error {}
+
+/** Measures a live cluster. What it makes there is removed again, whatever ends it; what it reads costs next to nothing. */
+export async function coordinateCluster(request: ClusterProbeRequest, opts: RunOptions = {}): Promise<ClusterFacts> {
+  return new Run(request, opts).run();
+}
+
+interface Member {
+  end: ClusterNodeEnd;
+  session?: SshSession;
+  error?: string;
+}
+
+class Run {
+  private readonly limits: typeof LIMITS_SECONDS;
+
+  constructor(
+    private readonly request: ClusterProbeRequest,
+    private readonly opts: RunOptions,
+  ) {
+    const scaled = Object.entries(LIMITS_SECONDS).map(([name, seconds]) => [name, seconds * request.limitFactor]);
+    this.limits = Object.fromEntries(scaled) as typeof LIMITS_SECONDS;
+  }
+
+  async run(): Promise<ClusterFacts> {
+    const members = await Promise.all(this.request.nodes.map((end) => this.connect(end)));
+    try {
+      this.opts.signal?.throwIfAborted();
+      const first = members.find(({ end, session }) => end.role === 'control-plane' && session !== undefined);
+      if (first?.session === undefined) {
+        const reasons = members.flatMap(({ end, error }) => (error === undefined ? [] : [`${end.name}: ${error}`]));
+        throw new ClusterProbeError(`no control-plane node can be asked:\n${reasons.join('\n')}`);
+      }
+      const kubectl = new Kubectl(first.session, (command) => asRoot(first.end, command));
+      this.progress('nodes');
+      const objects = await this.nodeObjects(kubectl);
+      const nodes = await Promise.all(members.map((member) => this.node(member, objects)));
+      const before = await this.etcd(members);
+      const pods = await this.pods(first, kubectl, objects);
+      const after = await this.etcd(members);
+      for (const node of nodes) {
+        const [earlier, later] = [before.get(node.node), after.get(node.node)];
+        if (earlier !== undefined && later !== undefined) node.etcd = betweenReadings(earlier, later);
+      }
+      return { kind: 'cluster', nodes, pods };
+    } finally {
+      for (const { session } of members) session?.end();
+    }
+  }
+
+  private progress(step: string): void {
+    this.opts.onProgress?.(step);
+  }
+
+  private async connect(end: ClusterNodeEnd): Promise<Member> {
+    try {
+      return { end, session: await SshSession.connect(end.target, { signal: this.opts.signal }) };
+    } catch (error) {
+      if (error instanceof SshError) return { end, error: error.message };
+      throw error;
+    }
+  }
+
+  private async nodeObjects(kubectl: Kubectl): Promise<Map<string, NodeObjectFacts>> {
+    const { items } = await kubectl.json<{ items: KubeNode[] }>(['get', 'nodes'], this.command());
+    return new Map(items.map((node) => [node.metadata.name, nodeObject(node)]));
+  }
+
+  private async node(
+    { end, session, error }: Member,
+    objects: Map<string, NodeObjectFacts>,
+  ): Promise<ClusterNodeFacts> {
+    const known = { node: end.name, role: end.role, object: objects.get(end.name) ?? null };
+    if (session === undefined) return { ...known, error };
+    const { kubeProxy, podFamilies, services } = this.request;
+    try {
+      const raw = await this.ask<RawMachine>(
+        { end, session },
+        {
+          part: 'machine',
+          mode: kubeProxy.mode,
+          metricsAddress: kubeProxy.metricsAddress,
+          families: podFamilies,
+          addresses: services.map(({ address }) => address),
+        },
+      );
+      return { ...known, machine: machineFacts(raw, this.request) };
+    } catch (problem) {
+      if (problem instanceof SshError || problem instanceof ClusterProbeError)
+        return { ...known, error: problem.message };
+      throw problem;
+    }
+  }
+
+  private async etcd(members: Member[]): Promise<Map<string, EtcdMetrics | { error: string }>> {
+    const readings = new Map<string, EtcdMetrics | { error: string }>();
+    for (const { end, session } of members) {
+      if (end.role !== 'control-plane' || session === undefined) continue;
+      const answer = await this.ask<Fetched>({ end, session }, { part: 'etcd', url: ETCD_METRICS });
+      readings.set(end.name, 'error' in answer ? answer : etcdMetrics(answer.text));
+    }
+    return readings;
+  }
+
+  private async ask<T>({ end, session }: Required<Pick<Member, 'end' | 'session'>>, question: object): Promise<T> {
+    const command = asRoot(end, `python3 - '${JSON.stringify(question)}'`);
+    const { code, stdout, stderr } = await session.exec(command, { ...this.command(), stdin: nodeFactsProgram });
+    if (code !== 0) throw new ClusterProbeError(`${end.name}: ${stderr.trim().split('\n').pop() ?? ''}`);
+    return JSON.parse(stdout) as T;
+  }
+
+  private async pods(
+    first: Member,
+    kubectl: Kubectl,
+    objects: Map<string, NodeObjectFacts>,
+  ): Promise<ClusterFacts['pods']> {
+    if (this.request.toolboxImage === null) return { skipped: 'the bundle of this site has no toolbox image' };
+    // On a node that is not there a pod would wait for ever.
+    const names = this.request.nodes.map(({ name }) => name).filter((name) => objects.has(name));
+    const probed = { ...this.request, nodes: this.request.nodes.filter(({ name }) => names.includes(name)) };
+    this.progress('removing what an earlier run left');
+    await this.remove(kubectl, this.opts.signal);
+    try {
+      this.progress(`starting ${names.length} pods`);
+      const list = { apiVersion: 'v1', kind: 'List', items: probeObjects(probed) };
+      await kubectl.run(['create', '-f', '-'], { ...this.command(), stdin: JSON.stringify(list) });
+      return { measured: await this.measureAll(kubectl, names) };
+    } finally {
+      this.progress('removing the pods');
+      await this.removeSurely(first, kubectl);
+    }
+  }
+
+  private async remove(kubectl: Kubectl, signal?: AbortSignal): Promise<void> {
+    const seconds = Math.round(this.limits.remove);
+    const args = ['delete', 'namespace', PROBE_NAMESPACE, '--ignore-not-found', `--timeout=${seconds}s`];
+    await kubectl.run(args, { timeoutSeconds: seconds + this.limits.command, signal });
+  }
+
+  /** Also after a cancel, and where the connection was lost: over a new one then. */
+  private async removeSurely({ end }: Member, kubectl: Kubectl): Promise<void> {
+    try {
+      await this.remove(kubectl);
+    } catch (error) {
+      if (!(error instanceof SshError)) throw error;
+      const session = await SshSession.connect(end.target);
+      try {
+        await this.remove(new Kubectl(session, (command) => asRoot(end, command)));
+      } finally {
+        session.end();
+      }
+    }
+  }
+
+  private async measureAll(kubectl: Kubectl, names: string[]): Promise<PodFacts[]> {
+    const started = await this.awaitPods(kubectl, names);
+    const running = [...started].flatMap(([node, pod]) => ('addresses' in pod ? [{ node, ...pod }] : []));
+    const service = await kubectl.json<KubeService>(['get', 'service', 'probe', ...IN_NAMESPACE], this.command());
+    const facts: PodFacts[] = [];
+    for (const [node, pod] of started) {
+      if ('error' in pod) {
+        facts.push({ node, error: pod.error });
+        continue;
+      }
+      // One after the other: two at once would measure each other.
+      this.progress(`measuring from the pod on ${node}`);
+      facts.push(await this.measure(kubectl, node, running, service.spec.clusterIPs));
+    }
+    return facts;
+  }
+
+  /** Until every pod is ready, or the limit; what a pod waits for is its error then. */
+  private async awaitPods(kubectl: Kubectl, names: string[]): Promise<Map<string, PodStart>> {
+    const end = Date.now() + this.limits.start * 1000;
+    for (;;) {
+      const { items } = await kubectl.json<{ items: KubePod[] }>(['get', 'pods', ...IN_NAMESPACE], this.command());
+      const states = new Map(
+        names.map((name) => [name, podStart(items.find(({ metadata }) => metadata.name === podName(name)))]),
+      );
+      const waiting = [...states].filter(([, state]) => !('addresses' in state));
+      if (waiting.length === 0 || Date.now() > end || waiting.every(([, state]) => 'final' in state)) return states;
+      this.progress(`waiting for the pods on ${waiting.map(([name]) => name).join(', ')}`);
+      await sleep(POLL_MILLISECONDS, undefined, { signal: this.opts.signal });
+    }
+  }
+
+  private async measure(
+    kubectl: Kubectl,
+    node: string,
+    running: { node: string; addresses: Record<string, string> }[],
+    clusterIps: string[],
+  ): Promise<PodFacts> {
+    const { request, limits } = this;
+    // Of every pod a share of the connections, whichever way the scheduler deals them: with this many tries chance misses
+    // one pod in a thousand runs.
+    const tries = Math.ceil(running.length * (Math.log(running.length) + 7));
+    const question = {
+      node,
+      mtuBytes: request.podMtuBytes,
+      families: request.podFamilies,
+      others: running.filter((pod) => pod.node !== node),
+      service: {
+        addresses: Object.fromEntries(clusterIps.map((address) => [familyOf(address), address])),
+        ...{ port: PROBE_PORT, pods: running.length, tries, seconds: limits.service },
+      },
+      names: request.names,
+      lookups: LOOKUPS,
+      // The pod's Python reads no null.
+      peers: request.peers.map((peer) => ({ ...peer, tcpPort: peer.tcpPort ?? 0 })),
+      bytes: TRANSFER_BYTES,
+      transferSeconds: limits.transfer,
+    };
+    try {
+      const args = ['exec', '-i', ...IN_NAMESPACE, podName(node), '--', ...PROBE_COMMAND, 'measure'];
+      const answer = await kubectl.run(args, {
+        stdin: JSON.stringify(question),
+        timeoutSeconds: limits.measure,
+        signal: this.opts.signal,
+        onStderrLine: (line) => line.startsWith('step: ') && this.progress(`${node}: ${line.slice('step: '.length)}`),
+      });
+      return { node, measured: JSON.parse(answer) as PodMeasurements };
+    } catch (error) {
+      if (!(error instanceof KubectlError)) throw error;
+      return { node, error: `its probe failed: ${error.message.split('\n').pop() ?? ''}` };
+    }
+  }
+
+  private command() {
+    return { timeoutSeconds: this.limits.command, signal: this.opts.signal };
+  }
+}
+
+const IN_NAMESPACE = ['-n', PROBE_NAMESPACE];
+const familyOf = (address: string) => (address.includes(':') ? 'ipv6' : 'ipv4');
+const asRoot = ({ target }: ClusterNodeEnd, command: string) =>
+  target.user === 'root' ? `exec ${command}` : `exec sudo -n ${command}`;
+
+interface KubeNode {
+  metadata: { name: string };
+  spec: { unschedulable?: boolean };
+  status: { conditions?: { type: string; status: string; message?: string }[] };
+}
+
+interface KubePod {
+  metadata: { name: string };
+  status: {
+    phase: string;
+    message?: string;
+    podIPs?: { ip: string }[];
+    conditions?: { type: string; status: string }[];
+    containerStatuses?: { state: { waiting?: { reason: string; message?: string } } }[];
+  };
+}
+
+interface KubeService {
+  spec: { clusterIPs: string[] };
+}
+
+type PodStart = { addresses: Record<string, string> } | { error: string; final?: true };
+type Fetched = { text: string } | { error: string };
+interface RawMachine {
+  proxyMode: Fetched;
+  services: Fetched;
+  conntrackMax: number;
+  conntrackCount: number;
+}
+
+function nodeObject({ spec, status }: KubeNode): NodeObjectFacts {
+  const conditions = status.conditions ?? [];
+  const ready = conditions.find(({ type }) => type === 'Ready');
+  const reasons = conditions
+    .filter(({ type, status }) => type !== 'Ready' && status === 'True')
+    .map(({ type, message }) => `${type}: ${message ?? ''}`);
+  const isReady = ready?.status === 'True';
+  if (!isReady) reasons.unshift(ready?.message ?? 'kubelet has not reported');
+  return { ready: isReady, reasons, cordoned: spec.unschedulable === true };
+}
+
+/** What does not go away by waiting: the image is not on the node, or the container cannot be made. */
+const FINAL_REASONS = ['ErrImageNeverPull', 'CreateContainerConfigError', 'InvalidImageName'];
+
+function podStart(pod: KubePod | undefined): PodStart {
+  if (pod === undefined) return { error: 'it was not made', final: true };
+  const { phase, message, podIPs = [], conditions = [], containerStatuses = [] } = pod.status;
+  if (conditions.some(({ type, status }) => type === 'Ready' && status === 'True')) {
+    return { addresses: Object.fromEntries(podIPs.map(({ ip }) => [familyOf(ip), ip])) };
+  }
+  if (phase === 'Failed' || phase === 'Succeeded') return { error: `it ended: ${message ?? phase}`, final: true };
+  const waiting = containerStatuses[0]?.state.waiting;
+  if (waiting === undefined) return { error: message ?? `it is ${phase} and not ready` };
+  const error = `${waiting.reason}${waiting.message === undefined ? '' : `: ${waiting.message}`}`;
+  return FINAL_REASONS.includes(waiting.reason) ? { error, final: true } : { error };
+}
+
+function machineFacts(raw: RawMachine, { kubeProxy, services }: ClusterProbeRequest): MachineFacts {
+  const { proxyMode, services: rules, conntrackMax, conntrackCount } = raw;
+  const parse = (text: string) => (kubeProxy.mode === 'ipvs' ? virtualServers(text) : nftRules(text, services));
+  return {
+    proxyMode: 'error' in proxyMode ? proxyMode : proxyMode.text.trim(),
+    services: 'error' in rules ? rules : { rules: parse(rules.text) },
+    conntrackMax,
+    conntrackCount,
+  };
+}
+
+function betweenReadings(
+  before: EtcdMetrics | { error: string },
+  after: EtcdMetrics | { error: string },
+): EtcdFacts | { error: string } {
+  if ('error' in after) return after;
+  return etcdFacts('error' in before ? after : before, after);
+}

@@ -1,0 +1,176 @@
+import type { NodeEnd, PingFacts, ProofFinding } from '../proof/facts';
+import type { Family, ProofPlan } from '../plan/types';
+
+/** What the probes of a live cluster are asked and what they measured. Requests hold private keys; facts never do. */
+
+/** It holds the slice of the plan that is held against the cluster and nothing else. */
+export interface ClusterProbeRequest {
+  kind: 'probe-cluster';
+  /** Every node of the cluster, in the order of the site file. */
+  nodes: ClusterNodeEnd[];
+  /** Null: the bundle has none, and nothing is probed from pods. */
+  toolboxImage: string | null;
+  podMtuBytes: number;
+  podFamilies: Family[];
+  serviceFamilies: Family[];
+  kubeProxy: {
+    mode: 'ipvs' | 'nftables' | 'iptables';
+    /** Of mode ipvs. */
+    scheduler: string;
+    /** Where each node's kube-proxy answers `/proxyMode`, such as 127.0.0.1:10249. */
+    metricsAddress: string;
+  };
+  /** Services that every cluster has, each with one address. */
+  services: { name: string; address: string; port: number; protocols: ('tcp' | 'udp')[] }[];
+  /** Names that pods must resolve: those of the cluster, then those of `checks.names`. */
+  names: string[];
+  peers: ProofPlan['peers'];
+  thresholds: Pick<ProofPlan['thresholds'], 'etcdFsyncP99Milliseconds'>;
+  /** Probes whose failure is a warning. */
+  warn: string[];
+  /** Multiplies the time limits. */
+  limitFactor: number;
+}
+
+export interface ClusterNodeEnd extends NodeEnd {
+  /** nf_conntrack_max where the site owns it, else null. */
+  conntrackMax: number | null;
+}
+
+export interface ClusterFacts {
+  kind: 'cluster';
+  /** In the order of the request. */
+  nodes: ClusterNodeFacts[];
+  pods: { skipped: string } | { measured: PodFacts[] };
+}
+
+export interface ClusterNodeFacts {
+  node: string;
+  role: 'control-plane' | 'worker';
+  /** Null: the cluster does not know it. */
+  object: NodeObjectFacts | null;
+  /** Why the node itself could not be asked; its own facts are then absent. */
+  error?: string;
+  machine?: MachineFacts;
+  /** Of control-plane nodes. */
+  etcd?: EtcdFacts | { error: string };
+}
+
+export interface NodeObjectFacts {
+  ready: boolean;
+  /** Message of the Ready condition where it is not true; other conditions that are true, such as DiskPressure. */
+  reasons: string[];
+  cordoned: boolean;
+}
+
+export interface MachineFacts {
+  /** What kube-proxy says its mode is, or why it says nothing. */
+  proxyMode: string | { error: string };
+  /** Rules of Services by `protocol address:port`, or why they cannot be read. */
+  services: { rules: Record<string, ServiceRule> } | { error: string };
+  conntrackMax: number;
+  conntrackCount: number;
+}
+
+/** In modes other than ipvs a rule has neither scheduler nor servers of its own. */
+export interface ServiceRule {
+  scheduler: string | null;
+  realServers: number | null;
+}
+
+export interface EtcdFacts {
+  hasLeader: boolean;
+  databaseBytes: number;
+  quotaBytes: number;
+  /** 99th percentile of fsync of the write-ahead log; null where it has written nothing. */
+  fsyncP99Milliseconds: number | null;
+  /** How many of them, and whether during this run (else since etcd started). */
+  fsyncCount: number;
+  duringRun: boolean;
+}
+
+export interface PodFacts {
+  node: string;
+  /** Why the pod did not start or its probe failed; everything else is then absent. */
+  error?: string;
+  measured?: PodMeasurements;
+}
+
+export interface PodMeasurements {
+  /** MTU of the pod's own device. */
+  deviceMtuBytes: number;
+  sizes: PodSizeFacts[];
+  services: PodServiceFacts[];
+  names: NameFacts[];
+  peers: PodPeerFacts[];
+}
+
+/** Echo requests with DF to the pod of another node. */
+export interface PodSizeFacts {
+  node: string;
+  family: Family;
+  full: PingFacts;
+  /** One byte more. */
+  above: PingFacts;
+  /** Largest size that is answered; null where nothing is. */
+  largestBytes: number | null;
+}
+
+export interface PodServiceFacts {
+  family: Family;
+  address: string;
+  /** Connections by the node of the pod that answered. */
+  reached: Record<string, number>;
+  /** Connections that failed after the first that did not, by reason. */
+  failed: Record<string, number>;
+  slowestMilliseconds: number;
+  /** Null: no connection led to a pod of another node. */
+  transfer: ServiceTransferFacts | null;
+}
+
+export interface ServiceTransferFacts {
+  node: string;
+  bytes: number;
+  seconds: number;
+  /** Null where everything arrived, both ways. */
+  error: string | null;
+  /** What the kernel of either end says of its own direction; absent after an error. */
+  up?: TcpFacts;
+  down?: TcpFacts;
+}
+
+export interface TcpFacts {
+  /** Path MTU that the connection ended with, and largest payload of its segments. */
+  pathMtuBytes: number;
+  segmentBytes: number;
+  /** Segments with payload, repeated ones included. */
+  segments: number;
+  retransmits: number;
+}
+
+export interface NameFacts {
+  name: string;
+  /** One after another, or many at once. */
+  way: 'sequence' | 'parallel';
+  count: number;
+  failed: number;
+  /** Of the last failure. */
+  error: string | null;
+  p50Milliseconds: number;
+  p99Milliseconds: number;
+  maxMilliseconds: number;
+  overOneSecond: number;
+}
+
+export interface PodPeerFacts {
+  name: string;
+  full: PingFacts;
+  small: PingFacts;
+  largestBytes: number | null;
+  tcp: { error: string | null; milliseconds?: number } | null;
+}
+
+export interface ClusterProbeResult {
+  facts: ClusterFacts;
+  findings: ProofFinding[];
+}

@@ -1,0 +1,266 @@
+import { likelyCause } from '../proof/cause';
+import type { ProofFinding } from '../proof/facts';
+import type { ProbeName } from '../spec/schema';
+import type {
+  ClusterFacts,
+  ClusterNodeFacts,
+  ClusterProbeRequest,
+  EtcdFacts,
+  MachineFacts,
+  NameFacts,
+  PodFacts,
+  PodMeasurements,
+  PodServiceFacts,
+  PodSizeFacts,
+  ServiceTransferFacts,
+  TcpFacts,
+} from './facts';
+import { serviceKey } from './parse';
+
+/** Compares the facts of a live cluster with its plan. Pure: the same facts give the same findings. */
+
+type Judged = Omit<ClusterProbeRequest, 'kind' | 'nodes' | 'limitFactor'> & {
+  nodes: Pick<ClusterProbeRequest['nodes'][number], 'name' | 'conntrackMax'>[];
+};
+
+/** etcd raises NOSPACE at its quota and refuses every write from then on; a fifth is left to act in. */
+const ETCD_QUOTA_SHARE = 0.8;
+/** At the maximum the kernel drops new connections. */
+const CONNTRACK_SHARE = 0.9;
+/** TCP's own header, IP's, and the options that every segment may carry: time stamps, 12 bytes (RFC 7323). */
+const SEGMENT_HEADERS = { ipv4: 40, ipv6: 60 };
+const SEGMENT_OPTIONS_BYTES = 12;
+
+const round = (value: number) => Math.round(value * 10) / 10;
+const percent = (value: number) => `${Math.round(value * 100)} %`;
+
+class Report {
+  readonly findings: ProofFinding[] = [];
+
+  constructor(private readonly warn: string[]) {}
+
+  fail(probe: ProbeName, where: string, message: string): void {
+    this.findings.push({ probe, severity: this.warn.includes(probe) ? 'warn' : 'error', where, message });
+  }
+
+  note(probe: ProbeName, where: string, message: string): void {
+    this.findings.push({ probe, severity: 'info', where, message });
+  }
+}
+
+export function judgeCluster(facts: ClusterFacts, request: Judged): ProofFinding[] {
+  const report = new Report(request.warn);
+  for (const node of facts.nodes) judgeNode(node, request, report);
+  if ('skipped' in facts.pods) {
+    report.note('pod-start', 'cluster', `nothing is probed from pods: ${facts.pods.skipped}`);
+    return report.findings;
+  }
+  const nodes = facts.pods.measured.filter(({ measured }) => measured !== undefined).map(({ node }) => node);
+  for (const pod of facts.pods.measured) judgePod(pod, nodes, request, report);
+  return report.findings;
+}
+
+function judgeNode(node: ClusterNodeFacts, request: Judged, report: Report): void {
+  const where = node.node;
+  if (node.object === null) {
+    report.fail('node-ready', where, 'it is no node of the cluster: `up` makes it one');
+  } else {
+    if (!node.object.ready) {
+      report.fail(
+        'node-ready',
+        where,
+        `not Ready: ${node.object.reasons.join('; ')}; journalctl -u kubelet on it says more`,
+      );
+    } else if (node.object.reasons.length > 0) {
+      report.fail('node-ready', where, node.object.reasons.join('; '));
+    }
+    if (node.object.cordoned) report.note('node-ready', where, 'cordoned: no new pod comes to it (kubectl uncordon)');
+  }
+  if (node.error !== undefined) report.fail('node-ready', where, `cannot be asked: ${node.error}`);
+  if (node.machine !== undefined) judgeMachine(where, node.machine, request, report);
+  if (node.etcd !== undefined) judgeEtcd(where, node.etcd, request, report);
+}
+
+function judgeMachine(where: string, machine: MachineFacts, request: Judged, report: Report): void {
+  const { kubeProxy } = request;
+  const { proxyMode, conntrackMax, conntrackCount } = machine;
+  if (typeof proxyMode !== 'string') {
+    const hint = 'kubectl -n kube-system logs ds/kube-proxy says why';
+    report.fail('kube-proxy', where, `does not answer on ${kubeProxy.metricsAddress}: ${proxyMode.error}; ${hint}`);
+  } else if (proxyMode !== kubeProxy.mode) {
+    const advice = '`up` restarts kube-proxy with the planned one';
+    report.fail('kube-proxy', where, `runs in mode ${proxyMode}, planned: ${kubeProxy.mode}; ${advice}`);
+  }
+  judgeRules(where, machine.services, request, report);
+
+  const planned = request.nodes.find(({ name }) => name === where)?.conntrackMax ?? null;
+  if (planned !== null && conntrackMax !== planned) {
+    const who = 'something else on the node sets it; `up` puts it back';
+    report.fail('conntrack', where, `nf_conntrack_max is ${conntrackMax}, planned: ${planned}: ${who}`);
+  }
+  if (conntrackCount > CONNTRACK_SHARE * conntrackMax) {
+    const share = `${conntrackCount} of ${conntrackMax} connections`;
+    report.fail('conntrack', where, `the table is almost full (${share}); at its end new connections are dropped`);
+  }
+}
+
+function judgeRules(where: string, found: MachineFacts['services'], request: Judged, report: Report): void {
+  const { kubeProxy, services } = request;
+  if ('error' in found) {
+    report.fail('kube-proxy', where, `the rules of Services cannot be read: ${found.error}`);
+    return;
+  }
+  for (const { name, address, port, protocols } of services) {
+    for (const protocol of protocols) {
+      const key = serviceKey(protocol, address, port);
+      const rule = found.rules[key];
+      if (rule === undefined) {
+        report.fail('kube-proxy', where, `has no rule for the Service ${name} (${key})`);
+      } else if (rule.realServers === 0) {
+        report.fail('kube-proxy', where, `the Service ${name} (${key}) has no pod behind it`);
+      } else if (rule.scheduler !== null && rule.scheduler !== kubeProxy.scheduler) {
+        const given = `uses the scheduler ${rule.scheduler}, planned: ${kubeProxy.scheduler}`;
+        report.fail('kube-proxy', where, `the Service ${name} (${key}) ${given}`);
+      }
+    }
+  }
+}
+
+function judgeEtcd(where: string, etcd: EtcdFacts | { error: string }, request: Judged, report: Report): void {
+  if ('error' in etcd) {
+    report.fail('etcd', where, `etcd does not tell its metrics: ${etcd.error}`);
+    return;
+  }
+  if (!etcd.hasLeader) report.fail('etcd', where, 'this member of etcd has no leader: a majority of members is away');
+  if (etcd.databaseBytes > ETCD_QUOTA_SHARE * etcd.quotaBytes) {
+    const share = `${percent(etcd.databaseBytes / etcd.quotaBytes)} of its quota of ${etcd.quotaBytes} bytes`;
+    report.fail('etcd', where, `the database has ${share}; at its quota etcd refuses writes: defragment or raise it`);
+  }
+  const limit = request.thresholds.etcdFsyncP99Milliseconds;
+  if (etcd.fsyncP99Milliseconds !== null && etcd.fsyncP99Milliseconds > limit) {
+    const since = etcd.duringRun ? 'during this run' : 'since etcd started';
+    const measured = `${round(etcd.fsyncP99Milliseconds)} ms (p99 of ${etcd.fsyncCount} ${since})`;
+    report.fail('etcd-disk', where, `etcd's fsync takes ${measured}, allowed: ${limit} ms: its disk is too slow`);
+  }
+}
+
+function judgePod(pod: PodFacts, nodes: string[], request: Judged, report: Report): void {
+  const { node, measured } = pod;
+  if (measured === undefined) {
+    report.fail('pod-start', node, `no pod can be probed there: ${pod.error ?? ''}`);
+    return;
+  }
+  if (measured.deviceMtuBytes !== request.podMtuBytes) {
+    const advice = 'pods have the MTU of their start: `up`, then restart the pods';
+    const given = `${measured.deviceMtuBytes}, planned: ${request.podMtuBytes}`;
+    report.fail('pod-mtu', node, `the device of a new pod has an MTU of ${given}; ${advice}`);
+  }
+  for (const size of measured.sizes) judgeSize(node, size, request, report);
+  for (const service of measured.services) judgeService(node, service, nodes, request, report);
+  for (const name of measured.names) judgeName(node, name, report);
+  judgePeers(node, measured, request, report);
+}
+
+function judgeSize(from: string, size: PodSizeFacts, { podMtuBytes }: Judged, report: Report): void {
+  const where = `${from} -> ${size.node}`;
+  const { family, full, above, largestBytes } = size;
+  if (largestBytes === null) {
+    report.fail(
+      'pod-mtu',
+      where,
+      `${family}: no packet gets from pod to pod: a route, a filter or ip_forward is missing`,
+    );
+  } else if (full.answered === 0) {
+    const cause =
+      full.refused === null ? likelyCause(podMtuBytes, largestBytes) : `the sender refuses (${full.refused})`;
+    report.fail(
+      'pod-mtu',
+      where,
+      `${family}: ${podMtuBytes} does not pass from pod to pod, ${largestBytes} does: ${cause}`,
+    );
+  }
+  if (above.answered > 0) {
+    const what = 'larger packets than planned leave a pod';
+    report.fail('pod-mtu', where, `${family}: ${above.sizeBytes} passes from pod to pod: ${what}`);
+  }
+}
+
+/** Schedulers that send one client to one and the same pod. */
+const STICKY = ['sh', 'mh', 'dh'];
+
+function judgeService(node: string, service: PodServiceFacts, nodes: string[], request: Judged, report: Report): void {
+  const { address, reached, failed, transfer } = service;
+  const where = node;
+  for (const [reason, count] of Object.entries(failed)) {
+    report.fail('service', where, `${address}: ${count} connections through a Service failed: ${reason}`);
+  }
+  const missing = nodes.filter((name) => reached[name] === undefined);
+  const isSticky = request.kubeProxy.mode === 'ipvs' && STICKY.includes(request.kubeProxy.scheduler);
+  if (missing.length > 0 && isSticky) {
+    const why = `the scheduler ${request.kubeProxy.scheduler} keeps a client with one pod`;
+    report.note('service', where, `${address}: the pods on ${missing.join(', ')} were not reached: ${why}`);
+  } else if (missing.length > 0) {
+    const tries = Object.values(reached).reduce((sum, count) => sum + count, 0);
+    const given = `the pods on ${missing.join(', ')} were never reached in ${tries} connections through a Service`;
+    report.fail('service', where, `${address}: ${given}`);
+  }
+  if (transfer !== null) judgeTransfer(`${node} -> ${transfer.node}`, service, transfer, request, report);
+}
+
+function judgeTransfer(
+  where: string,
+  { family, address }: PodServiceFacts,
+  transfer: ServiceTransferFacts,
+  { podMtuBytes }: Judged,
+  report: Report,
+): void {
+  if (transfer.error !== null) {
+    const what = `${transfer.bytes} bytes each way through a Service did not finish`;
+    const hint = 'small packets pass and large ones do not: look at the MTU and at LRO of the nodes';
+    report.fail('service', where, `${address}: ${what}: ${transfer.error} after ${round(transfer.seconds)} s; ${hint}`);
+    return;
+  }
+  const smallest = podMtuBytes - SEGMENT_HEADERS[family] - SEGMENT_OPTIONS_BYTES;
+  const directions: [string, TcpFacts | undefined][] = [
+    ['to the pod', transfer.up],
+    ['back', transfer.down],
+  ];
+  for (const [direction, tcp] of directions) {
+    if (tcp === undefined || (tcp.pathMtuBytes === podMtuBytes && tcp.segmentBytes >= smallest)) continue;
+    const given = `segments of ${tcp.segmentBytes} bytes on a path MTU of ${tcp.pathMtuBytes}`;
+    report.fail('service', where, `${address}: ${direction} only ${given}, planned: ${smallest} on ${podMtuBytes}`);
+  }
+}
+
+function judgeName(where: string, name: NameFacts, report: Report): void {
+  const how = name.way === 'parallel' ? `${name.count} at once` : `${name.count} in a row`;
+  if (name.failed > 0) {
+    report.fail('pod-dns', where, `${name.name}: ${name.failed} of ${how} failed: ${name.error ?? ''}`);
+  }
+  if (name.overOneSecond > 0) {
+    const slowest = `the slowest ${Math.round(name.maxMilliseconds)} ms`;
+    const hint = 'a lost question is asked again after 5 s: look at the node-local cache and at conntrack -S';
+    report.fail('pod-dns', where, `${name.name}: ${name.overOneSecond} of ${how} took over 1 s, ${slowest}; ${hint}`);
+  }
+}
+
+function judgePeers(node: string, { peers }: PodMeasurements, request: Judged, report: Report): void {
+  for (const peer of peers) {
+    const planned = request.peers.find(({ name }) => name === peer.name);
+    if (planned === undefined) continue;
+    const where = `pod on ${node}`;
+    const name = `${peer.name} (${planned.address})`;
+    // Packets larger than the pod's own device never leave it.
+    const wanted = Math.min(planned.mtuBytes, request.podMtuBytes);
+    if (peer.tcp?.error) report.fail('peers', where, `${name}: TCP ${planned.tcpPort ?? ''}: ${peer.tcp.error}`);
+    if (peer.largestBytes === null) {
+      const isOpen = peer.tcp !== null && peer.tcp.error === null;
+      const unknown = 'answers no echo request: the packet size on the way to it is not proved';
+      if (isOpen) report.note('peers', where, `${name}: ${unknown}`);
+      else report.fail('peers', where, `${name}: answers no echo request`);
+    } else if (peer.largestBytes < wanted) {
+      const cause = likelyCause(wanted, peer.largestBytes);
+      report.fail('peers', where, `${name}: ${wanted} does not pass, ${peer.largestBytes} does: ${cause}`);
+    }
+  }
+}

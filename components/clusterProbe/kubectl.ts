@@ -1,0 +1,30 @@
+import type { SshSession } from '../ssh/session';
+
+/** kubectl said no; its own words. */
+export class KubectlError extends Error {}
+
+/**
+ * kubectl on a control-plane node, as its administrator: the API may be reachable from inside the site only, and the
+ * node's own program fits the version of the cluster.
+ */
+export class Kubectl {
+  constructor(
+    private readonly session: SshSession,
+    private readonly asRoot: (command: string) => string,
+  ) {}
+
+  /** Resolves with stdout. Arguments are words of names, paths and options; nothing in them is quoted. */
+  async run(
+    args: string[],
+    opts: { stdin?: string; timeoutSeconds: number; signal?: AbortSignal; onStderrLine?(line: string): void },
+  ): Promise<string> {
+    const command = `/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf ${args.join(' ')}`;
+    const { code, stdout, stderr } = await this.session.exec(this.asRoot(command), opts);
+    if (code !== 0) throw new KubectlError(stderr.trim() || `kubectl ended with exit code ${code}`);
+    return stdout;
+  }
+
+  async json<T>(args: string[], opts: { timeoutSeconds: number; signal?: AbortSignal }): Promise<T> {
+    return JSON.parse(await this.run([...args, '-o', 'json'], opts)) as T;
+  }
+}

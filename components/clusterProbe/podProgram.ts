@@ -1,0 +1,248 @@
+import { nodeEcho } from '../proof/node/echo';
+
+const HEAD = String.raw`import ast, errno, os, socket, struct, sys, threading, time
+HEADERS = {'ipv4': 28, 'ipv6': 48}
+TCP_INFO = 11
+LINK = 'eth0'
+`;
+
+const BODY = String.raw`
+
+def to_json(value):
+    if value is None or value is True or value is False:
+        return {None: 'null', True: 'true', False: 'false'}[value]
+    if isinstance(value, dict):
+        return '{' + ','.join(to_json(str(key)) + ':' + to_json(entry) for key, entry in value.items()) + '}'
+    if isinstance(value, (list, tuple)):
+        return '[' + ','.join(to_json(entry) for entry in value) + ']'
+    if isinstance(value, str):
+        plain = lambda c: ' ' <= c <= '~' and c not in '"\\'
+        return '"' + ''.join(c if plain(c) else '\\u%04x' % min(ord(c), 0xfffd) for c in value) + '"'
+    return repr(value)
+
+
+def step(text):
+    print('step: ' + text, file=sys.stderr, flush=True)
+
+
+def tcp_facts(connection):
+    """linux/tcp.h, struct tcp_info: eight bytes, then words; the segments with payload are its 40th word."""
+    info = connection.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 192)
+    word = lambda offset: struct.unpack_from('=I', info, offset)[0]
+    return {'pathMtuBytes': word(60), 'segmentBytes': word(16), 'segments': word(156), 'retransmits': word(100)}
+
+
+def read_line(connection):
+    line = b''
+    while not line.endswith(b'\n'):
+        byte = connection.recv(1)
+        if not byte:
+            raise OSError(errno.ECONNRESET, 'closed')
+        line += byte
+    return line.decode().strip()
+
+
+def read_bytes(connection, count, end):
+    while count > 0:
+        connection.settimeout(max(end - time.monotonic(), 0.01))
+        piece = connection.recv(min(count, 65536))
+        if not piece:
+            raise OSError(errno.ECONNRESET, 'closed')
+        count -= len(piece)
+
+
+def answer(connection, node):
+    """Says whose pod it is; whoever then names a number of bytes sends them and gets as many back."""
+    try:
+        connection.settimeout(60)
+        connection.sendall((node + '\n').encode())
+        count = int(read_line(connection))
+        read_bytes(connection, count, time.monotonic() + 300)
+        connection.settimeout(300)
+        connection.sendall(b'\0' * count)
+        read_line(connection)
+        connection.sendall((to_json(tcp_facts(connection)) + '\n').encode())
+    except (OSError, ValueError):
+        pass
+    finally:
+        connection.close()
+
+
+def listen(family, port):
+    made = socket.socket(inet(family), socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == 'ipv6':
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    made.bind(('::' if family == 'ipv6' else '0.0.0.0', port))
+    made.listen(128)
+    return made
+
+
+def accept(listener, node):
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=answer, args=(connection, node), daemon=True).start()
+
+
+def serve(node, port, families):
+    # As process 1 it would ignore the signal that ends a pod.
+    import signal
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    for listener in [listen(family, port) for family in families]:
+        threading.Thread(target=accept, args=(listener, node), daemon=True).start()
+    while True:
+        time.sleep(3600)
+
+
+def reason(error):
+    if isinstance(error, socket.timeout):
+        return 'no answer'
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def largest(family, address, wanted, full):
+    """Largest size that is answered, by halves; None where not even a small packet is."""
+    if full['answered'] > 0:
+        return wanted
+    passes, fails = 100, wanted
+    if ping_peer(family, address, passes, 3)['answered'] == 0:
+        return None
+    while fails - passes > 1:
+        size = (passes + fails) // 2
+        if ping_peer(family, address, size, 2)['answered'] > 0:
+            passes = size
+        else:
+            fails = size
+    return passes
+
+
+def size_facts(other, family, mtu):
+    address = other['addresses'][family]
+    full = ping_peer(family, address, mtu, 5)
+    return {'node': other['node'], 'family': family, 'full': full, 'above': ping_peer(family, address, mtu + 1, 1),
+            'largestBytes': largest(family, address, mtu, full)}
+
+
+def connect(family, address, port, seconds):
+    made = socket.socket(inet(family), socket.SOCK_STREAM)
+    made.settimeout(seconds)
+    try:
+        made.connect((address, port))
+        return made, read_line(made)
+    except OSError:
+        made.close()
+        raise
+
+
+def transfer(connection, node, count, seconds):
+    begin = time.monotonic()
+    try:
+        connection.settimeout(seconds)
+        connection.sendall(('%d\n' % count).encode() + b'\0' * count)
+        read_bytes(connection, count, begin + seconds)
+        up = tcp_facts(connection)
+        took = time.monotonic() - begin
+        connection.sendall(b'\n')
+        connection.settimeout(seconds)
+        down = ast.literal_eval(read_line(connection))
+        return {'node': node, 'bytes': count, 'seconds': took, 'error': None, 'up': up, 'down': down}
+    except OSError as error:
+        return {'node': node, 'bytes': count, 'seconds': time.monotonic() - begin, 'error': reason(error)}
+
+
+def service_facts(family, service, request):
+    """Connects until every pod has answered, and at least as often as the request says."""
+    reached, failed, slowest, moved = {}, {}, 0, None
+    address, end, tries = service['addresses'][family], time.monotonic() + service['seconds'], 0
+    while tries < service['tries'] or (len(reached) < service['pods'] and time.monotonic() < end):
+        tries += 1
+        begin = time.perf_counter()
+        try:
+            connection, node = connect(family, address, service['port'], 5)
+        except OSError as error:
+            # Its rules reach the nodes a moment after the Service is made.
+            if reached or time.monotonic() >= end:
+                failed[reason(error)] = failed.get(reason(error), 0) + 1
+                if time.monotonic() >= end:
+                    break
+            else:
+                tries -= 1
+            time.sleep(0.2)
+            continue
+        slowest = max(slowest, (time.perf_counter() - begin) * 1000)
+        reached[node] = reached.get(node, 0) + 1
+        if node != request['node'] and moved is None:
+            moved = transfer(connection, node, request['bytes'], request['transferSeconds'])
+        connection.close()
+    return {'family': family, 'address': address, 'reached': reached, 'failed': failed,
+            'slowestMilliseconds': slowest, 'transfer': moved}
+
+
+def look_up(name, times, errors):
+    begin = time.perf_counter()
+    try:
+        socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        errors.append(error.strerror)
+    times.append((time.perf_counter() - begin) * 1000)
+
+
+def name_facts(name, way, count):
+    times, errors = [], []
+    if way == 'sequence':
+        for _ in range(count):
+            look_up(name, times, errors)
+    else:
+        threads = [threading.Thread(target=look_up, args=(name, times, errors)) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    times.sort()
+    at = lambda share: times[min(int(len(times) * share), len(times) - 1)]
+    return {'name': name, 'way': way, 'count': count, 'failed': len(errors), 'error': errors[-1] if errors else None,
+            'p50Milliseconds': at(0.5), 'p99Milliseconds': at(0.99), 'maxMilliseconds': times[-1],
+            'overOneSecond': sum(1 for time in times if time > 1000)}
+
+
+def peer_facts(peer):
+    family, address, wanted = peer['family'], peer['address'], peer['mtuBytes']
+    full = ping_peer(family, address, wanted, 3)
+    return {'name': peer['name'], 'small': ping_peer(family, address, 100, 3), 'full': full,
+            'largestBytes': largest(family, address, wanted, full),
+            'tcp': connect_peer(family, address, peer['tcpPort']) if peer['tcpPort'] else None}
+
+
+def measure(request):
+    mtu = int(open('/sys/class/net/%s/mtu' % LINK).read())
+    sizes, services, names, peers = [], [], [], []
+    for other in request['others']:
+        step('packets to the pod of ' + other['node'])
+        sizes += [size_facts(other, family, request['mtuBytes']) for family in request['families']]
+    for family in request['service']['addresses']:
+        step('the Service, ' + family)
+        services.append(service_facts(family, request['service'], request))
+    for name in request['names']:
+        step('name ' + name)
+        names += [name_facts(name, way, request['lookups']) for way in ('sequence', 'parallel')]
+    for peer in request['peers']:
+        step('peer ' + peer['name'])
+        peers.append(peer_facts(peer))
+    return {'deviceMtuBytes': mtu, 'sizes': sizes, 'services': services, 'names': names, 'peers': peers}
+
+
+if __name__ == '__main__':
+    if sys.argv[1] == 'serve':
+        serve(sys.argv[2], int(sys.argv[3]), sys.argv[4].split(','))
+    else:
+        print(to_json(measure(ast.literal_eval(sys.stdin.read()))))
+`;
+
+/**
+ * The program of the probe pods. `serve` is what a pod runs; `measure` is started in it once, with its request on stdin
+ * and the facts on stdout.
+ *
+ * The image has Python without most of its library: a request is read as a Python literal, which its JSON is as well as
+ * long as it has no null, true or false in it; facts are written by the few lines at the top.
+ */
+export const podProgram = HEAD + nodeEcho + BODY;
