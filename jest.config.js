@@ -1,8 +1,11 @@
 const transform = {
   '^.+\\.ts$': ['ts-jest', { tsconfig: 'test/tsconfig.json' }],
 };
+/** Ends a test that hangs. It judges nothing: on a busy machine a command line takes many seconds to start. */
+const testTimeout = 300_000;
 /** Unit tests run in parallel and touch nothing; end-to-end tests own the machine and run one after another. */
 module.exports = {
+  testTimeout,
   projects: [
     {
       displayName: 'unit',

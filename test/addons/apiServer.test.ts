@@ -7,8 +7,6 @@ import { clusterPlan, withScheduler } from './fixtures';
 
 /** The objects of the cluster on a real API server with the controllers of Kubernetes, put there by the real engine. */
 
-jest.setTimeout(300_000);
-
 const system = '/namespaces/kube-system';
 
 /* eslint-disable @typescript-eslint/no-explicit-any */

@@ -6,7 +6,6 @@ import { newKey } from '../ssh/keys';
 import { freePort, startSshd, type TestSshd } from '../ssh/sshd';
 import { AGENT, agentEnvironment } from './start';
 
-jest.setTimeout(60_000);
 let server: TestSshd;
 beforeAll(async () => {
   server = await startSshd();

@@ -6,8 +6,6 @@ import { runRequest, type AgentRequest } from '../../components/agent/request';
 import { LOCK_FILE } from '../../components/bundle/lock';
 import { startSshd, type TestSshd } from '../ssh/sshd';
 
-jest.setTimeout(20_000);
-
 const sha256 = (text: string | Buffer) => createHash('sha256').update(text).digest('hex');
 const site = { site: 'acme', stampId: '4b1d' };
 

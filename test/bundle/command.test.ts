@@ -10,7 +10,6 @@ import { TestKit } from '../cli/kit';
 import { lockOf, writeBundle } from './fixtures';
 
 /** The real command line, with bundles of a few bytes in a cache of its own. */
-jest.setTimeout(120_000);
 
 let kit: TestKit;
 let cache: string;

@@ -21,7 +21,6 @@ import { runProgram } from '../../scripts/bundle/program';
 import { bundlePlan, lockOf } from './fixtures';
 
 // Hashes, archives and disk images on a machine that has other things to do.
-jest.setTimeout(120_000);
 
 const before = process.env.XDG_CACHE_HOME;
 let cache: string;

@@ -13,7 +13,6 @@ import { bundlePlan } from './fixtures';
 import { Publisher } from './publisher';
 
 // Every download is a process of its own.
-jest.setTimeout(180_000);
 
 const before = process.env.XDG_CACHE_HOME;
 const plan: BundlePlan = bundlePlan('upstream');

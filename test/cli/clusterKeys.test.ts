@@ -55,7 +55,7 @@ beforeAll(async () => {
     .replace(/user: sitewright/, `user: ${user}`)
     .replace(/hostKey: .*/g, `hostKey: ${hostKey}\n        host: 127.0.0.1\n        port: ${port}`);
   writeFileSync(siteFile(), text);
-}, 60_000);
+});
 afterAll(async () => {
   await sshd?.stop();
   await kit?.remove();
@@ -199,7 +199,7 @@ describe('time goes by', () => {
     const renewed = pki();
     expect(renewed).toEqual({ ...old, admin: renewed.admin });
     expect(expiryOf(renewed.admin.certificate) > daysFromNow(364)).toBe(true);
-  }, 60_000);
+  });
 
   test('certs --renew renews it before it is due', () => {
     const { admin } = pki();
@@ -225,7 +225,7 @@ describe('time goes by', () => {
       });
     }
     expect(kit.snapshot()).toEqual(before);
-  }, 60_000);
+  });
 });
 
 test('keys that were tampered with are refused by name', async () => {

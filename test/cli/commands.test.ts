@@ -7,7 +7,7 @@ const PASSPHRASE = { PULUMI_CONFIG_PASSPHRASE: 'correct horse' };
 let kit: TestKit;
 beforeAll(() => {
   kit = new TestKit();
-}, 60_000);
+});
 afterAll(() => kit?.remove());
 
 describe('bad input ends with exit code 2 and changes nothing', () => {

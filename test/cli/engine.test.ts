@@ -64,7 +64,7 @@ beforeAll(async () => {
     .replace(/user: sitewright/, `user: ${user}`)
     .replace(/hostKey: .*/g, `hostKey: ${hostKey}\n        host: 127.0.0.1\n        port: ${port}`);
   writeFileSync(file, text);
-}, 60_000);
+});
 
 afterAll(async () => {
   await sshd?.stop();
@@ -125,7 +125,7 @@ describe('while an up runs', () => {
     expect(lockFiles()).toEqual([]);
     onNode('w1', 'true # after Ctrl-C');
     expect(counts(run('up', 'oslo', '--json').stdout)).toMatchObject({ update: 1, same: 1 });
-  }, 60_000);
+  });
 
   test('a kill leaves a lock that is explained, cleared by unlock, and one up does the rest', async () => {
     const begun = join(kit.dir, 'begun-2');
@@ -148,7 +148,7 @@ describe('while an up runs', () => {
     expect(lockFiles()).toEqual([]);
     rmSync(join(kit.stacks, 'extra.sh'));
     expect(counts(run('up', 'oslo', '--json').stdout)).toMatchObject({ delete: 1, same: 2 });
-  }, 60_000);
+  });
 });
 
 test("a stacks folder of the user's own keeps its settings beside its sites", () => {

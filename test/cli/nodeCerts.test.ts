@@ -113,10 +113,10 @@ describe('renewal', () => {
     rmSync(at('etc/manifests/etcd.yaml'));
     await expect(renew()).rejects.toThrow(/kube-apiserver runs again: not within 4 seconds; see crictl ps -a/);
     expect(calls().filter((line) => / stop /.test(line))).toHaveLength(1);
-  }, 20_000);
+  });
 
   test('an API that does not get ready ends it', async () => {
     program('kubectl', 'exit 1');
     await expect(renew()).rejects.toThrow(/the API of this machine is ready: not within 4 seconds/);
-  }, 20_000);
+  });
 });

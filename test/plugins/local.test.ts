@@ -4,8 +4,6 @@ import * as pulumi from '@pulumi/pulumi';
 import { local } from '@pulumi/command';
 import { isAlive, removeCompiledPlugins, TestStack } from './engine';
 
-jest.setTimeout(60_000);
-
 let stack: TestStack;
 let diary: string;
 beforeAll(async () => {

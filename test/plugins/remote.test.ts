@@ -7,8 +7,6 @@ import { newKey } from '../ssh/keys';
 import { freePort, startSshd, type TestSshd } from '../ssh/sshd';
 import { isAlive, removeCompiledPlugins, TestStack } from './engine';
 
-jest.setTimeout(60_000);
-
 let stack: TestStack;
 let sshd: TestSshd;
 let jump: TestSshd;

@@ -12,8 +12,6 @@ import { toStruct, type Values } from '../../scripts/plugins/values';
 import { isAlive } from './engine';
 import { transpilePlugins } from './transpile';
 
-jest.setTimeout(30_000);
-
 let compiled: string;
 let engine: ChildProcess;
 let client: ResourceProviderClient;

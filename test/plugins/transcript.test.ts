@@ -33,8 +33,6 @@ interface Step {
   exchanges: Exchange[];
 }
 
-jest.setTimeout(120_000);
-
 /** Drawn anew in every run, and none of them means anything to this plugin. */
 const RANDOM_FIELDS = ['Id', 'ResourceStatusAddress', 'ResourceStatusToken'];
 

@@ -6,7 +6,6 @@ import { NodeProbe } from '../../components/proof/nodeProbe';
 import { AGENT, agentEnvironment } from '../agent/start';
 import { startNetwork, type TestNetwork } from './network';
 
-jest.setTimeout(60_000);
 let net: TestNetwork;
 beforeAll(async () => {
   net = await startNetwork();

@@ -2,7 +2,6 @@ import type { NodeRequest } from '../../components/proof/facts';
 import { proveNode } from '../../components/proof/prove';
 import { startNetwork, type TestNetwork } from './network';
 
-jest.setTimeout(90_000);
 let net: TestNetwork;
 beforeAll(async () => {
   net = await startNetwork();

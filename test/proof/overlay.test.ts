@@ -1,7 +1,6 @@
 import { provePair } from '../../components/proof/prove';
 import { startNetwork, type TestNetwork } from './network';
 
-jest.setTimeout(60_000);
 let net: TestNetwork;
 beforeAll(async () => {
   net = await startNetwork({ overlay: true });

@@ -4,7 +4,6 @@ import { provePair } from '../../components/proof/prove';
 import type { PortProbe } from '../../components/plan/types';
 import { startNetwork, type TestNetwork } from './network';
 
-jest.setTimeout(60_000);
 let net: TestNetwork;
 beforeAll(async () => {
   net = await startNetwork();

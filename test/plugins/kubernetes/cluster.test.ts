@@ -3,8 +3,6 @@ import { local } from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import { useCluster } from './harness';
 
-jest.setTimeout(300_000);
-
 const cluster = useCluster('cluster');
 
 const group = 'test.sitewright.internal';

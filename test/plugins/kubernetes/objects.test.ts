@@ -2,8 +2,6 @@ import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { useCluster } from './harness';
 
-jest.setTimeout(300_000);
-
 const cluster = useCluster('objects');
 
 type ConfigMapArgs = k8s.types.input.core.v1.ConfigMap;

@@ -3,8 +3,6 @@ import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { until } from './apiServer';
 import { useCluster } from './harness';
 
-jest.setTimeout(300_000);
-
 const cluster = useCluster('waiting');
 
 const labels = { app: 'web' };
