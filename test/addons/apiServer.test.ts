@@ -3,6 +3,7 @@ import { Addons } from '../../components/addons/addons';
 import type { ClusterPlan } from '../../components/plan/clusterTypes';
 import { removeCompiledPlugins, TestStack } from '../plugins/engine';
 import { ApiServer, until } from '../plugins/kubernetes/apiServer';
+import { FakeKubelet } from '../plugins/kubernetes/fakeKubelet';
 import { clusterPlan, withScheduler } from './fixtures';
 
 /** The objects of the cluster on a real API server with the controllers of Kubernetes, put there by the real engine. */
@@ -16,7 +17,7 @@ let kubelet: FakeKubelet;
 beforeAll(async () => {
   [server, stack] = await Promise.all([ApiServer.start(), TestStack.make('addons')]);
   server.startControllers();
-  kubelet = new FakeKubelet(server);
+  kubelet = new FakeKubelet(server, 'kube-system', ['n1']);
 });
 afterAll(async () => {
   await kubelet?.stop();
@@ -24,46 +25,6 @@ afterAll(async () => {
   await server?.stop();
   removeCompiledPlugins();
 });
-
-/** Does with the pods of the one node what a kubelet would tell about them: bound, running and ready, gone. */
-class FakeKubelet {
-  private stopped = false;
-  private readonly done: Promise<void>;
-
-  constructor(private readonly api: ApiServer) {
-    this.done = this.run();
-  }
-
-  private async run(): Promise<void> {
-    await this.api.done('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } });
-    while (!this.stopped) {
-      const pods: any[] = (await this.api.find(`/api/v1${system}/pods`))?.items ?? [];
-      // A pod can be gone, or changed by a controller, between the look and the touch: the next round sees it.
-      for (const pod of pods) await this.handle(pod).catch(() => undefined);
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
-
-  private async handle({ metadata, spec, status }: any): Promise<void> {
-    const path = `/api/v1${system}/pods/${metadata.name}`;
-    if (metadata.deletionTimestamp !== undefined) {
-      await this.api.done('DELETE', `${path}?gracePeriodSeconds=0`);
-    } else if (spec.nodeName === undefined) {
-      const target = { apiVersion: 'v1', kind: 'Node', name: 'n1' };
-      const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name: metadata.name }, target };
-      await this.api.done('POST', `${path}/binding`, binding);
-    } else if (!status.conditions?.some(({ type, status: value }: any) => type === 'Ready' && value === 'True')) {
-      const address = { podIP: '192.0.2.1', podIPs: [{ ip: '192.0.2.1' }] };
-      const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime: metadata.creationTimestamp }];
-      await this.api.edit(`${path}/status`, { status: { phase: 'Running', conditions, ...address } });
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.stopped = true;
-    await this.done;
-  }
-}
 
 /** What the site would register for this plan; the API server here has one family of addresses. */
 const program =

@@ -10,7 +10,7 @@ import { cacheDir } from '../../../scripts/engine/cache';
 const builds = () => path.join(cacheDir(), 'bundle-parts');
 
 /** A program of a component, as the last build of the bundle made it. */
-function program(component: string, name: string): string {
+export function program(component: string, name: string): string {
   const found = fs.existsSync(builds())
     ? fs
         .readdirSync(builds())
