@@ -6,6 +6,14 @@ import { BITS, parseIp } from './ip';
 import { seconds, wholeSeconds } from './kubeValues';
 import { proxyGate } from './versions';
 
+/** How often all rules are written again, whatever changed; kube-proxy's own default. */
+const SYNC_PERIOD = '30s';
+/**
+ * kube-proxy calls itself unhealthy, and is restarted, when a change is not written within twice this time. An emulated
+ * node that starts several pods at once was seen to need more than a minute.
+ */
+const EMULATION_SYNC_PERIOD = '3m0s';
+
 /** The whole KubeProxyConfiguration of the cluster: nothing is left to a default of another version. */
 export function planKubeProxy(
   spec: SiteSpec,
@@ -22,6 +30,7 @@ export function planKubeProxy(
   const whole = (key: keyof typeof spec.kubeProxy.timeouts) =>
     seconds(wholeSeconds(spec.kubeProxy.timeouts[key], ['kubeProxy', 'timeouts', key], findings));
   // IPv6 first would be [::], which takes both families; a site of one family binds that family.
+  const syncPeriod = spec.environment === 'lab' ? EMULATION_SYNC_PERIOD : SYNC_PERIOD;
   const [any, local] = address.families.includes('ipv4') ? ['0.0.0.0', '127.0.0.1'] : ['::', '[::1]'];
   return {
     mode,
@@ -59,7 +68,7 @@ export function planKubeProxy(
         masqueradeAll: false,
         masqueradeBit: 14,
         minSyncPeriod: '1s',
-        syncPeriod: '30s',
+        syncPeriod,
       },
       ipvs: {
         scheduler,
@@ -70,9 +79,9 @@ export function planKubeProxy(
         tcpFinTimeout: whole('tcpFin'),
         udpTimeout: whole('udp'),
         minSyncPeriod: '1s',
-        syncPeriod: '30s',
+        syncPeriod,
       },
-      nftables: { masqueradeAll: false, masqueradeBit: 14, minSyncPeriod: '1s', syncPeriod: '30s' },
+      nftables: { masqueradeAll: false, masqueradeBit: 14, minSyncPeriod: '1s', syncPeriod },
       conntrack: {
         // 0 leaves nf_conntrack_max alone, which is then a sysctl of the plan.
         ...(conntrack === 'site' ? { maxPerCore: 0, min: 0 } : { maxPerCore: 32768, min: 131072 }),

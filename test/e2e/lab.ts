@@ -7,7 +7,7 @@ import { makeContext } from '../../scripts/cli/context';
 import { isRunning } from '../../scripts/cli/isRunning';
 import { openStack } from '../../scripts/cli/secrets';
 import { openSite } from '../../scripts/cli/site';
-import { machinesOnlyLab } from '../../scripts/lab/labSite';
+import { labCopy, machinesOnlyLab } from '../../scripts/lab/labSite';
 
 /** Labs of their own for the end-to-end tests: site, state, namespace and machines share nothing with a user's lab. */
 
@@ -122,13 +122,17 @@ export class Lab {
   readonly siteFile: string;
   private readonly env = { SITEWRIGHT_STACKS_DIR: this.stacksDir };
 
-  /** The machines of the committed lab site under another name, with their state in this run's folder. */
-  constructor(readonly site: string) {
+  /** The committed lab site under another name, with its state in this run's folder: its machines, or its cluster too. */
+  constructor(
+    readonly site: string,
+    { cluster = false } = {},
+  ) {
     this.siteFile = join(this.stacksDir, 'sites', `${site}.yaml`);
     cpSync(join(KIT, 'stacks/profiles'), join(this.stacksDir, 'profiles'), { recursive: true });
     mkdirSync(join(this.stacksDir, 'sites'));
     const committed = readFileSync(join(KIT, 'stacks/sites/lab.yaml'), 'utf8');
-    writeFileSync(this.siteFile, machinesOnlyLab(committed, site, `file://${join(this.folder, 'state')}`));
+    const copy = cluster ? labCopy : machinesOnlyLab;
+    writeFileSync(this.siteFile, copy(committed, site, `file://${join(this.folder, 'state')}`));
   }
 
   read(): string {
