@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { renderDeviceRemoval, renderDeviceScript } from '../../components/addons/nodeLocalDevice';
+import { describeScripts } from '../support/bashScripts';
 
 /** Compares with test/addons/golden/<name>; UPDATE_GOLDENS=1 writes it, and the change is reviewed like code. */
 function expectGolden(name: string, text: string): void {
@@ -14,22 +14,7 @@ const scripts: [name: string, text: string][] = [
   ['device.sh', renderDeviceScript('169.254.20.10')],
   ['device-remove.sh', renderDeviceRemoval()],
 ];
-const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
-
-describe.each(scripts)('%s', (name, text) => {
-  test('is as reviewed', () => expectGolden(name, text));
-
-  test('is valid bash', () => {
-    const { status, stderr } = spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' });
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  });
-
-  // Debian's package shellcheck; where it is missing, the golden still holds what was checked.
-  (hasShellcheck ? test : test.failing)('passes shellcheck', () => {
-    const { stdout, error } = spawnSync('shellcheck', ['--shell=bash', '-'], { input: text, encoding: 'utf8' });
-    expect({ stdout, error }).toEqual({ stdout: '', error: undefined });
-  });
-});
+describeScripts(scripts, expectGolden);
 
 test('an IPv6 address has its own family and length', () => {
   const text = renderDeviceScript('fd53:5157:20::10');

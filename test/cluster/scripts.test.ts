@@ -1,9 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { renderControlPlaneScript, renderInviteScript, renderJoinScript } from '../../components/cluster/nodeScripts';
 import { neededArtifacts, renderRuntimeScript } from '../../components/cluster/runtimeScript';
 import { renderClusterRemoveScript } from '../../components/cluster/removeScript';
 import { bundle, cluster, controlPlane, pki, runtime, worker } from './fixtures';
 import { expectGolden } from './golden';
+import { describeScripts } from '../support/bashScripts';
 
 const TOKEN = 'abcdef.0123456789abcdef';
 const scripts: [name: string, text: string][] = [
@@ -13,22 +13,7 @@ const scripts: [name: string, text: string][] = [
   ['invite.sh', renderInviteScript(worker, 'invite')],
   ['remove.sh', renderClusterRemoveScript('oslo', ['/usr/local/bin/kubelet'])],
 ];
-const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
-
-describe.each(scripts)('%s', (name, text) => {
-  test('is as reviewed', () => expectGolden(name, text));
-
-  test('is valid bash', () => {
-    const { status, stderr } = spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' });
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  });
-
-  // Debian's package shellcheck; where it is missing, the golden still holds what was checked.
-  (hasShellcheck ? test : test.failing)('passes shellcheck', () => {
-    const { stdout, error } = spawnSync('shellcheck', ['--shell=bash', '-'], { input: text, encoding: 'utf8' });
-    expect({ stdout, error }).toEqual({ stdout: '', error: undefined });
-  });
-});
+describeScripts(scripts, expectGolden);
 
 test.each(scripts.filter(([, text]) => text.includes('main()')))(
   '%s runs nothing before the whole of it has arrived',

@@ -1,5 +1,6 @@
 import { machineUuid } from '../../components/machines/uuid';
 import { expectExit, Lab, type NodeName, NODES, type Running, until } from './lab';
+import { story } from './story';
 
 /**
  * One story on the real engine and real virtual machines: each case goes on where the one before it ended. The cases are
@@ -16,17 +17,7 @@ jest.setTimeout(CASE_LIMIT_MILLISECONDS);
 const SITE = 'e2e';
 const lab = new Lab(SITE);
 let before: unknown;
-/** A story goes on only while it holds: after a failure the machines are not what the next case expects. */
-let broken: string | null = null;
-
-function step(title: string, work: () => Promise<void>): void {
-  it(title, async () => {
-    if (broken !== null) throw new Error(`not run, because this failed before it: ${broken}`);
-    broken = title;
-    await work();
-    broken = null;
-  });
-}
+const step = story();
 
 /** Starts an `up` and ends it like a crash once `reached` holds. */
 async function crashedUp(point: string, reached: (up: Running) => boolean | Promise<boolean>): Promise<void> {

@@ -1,30 +1,15 @@
-import { spawnSync } from 'node:child_process';
 import { renderRemoveScript } from '../../components/nodes/remove';
 import { offloadLines, renderNodeScript, sysctlPath } from '../../components/nodes/script';
 import { kvmNode, site, vmxnet3Node } from './fixtures';
 import { expectGolden } from './golden';
+import { describeScripts } from '../support/bashScripts';
 
 const scripts: [name: string, text: string][] = [
   ['kvm.sh', renderNodeScript(kvmNode, site)],
   ['existing-vmxnet3.sh', renderNodeScript(vmxnet3Node, site)],
   ['remove.sh', renderRemoveScript(site.site)],
 ];
-const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
-
-describe.each(scripts)('%s', (name, text) => {
-  test('is as reviewed', () => expectGolden(name, text));
-
-  test('is valid bash', () => {
-    const { status, stderr } = spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' });
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  });
-
-  // Debian's package shellcheck; where it is missing, the golden still holds what was checked.
-  (hasShellcheck ? test : test.failing)('passes shellcheck', () => {
-    const { stdout, error } = spawnSync('shellcheck', ['--shell=bash', '-'], { input: text, encoding: 'utf8' });
-    expect({ stdout, error }).toEqual({ stdout: '', error: undefined });
-  });
-});
+describeScripts(scripts, expectGolden);
 
 test('nothing runs before the whole script has arrived', () => {
   const text = renderNodeScript(kvmNode, site);

@@ -1,4 +1,5 @@
 import { expectExit, Lab, NODES, type NodeName, type Result, until } from '../lab';
+import { story } from '../story';
 
 /** The lab with its cluster, from nothing: what `./scripts/up lab` gives, and what an edit of it changes. */
 
@@ -10,17 +11,7 @@ const NODE_NAMES = Object.keys(NODES) as NodeName[];
 jest.setTimeout(CASE_LIMIT_MILLISECONDS);
 
 const lab = new Lab(SITE, { cluster: true });
-let broken: string | null = null;
-
-/** A story goes on only while it holds. */
-function step(title: string, work: () => Promise<void>): void {
-  it(title, async () => {
-    if (broken !== null) throw new Error(`not run, because this failed before it: ${broken}`);
-    broken = title;
-    await work();
-    broken = null;
-  });
-}
+const step = story();
 
 const kubectl = (words: string) =>
   lab.ssh('lab1', `sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf ${words}`);
