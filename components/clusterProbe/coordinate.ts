@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunOptions } from '../agent/awaitSsh';
 import { SshError, SshSession } from '../ssh/session';
@@ -14,11 +15,12 @@ import type {
 } from './facts';
 import { Kubectl, KubectlError } from './kubectl';
 import { nodeFactsProgram } from './nodeProgram';
-import { PROBE_COMMAND, PROBE_NAMESPACE, PROBE_PORT, podName, probeObjects } from './objects';
+import { isAbandoned, thisRun } from './leftovers';
+import { NAMESPACE_PREFIX, PROBE_COMMAND, PROBE_PORT, RUN_LABEL, podName, probeObjects } from './objects';
 import { etcdFacts, etcdMetrics, nftRules, virtualServers, type EtcdMetrics } from './parse';
 
 /** Multiplied by the limit factor. A command of an emulated node that is busy with its pods takes many seconds. */
-const LIMITS_SECONDS = { command: 60, start: 120, measure: 300, remove: 120, service: 15, transfer: 20 };
+const LIMITS_SECONDS = { command: 60, start: 120, measure: 300, remove: 120, service: 15, connect: 5, transfer: 20 };
 const POLL_MILLISECONDS = 2000;
 /** Both ways: enough for the largest segments to settle, and nothing that a network in use would feel. */
 const TRANSFER_BYTES = 4 * 1024 * 1024;
@@ -42,6 +44,8 @@ interface Member {
 
 class Run {
   private readonly limits: typeof LIMITS_SECONDS;
+  private readonly namespace = `${NAMESPACE_PREFIX}${randomBytes(4).toString('hex')}`;
+  private readonly inNamespace = ['-n', this.namespace];
 
   constructor(
     private readonly request: ClusterProbeRequest,
@@ -147,11 +151,10 @@ class Run {
     // On a node that is not there a pod would wait for ever.
     const names = this.request.nodes.map(({ name }) => name).filter((name) => objects.has(name));
     const probed = { ...this.request, nodes: this.request.nodes.filter(({ name }) => names.includes(name)) };
-    this.progress('removing what an earlier run left');
-    await this.remove(kubectl, this.opts.signal);
+    await this.removeLeftovers(kubectl);
     try {
       this.progress(`starting ${names.length} pods`);
-      const list = { apiVersion: 'v1', kind: 'List', items: probeObjects(probed) };
+      const list = { apiVersion: 'v1', kind: 'List', items: probeObjects(probed, this.namespace, thisRun()) };
       await kubectl.run(['create', '-f', '-'], { ...this.command(), stdin: JSON.stringify(list) });
       return { measured: await this.measureAll(kubectl, names) };
     } finally {
@@ -160,9 +163,18 @@ class Run {
     }
   }
 
-  private async remove(kubectl: Kubectl, signal?: AbortSignal): Promise<void> {
+  /** Of runs that are over; those of somebody who verifies the site at the same time stay. */
+  private async removeLeftovers(kubectl: Kubectl): Promise<void> {
+    const all = await kubectl.json<{ items: KubeNamespace[] }>(['get', 'ns', '-l', RUN_LABEL], this.command());
+    const left = all.items.filter(({ metadata }) => isAbandoned(metadata, this.request.limitFactor));
+    if (left.length === 0) return;
+    this.progress('removing what an earlier run left');
+    for (const { metadata } of left) await this.remove(kubectl, metadata.name, this.opts.signal);
+  }
+
+  private async remove(kubectl: Kubectl, namespace = this.namespace, signal?: AbortSignal): Promise<void> {
     const seconds = Math.round(this.limits.remove);
-    const args = ['delete', 'namespace', PROBE_NAMESPACE, '--ignore-not-found', `--timeout=${seconds}s`];
+    const args = ['delete', 'namespace', namespace, '--ignore-not-found', `--timeout=${seconds}s`];
     await kubectl.run(args, { timeoutSeconds: seconds + this.limits.command, signal });
   }
 
@@ -184,7 +196,7 @@ class Run {
   private async measureAll(kubectl: Kubectl, names: string[]): Promise<PodFacts[]> {
     const started = await this.awaitPods(kubectl, names);
     const running = [...started].flatMap(([node, pod]) => ('addresses' in pod ? [{ node, ...pod }] : []));
-    const service = await kubectl.json<KubeService>(['get', 'service', 'probe', ...IN_NAMESPACE], this.command());
+    const service = await kubectl.json<KubeService>(['get', 'service', 'probe', ...this.inNamespace], this.command());
     const facts: PodFacts[] = [];
     for (const [node, pod] of started) {
       if ('error' in pod) {
@@ -202,7 +214,7 @@ class Run {
   private async awaitPods(kubectl: Kubectl, names: string[]): Promise<Map<string, PodStart>> {
     const end = Date.now() + this.limits.start * 1000;
     for (;;) {
-      const { items } = await kubectl.json<{ items: KubePod[] }>(['get', 'pods', ...IN_NAMESPACE], this.command());
+      const { items } = await kubectl.json<{ items: KubePod[] }>(['get', 'pods', ...this.inNamespace], this.command());
       const states = new Map(
         names.map((name) => [name, podStart(items.find(({ metadata }) => metadata.name === podName(name)))]),
       );
@@ -230,7 +242,7 @@ class Run {
       others: running.filter((pod) => pod.node !== node),
       service: {
         addresses: Object.fromEntries(clusterIps.map((address) => [familyOf(address), address])),
-        ...{ port: PROBE_PORT, pods: running.length, tries, seconds: limits.service },
+        ...{ port: PROBE_PORT, pods: running.length, tries, seconds: limits.service, connectSeconds: limits.connect },
       },
       names: request.names,
       lookups: LOOKUPS,
@@ -240,7 +252,7 @@ class Run {
       transferSeconds: limits.transfer,
     };
     try {
-      const args = ['exec', '-i', ...IN_NAMESPACE, podName(node), '--', ...PROBE_COMMAND, 'measure'];
+      const args = ['exec', '-i', ...this.inNamespace, podName(node), '--', ...PROBE_COMMAND, 'measure'];
       const answer = await kubectl.run(args, {
         stdin: JSON.stringify(question),
         timeoutSeconds: limits.measure,
@@ -259,7 +271,6 @@ class Run {
   }
 }
 
-const IN_NAMESPACE = ['-n', PROBE_NAMESPACE];
 const familyOf = (address: string) => (address.includes(':') ? 'ipv6' : 'ipv4');
 const asRoot = ({ target }: ClusterNodeEnd, command: string) =>
   target.user === 'root' ? `exec ${command}` : `exec sudo -n ${command}`;
@@ -279,6 +290,10 @@ interface KubePod {
     conditions?: { type: string; status: string }[];
     containerStatuses?: { state: { waiting?: { reason: string; message?: string } } }[];
   };
+}
+
+interface KubeNamespace {
+  metadata: { name: string; creationTimestamp: string; annotations?: Record<string, string> };
 }
 
 interface KubeService {

@@ -25,7 +25,7 @@ export interface ClusterProbeRequest {
   /** Names that pods must resolve: those of the cluster, then those of `checks.names`. */
   names: string[];
   peers: ProofPlan['peers'];
-  thresholds: Pick<ProofPlan['thresholds'], 'etcdFsyncP99Milliseconds'>;
+  thresholds: Pick<ProofPlan['thresholds'], 'etcdFsyncP99Milliseconds' | 'lookupMilliseconds'>;
   /** Probes whose failure is a warning. */
   warn: string[];
   /** Multiplies the time limits. */

@@ -157,7 +157,7 @@ function judgePod(pod: PodFacts, nodes: string[], request: Judged, report: Repor
   }
   for (const size of measured.sizes) judgeSize(node, size, request, report);
   for (const service of measured.services) judgeService(node, service, nodes, request, report);
-  for (const name of measured.names) judgeName(node, name, report);
+  for (const name of measured.names) judgeName(node, name, request.thresholds.lookupMilliseconds, report);
   judgePeers(node, measured, request, report);
 }
 
@@ -232,13 +232,13 @@ function judgeTransfer(
   }
 }
 
-function judgeName(where: string, name: NameFacts, report: Report): void {
+function judgeName(where: string, name: NameFacts, limitMilliseconds: number, report: Report): void {
   const how = name.way === 'parallel' ? `${name.count} at once` : `${name.count} in a row`;
   if (name.failed > 0) {
     report.fail('pod-dns', where, `${name.name}: ${name.failed} of ${how} failed: ${name.error ?? ''}`);
   }
-  if (name.overOneSecond > 0) {
-    const slowest = `the slowest ${Math.round(name.maxMilliseconds)} ms`;
+  if (name.maxMilliseconds > limitMilliseconds) {
+    const slowest = `the slowest ${Math.round(name.maxMilliseconds)} ms, allowed: ${limitMilliseconds} ms`;
     const hint = 'a lost question is asked again after 5 s: look at the node-local cache and at conntrack -S';
     report.fail('pod-dns', where, `${name.name}: ${name.overOneSecond} of ${how} took over 1 s, ${slowest}; ${hint}`);
   }

@@ -2,27 +2,36 @@ import type { KubeDocument } from '../plan/clusterTypes';
 import type { ClusterProbeRequest } from './facts';
 import { podProgram } from './podProgram';
 
-/** Everything of a run is in this namespace and goes with it. */
-export const PROBE_NAMESPACE = 'sitewright-verify';
+/** Everything of a run is in a namespace of its own, `sitewright-verify-<run>`, and goes with it. */
+export const NAMESPACE_PREFIX = 'sitewright-verify-';
+/** Marks the namespaces of runs; an annotation says by which process of which machine. */
+export const RUN_LABEL = 'sitewright.internal/verify';
+export const RUN_BY = 'sitewright.internal/run-by';
 export const PROBE_PORT = 8080;
 /** A run whose end was never reached leaves nothing running after this time, multiplied by the limit factor. */
-const POD_LIMIT_SECONDS = 900;
+export const POD_LIMIT_SECONDS = 900;
 
 const APP = { app: 'probe' };
 const FOLDER = '/probe';
 export const PROBE_COMMAND = ['python3', '-u', `${FOLDER}/probe.py`];
 
 export const podName = (node: string) => `probe-${node}`;
-const metadata = (name: string) => ({ name, namespace: PROBE_NAMESPACE });
-
-/** The objects of a run: one pod on every node, whatever its taints, and one Service over all of them. */
-export function probeObjects(request: ClusterProbeRequest): KubeDocument[] {
+/**
+ * The objects of a run: one pod on every node, whatever its taints, and one Service over all of them.
+ * @param runBy what tells whether the run is alive
+ */
+export function probeObjects(request: ClusterProbeRequest, namespace: string, runBy: string): KubeDocument[] {
+  const metadata = (name: string) => ({ name, namespace });
   return [
     {
       apiVersion: 'v1',
       kind: 'Namespace',
       // Echo requests need what every container has by default, and nothing else.
-      metadata: { name: PROBE_NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'baseline' } },
+      metadata: {
+        name: namespace,
+        labels: { [RUN_LABEL]: 'run', 'pod-security.kubernetes.io/enforce': 'baseline' },
+        annotations: { [RUN_BY]: runBy },
+      },
     },
     // The default account of a new namespace comes a moment later, and pods are refused until then.
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: metadata('probe') },
@@ -37,15 +46,19 @@ export function probeObjects(request: ClusterProbeRequest): KubeDocument[] {
         ports: [{ port: PROBE_PORT, protocol: 'TCP' }],
       },
     },
-    ...request.nodes.map(({ name }) => pod(name, request)),
+    ...request.nodes.map(({ name }) => pod(metadata(podName(name)), name, request)),
   ];
 }
 
-function pod(node: string, { toolboxImage, podFamilies, limitFactor }: ClusterProbeRequest): KubeDocument {
+function pod(
+  metadata: object,
+  node: string,
+  { toolboxImage, podFamilies, limitFactor }: ClusterProbeRequest,
+): KubeDocument {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { ...metadata(podName(node)), labels: APP },
+    metadata: { ...metadata, labels: APP },
     spec: {
       nodeName: node,
       tolerations: [{ operator: 'Exists' }],

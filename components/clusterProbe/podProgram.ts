@@ -158,7 +158,7 @@ def service_facts(family, service, request):
         tries += 1
         begin = time.perf_counter()
         try:
-            connection, node = connect(family, address, service['port'], 5)
+            connection, node = connect(family, address, service['port'], service['connectSeconds'])
         except OSError as error:
             # Its rules reach the nodes a moment after the Service is made.
             if reached or time.monotonic() >= end:

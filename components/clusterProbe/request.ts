@@ -46,7 +46,10 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
     ],
     names: [api, 'kubernetes.default', ...proof.names],
     peers: proof.peers,
-    thresholds: { etcdFsyncP99Milliseconds: proof.thresholds.etcdFsyncP99Milliseconds },
+    thresholds: {
+      etcdFsyncP99Milliseconds: proof.thresholds.etcdFsyncP99Milliseconds,
+      lookupMilliseconds: proof.thresholds.lookupMilliseconds,
+    },
     warn: proof.warn,
     limitFactor,
   };

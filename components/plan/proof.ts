@@ -33,6 +33,7 @@ export function planProof(
       controlPlaneRoundTripMilliseconds: durationToMilliseconds(spec.checks.controlPlaneRoundTrip),
       cpuStealPercent: percentToNumber(spec.checks.cpuSteal),
       clockOffsetMilliseconds: durationToMilliseconds(spec.checks.clockOffset),
+      lookupMilliseconds: durationToMilliseconds(spec.checks.lookup),
     },
   };
 }

@@ -250,6 +250,7 @@ export interface ProofPlan {
     controlPlaneRoundTripMilliseconds: number;
     cpuStealPercent: number;
     clockOffsetMilliseconds: number;
+    lookupMilliseconds: number;
   };
 }
 

@@ -205,6 +205,9 @@ const checks = z.strictObject({
   clockOffset: duration()
     .default('500ms')
     .meta({ description: 'Most difference between the clock of a node and its time servers.' }),
+  lookup: duration().default('1s').meta({
+    description: 'Most time that a pod may wait for a name. A question that is lost is asked again after 5 s.',
+  }),
 });
 
 const backend = z.strictObject({

@@ -20,7 +20,7 @@ export const request = (more: Partial<ClusterProbeRequest> = {}): ClusterProbeRe
   ],
   names: ['kubernetes.default'],
   peers: [{ name: 'erp', address: '192.0.2.200', family: 'ipv4', mtuBytes: 1500, tcpPort: 443 }],
-  thresholds: { etcdFsyncP99Milliseconds: 10 },
+  thresholds: { etcdFsyncP99Milliseconds: 10, lookupMilliseconds: 1000 },
   warn: [],
   limitFactor: 1,
   ...more,

@@ -159,7 +159,7 @@ test('names that fail or take over a second', () => {
     }),
   ).toEqual([
     'error pod-dns one: kubernetes.default: 50 of 50 in a row failed: Name or service not known',
-    'error pod-dns one: kubernetes.default: 3 of 50 at once took over 1 s, the slowest 5004 ms; a lost question is asked again after 5 s: look at the node-local cache and at conntrack -S',
+    'error pod-dns one: kubernetes.default: 3 of 50 at once took over 1 s, the slowest 5004 ms, allowed: 1000 ms; a lost question is asked again after 5 s: look at the node-local cache and at conntrack -S',
   ]);
 });
 

@@ -39,7 +39,14 @@ const request = (more: object = {}) => ({
   mtuBytes: 1500,
   families: ['ipv4', 'ipv6'],
   others: [{ node: 'two', addresses: { ipv4: '192.0.2.2', ipv6: '2001:db8::2' } }],
-  service: { addresses: { ipv4: '192.0.2.2', ipv6: '2001:db8::2' }, port: PORT, pods: 1, tries: 3, seconds: 20 },
+  service: {
+    addresses: { ipv4: '192.0.2.2', ipv6: '2001:db8::2' },
+    port: PORT,
+    pods: 1,
+    tries: 3,
+    seconds: 20,
+    connectSeconds: 5,
+  },
   names: ['localhost'],
   lookups: 5,
   peers: [
@@ -68,7 +75,7 @@ test('from pod to pod: sizes, a Service, names and peers', () => {
   expect(found.deviceMtuBytes).toBe(1500);
   for (const family of ['ipv4', 'ipv6'] as const) {
     expect(found.sizes.find((size) => size.family === family)).toMatchObject({
-      ...{ node: 'two', full: { sizeBytes: 1500, answered: 5 }, largestBytes: 1500 },
+      ...{ node: 'two', full: { sizeBytes: 1500 }, largestBytes: 1500 },
       above: { sizeBytes: 1501, answered: 0, refused: 'EMSGSIZE' },
     });
     const service = found.services.find((one) => one.family === family)!;
@@ -103,7 +110,7 @@ test('a path that carries less: the largest packet is found, and large segments 
 
 test('nobody there: every connection fails and is told, and no packet is answered', () => {
   const others = [{ node: 'two', addresses: { ipv4: '192.0.2.3' } }];
-  const service = { addresses: { ipv4: '192.0.2.1' }, port: 9, pods: 1, tries: 3, seconds: 1 };
+  const service = { addresses: { ipv4: '192.0.2.1' }, port: 9, pods: 1, tries: 3, seconds: 1, connectSeconds: 5 };
   const { services, sizes } = measure(
     request({ families: ['ipv4'], peers: [], names: ['no.such.invalid'], others, service }),
   );

@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import execa from 'execa';
 import { probeCluster, type ClusterProbeResult } from '../../components/clusterProbe';
+import { isAbandoned } from '../../components/clusterProbe/leftovers';
 import { SshRefusedError, SshSession, type ExecOptions, type SshTarget } from '../../components/ssh/session';
 import { ApiServer, program, until } from '../plugins/kubernetes/apiServer';
 import { FakeKubelet } from '../plugins/kubernetes/fakeKubelet';
@@ -11,7 +13,6 @@ import { measurements, request, target } from './fixtures';
 
 jest.setTimeout(120_000);
 
-const NAMESPACE = '/api/v1/namespaces/sitewright-verify';
 const at = (host: string): SshTarget => ({ ...target, host });
 const asked = request({
   nodes: [
@@ -43,7 +44,7 @@ beforeAll(async () => {
   server = await ApiServer.start();
   server.startControllers();
   writeFileSync(join(server.dir, 'admin.conf'), server.kubeconfig(), { mode: 0o600 });
-  kubelet = new FakeKubelet(server, 'sitewright-verify', ['one', 'two']);
+  kubelet = new FakeKubelet(server, null, ['one', 'two']);
   await until('the nodes', async () => (await server.find('/api/v1/nodes/two')) !== undefined);
   for (const name of ['one', 'two']) {
     const conditions = [{ type: 'Ready', status: 'True' }];
@@ -86,7 +87,10 @@ beforeEach(() => {
 });
 afterEach(() => jest.restoreAllMocks());
 
-const isGone = async () => (await server.find(NAMESPACE)) === undefined;
+const namespaces = async () => {
+  const found = await server.find('/api/v1/namespaces?labelSelector=sitewright.internal/verify');
+  return (found!.items as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name);
+};
 const lines = ({ findings }: ClusterProbeResult) =>
   findings.map(({ severity, probe, where, message }) => `${severity} ${probe} ${where}: ${message}`);
 
@@ -106,18 +110,37 @@ test('a run: pods on every node, measured one after the other, and gone at the e
     service: { addresses: { ipv4: expect.stringMatching(/^10\.96\./) }, port: 8080, pods: 2, tries: 16 },
   });
   expect(JSON.stringify(questions)).not.toMatch(/null|true|false/);
-  expect(await isGone()).toBe(true);
+  expect(await namespaces()).toEqual([]);
 });
 
-test('what a dead run left is removed first', async () => {
-  await server.done('POST', '/api/v1/namespaces', { metadata: { name: 'sitewright-verify' } });
-  await server.done('POST', `${NAMESPACE}/configmaps`, { metadata: { name: 'probe' }, data: { old: 'yes' } });
+test('what a dead run left is removed first; what a live one uses stays', async () => {
+  const make = (name: string, runBy: string) => {
+    const labels = { 'sitewright.internal/verify': 'run' };
+    const metadata = { name, labels, annotations: { 'sitewright.internal/run-by': runBy } };
+    return server.done('POST', '/api/v1/namespaces', { metadata });
+  };
+  // No process has this number: it is above the largest that Linux gives (2^22).
+  await make('sitewright-verify-dead', `${hostname()}/4194305`);
+  await make('sitewright-verify-live', `${hostname()}/${process.pid}`);
+  await make('sitewright-verify-elsewhere', 'another-machine/1');
+  const others = ['sitewright-verify-elsewhere', 'sitewright-verify-live'];
   measure = async (node) => {
-    expect((await server.find(`${NAMESPACE}/configmaps/probe`))?.data).not.toHaveProperty('old');
+    expect(await namespaces()).toEqual([...others, expect.stringMatching(/^sitewright-verify-[0-9a-f]{8}$/)].sort());
     return JSON.stringify(measurements(node));
   };
   expect((await probeCluster(asked)).facts.pods).toMatchObject({ measured: [{ node: 'one' }, { node: 'two' }] });
-  expect(await isGone()).toBe(true);
+  expect(await namespaces()).toEqual(others);
+  for (const name of others) await server.done('DELETE', `/api/v1/namespaces/${name}`);
+  await until('the others to go', async () => (await namespaces()).length === 0);
+});
+
+test('of another machine it is known by its age', () => {
+  const made = (secondsAgo: number) => ({
+    creationTimestamp: new Date(Date.now() - secondsAgo * 1000).toISOString(),
+    annotations: { 'sitewright.internal/run-by': 'another-machine/1' },
+  });
+  expect([made(60), made(1000)].map((metadata) => isAbandoned(metadata, 1))).toEqual([false, true]);
+  expect(isAbandoned(made(1000), 2)).toBe(false);
 });
 
 test('a cancel in the middle removes the pods too', async () => {
@@ -129,7 +152,7 @@ test('a cancel in the middle removes the pods too', async () => {
     });
   await expect(probeCluster(asked, { signal: cancel.signal })).rejects.toThrow('cancelled');
   expect(questions).toHaveLength(1);
-  expect(await isGone()).toBe(true);
+  expect(await namespaces()).toEqual([]);
 });
 
 test('a node that cannot be reached is a finding, and without the image no pod is made', async () => {

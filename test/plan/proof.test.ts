@@ -112,6 +112,7 @@ describe('the proof', () => {
       controlPlaneRoundTripMilliseconds: 10,
       cpuStealPercent: 5,
       clockOffsetMilliseconds: 120000,
+      lookupMilliseconds: 1000,
     });
   });
 });

@@ -47,6 +47,7 @@ const plan: ProofPlan = {
     controlPlaneRoundTripMilliseconds: 10,
     cpuStealPercent: 5,
     clockOffsetMilliseconds: 500,
+    lookupMilliseconds: 1000,
   },
 };
 const nodes = names.map((name) => ({ name, role: 'worker', addresses: ['192.0.2.1/24'] }) as unknown as NodePlan);

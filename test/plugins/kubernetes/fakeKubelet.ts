@@ -2,7 +2,7 @@ import type { ApiServer } from './apiServer';
 
 /* eslint-disable @typescript-eslint/no-explicit-any */
 
-/** Does with the pods of a namespace what kubelets would tell about them: bound, running and ready, gone. */
+/** Does with the pods of a namespace, or of all (null), what kubelets would tell about them: bound, running and ready, gone. */
 export class FakeKubelet {
   private stopped = false;
   private readonly done: Promise<void>;
@@ -10,7 +10,7 @@ export class FakeKubelet {
   /** @param nodes their names; a pod that nothing binds goes to the first. */
   constructor(
     private readonly api: ApiServer,
-    private readonly namespace: string,
+    private readonly namespace: string | null,
     private readonly nodes: string[],
   ) {
     this.done = this.run();
@@ -21,7 +21,9 @@ export class FakeKubelet {
       await this.api.done('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } });
     }
     while (!this.stopped) {
-      const pods: any[] = (await this.api.find(`/api/v1/namespaces/${this.namespace}/pods`))?.items ?? [];
+      const pods: any[] =
+        (await this.api.find(`/api/v1${this.namespace === null ? '' : `/namespaces/${this.namespace}`}/pods`))?.items ??
+        [];
       // A pod can be gone, or changed by a controller, between the look and the touch: the next round sees it.
       for (const pod of pods) await this.handle(pod).catch(() => undefined);
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -29,7 +31,7 @@ export class FakeKubelet {
   }
 
   private async handle({ metadata, spec, status }: any): Promise<void> {
-    const path = `/api/v1/namespaces/${this.namespace}/pods/${metadata.name}`;
+    const path = `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}`;
     if (metadata.deletionTimestamp !== undefined) {
       await this.api.done('DELETE', `${path}?gracePeriodSeconds=0`);
     } else if (spec.nodeName === undefined) {
