@@ -6,7 +6,6 @@ import type { PodMeasurements } from '../../components/clusterProbe';
 import { podProgram } from '../../components/clusterProbe/podProgram';
 
 // Two pods as network namespaces, with a cable between them; a third address stands for the Service.
-jest.setTimeout(60_000);
 
 const PORT = 8080;
 const names = ['a', 'b'].map((side) => `swprobe${process.pid % 1000}${side}`) as [string, string];

@@ -11,8 +11,6 @@ import { measurements, request, target } from './fixtures';
 
 /** The course of a run on a real API server with its controllers; nodes and pods are stood in for. */
 
-jest.setTimeout(120_000);
-
 const at = (host: string): SshTarget => ({ ...target, host });
 const asked = request({
   nodes: [
