@@ -2,8 +2,8 @@ import * as pulumi from '@pulumi/pulumi';
 import { findBundle } from '../components/bundle/find';
 import type { Bundle } from '../components/bundle/lock';
 import { BundleError } from '../components/bundle/parse';
+import { cachedBundles } from '../components/bundle/store';
 import type { SitePlan } from '../components/plan';
-import { bundleStore } from '../scripts/bundle/place';
 
 /**
  * The bundle of a site as it lies on this machine; null where the site has no cluster.
@@ -12,7 +12,7 @@ import { bundleStore } from '../scripts/bundle/place';
 export async function withBundle(plan: SitePlan, stacksDir: string): Promise<(Bundle & { isoSha256: string }) | null> {
   if (plan.cluster === null) return null;
   try {
-    return await findBundle(bundleStore(), stacksDir, plan.site, plan.cluster.bundle);
+    return await findBundle(cachedBundles(), stacksDir, plan.site, plan.cluster.bundle);
   } catch (error) {
     if (error instanceof BundleError) throw new pulumi.RunError(error.message);
     throw error;

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { stringify } from 'yaml';
+import { sha256OfText } from '../bundle/checksum';
 import type { ClusterPlan } from '../plan/clusterTypes';
 import { IMAGE_PULL_POLICY, NAMESPACE, objectOptions, type ClusterAccess } from './cluster';
 import { cleanupScript, KUBE_PROXY, rulesScript } from './kubeProxyScripts';
@@ -94,7 +94,7 @@ export function configurationFiles({ kubeProxy, endpoint }: KubeProxyArgs['plan'
   return { 'config.conf': stringify(kubeProxy.configuration), 'kubeconfig.conf': resolved + stringify(kubeconfig) };
 }
 
-const sha256 = (files: Record<string, string>) => createHash('sha256').update(JSON.stringify(files)).digest('hex');
+const sha256 = (files: Record<string, string>) => sha256OfText(JSON.stringify(files));
 
 function podSpec(plan: KubeProxyArgs['plan']): k8s.types.input.core.v1.PodSpec {
   const { kubeProxy, bundle, apiServiceAddresses } = plan;

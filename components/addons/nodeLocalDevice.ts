@@ -1,5 +1,5 @@
 import { assignment, bash } from '../nodes/bash';
-import { AS_ROOT } from '../nodes/prep/asRoot';
+import { AS_ROOT, renderRemoval } from '../nodes/prep/asRoot';
 import { CORE } from '../nodes/prep/core';
 import { AUDIT_LOG } from '../nodes/script';
 
@@ -107,8 +107,5 @@ exit 0
 
 /** Bash script for the SSH user that takes all of it away; recorded with the resource, so it needs nothing of the plan. */
 export function renderDeviceRemoval(): string {
-  return `as_root() { if [ "$EUID" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
-as_root bash -s <<'END_OF_REMOVE'
-${assignments({ AUDIT_LOG, HELPER, UNIT, UNIT_FILE, DEVICE, TABLE })}${REMOVE}END_OF_REMOVE
-`;
+  return renderRemoval(`${assignments({ AUDIT_LOG, HELPER, UNIT, UNIT_FILE, DEVICE, TABLE })}${REMOVE}`);
 }

@@ -1,7 +1,7 @@
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { remoteScript } from '../commands';
-import type { Machine } from '../machines/machine';
+import { goneWith, scriptFor, type Machine } from '../machines/machine';
 import type { ClusterPlan } from '../plan/clusterTypes';
 import { IMAGE_PULL_POLICY, NAMESPACE, objectOptions, type ClusterAccess } from './cluster';
 import { restricted } from './clusterDns';
@@ -41,16 +41,10 @@ export class NodeLocalDns extends pulumi.ComponentResource {
         `${name}-device-${machine.name}`,
         machine.connection,
         {
-          script: pulumi
-            .output(machine.incarnation)
-            .apply((incarnation) => `# Machine ${incarnation}\n${renderDeviceScript(plan.nodeLocal.address)}`),
+          script: scriptFor(machine, renderDeviceScript(plan.nodeLocal.address)),
           onDelete: renderDeviceRemoval(),
         },
-        {
-          parent: this,
-          dependsOn: [machine.ready, ...after],
-          ...(machine.owner === null ? {} : { deletedWith: machine.owner }),
-        },
+        { parent: this, dependsOn: [machine.ready, ...after], ...goneWith(machine) },
       ),
     );
     const corefile = new k8s.core.v1.ConfigMap(

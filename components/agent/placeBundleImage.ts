@@ -1,4 +1,5 @@
-import { cachedBundles, type SiteBundle } from '../machines/bundle';
+import { cachedBundles } from '../bundle/store';
+import type { SiteBundle } from '../machines/bundle';
 import { receiveBundleImageScript, type BundleClaim } from '../machines/bundleImageScript';
 import type { SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';

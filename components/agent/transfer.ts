@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { quote } from '../nodes/bash';
 import { connectWhenReady, SshDroppedError, type SshSession, type SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
 
@@ -91,10 +92,6 @@ export async function runScript(
   });
   if (code !== 0) throw new Error(problems.at(-1) ?? `${session.where}: a script ended with exit code ${code}`);
   return stdout;
-}
-
-function quote(word: string): string {
-  return `'${word.replace(/'/g, `'\\''`)}'`;
 }
 
 /** Throws where the file is not there, with what to do about it. */

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
+import { cacheDir } from '../cacheDir';
 import { sha256OfFile } from './checksum';
 import { readLock, sizeProblem, type Verification } from './verify';
 
@@ -79,5 +80,8 @@ export class BundleStore {
     return `${id}.iso is missing or unfinished`;
   }
 }
+
+/** The bundles of the machine that runs this. */
+export const cachedBundles = () => new BundleStore(path.join(cacheDir(), 'bundles'));
 
 const isId = (text: string) => /^[0-9a-f]{64}$/.test(text);

@@ -1,8 +1,9 @@
 import * as pulumi from '@pulumi/pulumi';
 import type { Bundle } from '../bundle/lock';
 import { agentRequest, agentTarget, remoteScript } from '../commands';
-import type { Machine } from '../machines/machine';
+import { goneWith, scriptFor, type Machine } from '../machines/machine';
 import type { ClusterPlan, NodeClusterPlan } from '../plan/clusterTypes';
+import { apiServerUrl } from '../plan/endpoint';
 import { caCertHash, type ClusterPki } from '../secrets/pki';
 import { joinSettings, renderControlPlaneScript, type ClusterNodeSettings } from './nodeScripts';
 import { renderClusterRemoveScript } from './removeScript';
@@ -80,7 +81,7 @@ export class Cluster extends pulumi.ComponentResource {
       `${name}-${machine.name}-runtime`,
       machine.connection,
       {
-        script: pulumi.output(machine.incarnation).apply((incarnation) => `# Machine ${incarnation}\n${script}`),
+        script: scriptFor(machine, script),
         // A machine of the kit takes everything along.
         ...(machine.owner === null
           ? {
@@ -106,12 +107,10 @@ export class Cluster extends pulumi.ComponentResource {
       `${name}-${machine.name}-control-plane`,
       machine.connection,
       {
-        script: pulumi
-          .all([args.pki, machine.incarnation])
-          .apply(
-            ([pki, incarnation]) =>
-              `# Machine ${incarnation}\n${renderControlPlaneScript({ ...settings, pki, etcdDisk: machine.disks.etcd })}`,
-          ),
+        script: scriptFor(
+          machine,
+          args.pki.apply((pki) => renderControlPlaneScript({ ...settings, pki, etcdDisk: machine.disks.etcd })),
+        ),
       },
       { parent: this, dependsOn: [runtime], ...goneWith(machine) },
     );
@@ -149,10 +148,3 @@ const nodeSettings = (machine: Machine, nodeCluster: NodeClusterPlan, args: Clus
   nodeCluster,
   limitSeconds: limitSeconds(args),
 });
-
-const goneWith = ({ owner }: Machine) => (owner === null ? {} : { deletedWith: owner });
-
-/** `https://address:port` as a kubeconfig from outside has it; an IPv6 address in brackets. */
-export function apiServerUrl({ endpoint: { address, port } }: ClusterPlan): string {
-  return `https://${address.includes(':') ? `[${address}]` : address}:${port}`;
-}

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
+import { sha256OfText } from '../bundle/checksum';
 import type { ClusterPlan, KubeDocument, NodeClusterPlan } from '../plan/clusterTypes';
 
 /** YAML of Kubernetes documents, one after the other. Long lines are not folded: people compare them. */
@@ -47,5 +47,5 @@ export function encryptionConfiguration(keyBase64: string): string {
 
 /** Short fingerprint of plain data: tells whether what was applied last is what is planned. */
 export function fingerprint(...data: unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(data)).digest('hex');
+  return sha256OfText(JSON.stringify(data));
 }

@@ -1,4 +1,5 @@
 import { assignment, bash } from '../nodes/bash';
+import { renderRemoval } from '../nodes/prep/asRoot';
 import { STAMP_FILE } from '../nodes/script';
 import { CNI_CONFIGURATION_FILE, CRI_SOCKET } from '../plan/clusterPaths';
 
@@ -45,9 +46,5 @@ export function renderClusterRemoveScript(site: string, programs: string[]): str
     assignment('CNI_FILE', CNI_CONFIGURATION_FILE),
     assignment('PROGRAMS', programs),
   ].join('');
-  // A command of delete has no stdin of its own.
-  return `as_root() { if [ "$EUID" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
-as_root bash -s <<'END_OF_REMOVE'
-${data}${REMOVE}END_OF_REMOVE
-`;
+  return renderRemoval(`${data}${REMOVE}`);
 }

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { isRunning } from '../isRunning';
 import { POD_LIMIT_SECONDS, RUN_BY } from './objects';
 
 /** Which process of which machine a run belongs to. */
@@ -15,13 +16,4 @@ export function isAbandoned(
   if (Date.now() - Date.parse(creationTimestamp) > POD_LIMIT_SECONDS * limitFactor * 1000) return true;
   const [machine, pid] = annotations?.[RUN_BY]?.split('/') ?? [];
   return machine === hostname() && !isRunning(Number(pid));
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

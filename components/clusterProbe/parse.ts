@@ -1,10 +1,11 @@
+import { bracketed } from '../plan/ip';
 import type { ClusterProbeRequest, EtcdFacts, ServiceRule } from './facts';
 
 /** What nodes tell in other programs' own text, as values. */
 
 /** `protocol address:port`, as findings name a virtual server. */
 export const serviceKey = (protocol: string, address: string, port: number) =>
-  `${protocol} ${address.includes(':') ? `[${address}]` : address}:${port}`;
+  `${protocol} ${bracketed(address)}:${port}`;
 
 /**
  * Virtual servers of /proc/net/ip_vs by `serviceKey`. The kernel writes IPv4 addresses as eight hexadecimal digits and

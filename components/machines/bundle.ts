@@ -1,7 +1,3 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-import { BundleStore } from '../bundle/store';
-
 /** The bundle of a site, complete in the cache of the machine of the engine. */
 export interface SiteBundle {
   /** sha256 of its lock file. */
@@ -15,11 +11,6 @@ export const BUNDLE_DEVICE = '/dev/disk/by-id/virtio-bundle';
 
 /** On machines that the kit did not make; each bundle is a folder in it, named by its id. */
 export const BUNDLES_DIRECTORY = '/var/lib/sitewright/bundles';
-
-/** The bundles of the machine that runs this. */
-export function cachedBundles(): BundleStore {
-  return new BundleStore(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sitewright', 'bundles'));
-}
 
 /** Name of the image in the pool of a hypervisor. */
 export function bundleImageName(id: string): string {

@@ -1,4 +1,4 @@
-import type * as pulumi from '@pulumi/pulumi';
+import * as pulumi from '@pulumi/pulumi';
 import type { SshConnection } from '../commands';
 
 /** What a state is known by: machines carry it, and a machine with another one is refused. */
@@ -39,6 +39,14 @@ export interface Machine {
    */
   incarnation: pulumi.Input<string>;
 }
+
+/** Option of what runs on a machine: a machine of the kit takes it along when it is deleted. */
+export const goneWith = ({ owner }: Pick<Machine, 'owner'>): Pick<pulumi.CustomResourceOptions, 'deletedWith'> =>
+  owner === null ? {} : { deletedWith: owner };
+
+/** A script with the incarnation of its machine in it: the engine runs it again where the machine was made anew. */
+export const scriptFor = ({ incarnation }: Pick<Machine, 'incarnation'>, script: pulumi.Input<string>) =>
+  pulumi.interpolate`# Machine ${incarnation}\n${script}`;
 
 /** The secrets of a site, from the stack's configuration. All are secret outputs. */
 export interface SiteSecrets {

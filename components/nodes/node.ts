@@ -1,6 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { remoteScript } from '../commands';
-import type { Machine, Stamp } from '../machines/machine';
+import { goneWith, scriptFor, type Machine, type Stamp } from '../machines/machine';
 import type { NodePlan, SitePlan } from '../plan/types';
 import { type NodeFacts, parseFacts } from './facts';
 import { renderRemoveScript } from './remove';
@@ -31,18 +31,16 @@ export class Node extends pulumi.ComponentResource {
       `${name}-prepare`,
       machine.connection,
       {
-        script: pulumi
-          .all([stamp.id, machine.incarnation])
-          .apply(
-            ([stampId, incarnation]) =>
-              `# Machine ${incarnation}\n${renderNodeScript(plan, { site: stamp.site, stampId, hosts })}`,
-          ),
+        script: scriptFor(
+          machine,
+          stamp.id.apply((stampId) => renderNodeScript(plan, { site: stamp.site, stampId, hosts })),
+        ),
         ...(madeByKit ? {} : { onDelete: renderRemoveScript(stamp.site) }),
       },
       {
         parent: this,
         dependsOn: machine.ready,
-        ...(madeByKit && machine.owner !== null ? { deletedWith: machine.owner } : {}),
+        ...goneWith(machine),
       },
     );
     this.facts = prepare.stdout.apply((stdout) => parseFacts(plan.name, stdout));

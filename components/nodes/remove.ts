@@ -1,4 +1,5 @@
 import { bash, quote } from './bash';
+import { renderRemoval } from './prep/asRoot';
 import {
   AUDIT_LOG,
   HOSTS_BEGIN,
@@ -90,8 +91,5 @@ export function renderRemoveScript(site: string): string {
   const data = Object.entries(values)
     .map(([name, value]) => `${name}=${quote(value)}\n`)
     .join('');
-  return `as_root() { if [ "$EUID" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
-as_root bash -s <<'END_OF_REMOVE'
-${data}${REMOVE}END_OF_REMOVE
-`;
+  return renderRemoval(`${data}${REMOVE}`);
 }

@@ -2,7 +2,7 @@ import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
 import type { ClusterDnsPlan } from './clusterTypes';
 import { byText, type Findings } from './findings';
-import { addressNumber, contains, parseIp, type Ip } from './ip';
+import { addressNumber, bracketed, contains, parseIp, type Ip } from './ip';
 import { wholeSeconds } from './kubeValues';
 import { planPodDns } from './podDns';
 import type { Family } from './types';
@@ -140,7 +140,7 @@ function nodeLocalCorefile(
   address: string,
   service: string,
 ): string {
-  const host = address.includes(':') ? `[${address}]` : address;
+  const host = bracketed(address);
   const block = (zone: string, lines: string[]) =>
     `${zone}:53 {\n    errors\n    bind ${address}\n${lines.join('\n')}\n    loop\n    prometheus :9253\n}\n`;
   const toCluster = `    forward . ${service} {

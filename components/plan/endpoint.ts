@@ -2,13 +2,17 @@ import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
 import type { EndpointPlan } from './clusterTypes';
 import type { Findings } from './findings';
-import { parseIp } from './ip';
+import { bracketed, parseIp } from './ip';
 
 /** Port of every API server. */
 export const API_PORT = 6443;
 
 /** Names that no public resolver knows: /etc/hosts of every node has them. `internal` is reserved for that (ICANN, 2024). */
 export const endpointName = (site: string) => `api.${site}.internal`;
+
+/** `https://address:port` as a kubeconfig from outside the cluster has it, where nothing resolves the endpoint's name. */
+export const apiServerUrl = ({ endpoint: { address, port } }: { endpoint: EndpointPlan }): string =>
+  `https://${bracketed(address)}:${port}`;
 
 const isAddress = (host: string) => host.includes(':') || /^[0-9.]+$/.test(host);
 

@@ -113,3 +113,6 @@ const compare = (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0);
 /** Sorts addresses: IPv4 first, then by number. */
 export const byAddress = (a: Ip, b: Ip) =>
   BITS[a.family] - BITS[b.family] || compare(a.value, b.value) || a.prefix - b.prefix;
+
+/** An address as it stands before a port: IPv6 in brackets. */
+export const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { makeContext } from '../cli/context';
 import { openSite } from '../cli/site';
-import { cacheDir } from '../engine/cache';
+import { cacheDir } from '../../components/cacheDir';
 import { engineEnv, findEngine } from '../engine/find';
 import { down, up } from '../lab/lab';
 import { machinesOnlyLab } from '../lab/labSite';

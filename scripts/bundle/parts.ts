@@ -2,7 +2,9 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { sha256OfFile, sha256OfText } from '../../components/bundle/checksum';
 import { filesBelow } from '../../components/bundle/verify';
-import { cacheDir, writeAtomically } from '../engine/cache';
+import { cacheDir } from '../../components/cacheDir';
+import { isRunning } from '../../components/isRunning';
+import { writeAtomically } from '../engine/cache';
 
 export type Log = (line: string) => void;
 
@@ -79,16 +81,7 @@ async function recordOf(folder: string): Promise<MadePart['files']> {
 export async function removeAbandoned(folder: string): Promise<void> {
   for (const entry of await fs.readdir(folder).catch(() => [])) {
     const pid = /\.partial-(\d+)$/.exec(entry)?.[1];
-    if (pid === undefined || isAlive(Number(pid))) continue;
+    if (pid === undefined || isRunning(Number(pid))) continue;
     await fs.rm(path.join(folder, entry), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

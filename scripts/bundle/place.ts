@@ -3,13 +3,11 @@ import * as path from 'node:path';
 import { sha256OfFile, sha256OfText } from '../../components/bundle/checksum';
 import { LOCK_FILE, type Bundle, type BundleLock } from '../../components/bundle/lock';
 import { lockText } from '../../components/bundle/parse';
-import { BundleStore } from '../../components/bundle/store';
+import { cachedBundles } from '../../components/bundle/store';
 import { verifyBundle } from '../../components/bundle/verify';
-import { cacheDir, writeAtomically } from '../engine/cache';
+import { writeAtomically } from '../engine/cache';
 import { removeAbandoned, type Log } from './parts';
 import { runProgram } from './program';
-
-export const bundleStore = () => new BundleStore(path.join(cacheDir(), 'bundles'));
 
 export interface PlacedBundle extends Bundle {
   /** Absolute. */
@@ -27,7 +25,7 @@ export interface PlacedBundle extends Bundle {
  * @param fileOf where the file of an artifact lies now; its checksum is the lock's
  */
 export async function placeBundle(lock: BundleLock, fileOf: (path: string) => string, log: Log): Promise<PlacedBundle> {
-  const store = bundleStore();
+  const store = cachedBundles();
   const text = lockText(lock);
   const id = sha256OfText(text);
   const folder = store.bundleFolder(id);

@@ -1,7 +1,7 @@
 import { EngineError } from './cliProcess';
 import { badInput, failed, type CliError } from './errors';
 import { hostname } from 'node:os';
-import { isRunning } from './isRunning';
+import { isRunning } from '../../components/isRunning';
 
 /** Who holds the lock of a state. */
 export interface LockHolder {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { cacheDir, sha256OfFile, writeAtomically } from './cache';
+import { cacheDir } from '../../components/cacheDir';
+import { sha256OfFile, writeAtomically } from './cache';
 import { packageRoot, usableGo } from './go';
 import { run } from './run';
 

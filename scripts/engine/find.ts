@@ -2,7 +2,8 @@ import * as path from 'node:path';
 import { PulumiCommand } from '@pulumi/pulumi/automation';
 import * as semver from 'semver';
 import { buildPlace, builtVersion } from './build';
-import { cacheDir, FailureMemory } from './cache';
+import { cacheDir } from '../../components/cacheDir';
+import { FailureMemory } from './cache';
 import { run } from './run';
 
 /** The SDK's own version is the oldest engine that is sure to know what it asks for; majors break. */

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { quote } from '../../components/nodes/bash';
 import { FailureMemory, writeAtomically } from './cache';
 import { engineEnv, type Engine } from './find';
 import { run } from './run';
@@ -81,8 +82,4 @@ function fallbackMark(name: PluginName): string {
 /** `exec`, so that the engine's child is the plugin itself and ends with it. */
 function fallbackLauncher(mark: string, main: string): string {
   return ['#!/bin/sh', mark, `exec ${quote(process.execPath)} ${quote(main)} "$@"`, ''].join('\n');
-}
-
-function quote(text: string): string {
-  return `'${text.replace(/'/g, `'\\''`)}'`;
 }

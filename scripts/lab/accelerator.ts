@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { cacheDir } from '../engine/cache';
+import { cacheDir } from '../../components/cacheDir';
 import { LabError, run } from './run';
 
 export interface AcceleratorFacts {

@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
-import { cacheDir, sha256OfFile } from '../engine/cache';
+import { cacheDir } from '../../components/cacheDir';
+import { sha256OfFile } from '../engine/cache';
 import { LabError, run } from './run';
 
 export const imageRelease = 'bookworm';

@@ -16,7 +16,8 @@ import { LOCK_FILE } from '../../components/bundle/lock';
 import { BundleError } from '../../components/bundle/parse';
 import { imagePart } from '../../scripts/bundle/images';
 import { ensurePart, type Part } from '../../scripts/bundle/parts';
-import { bundleStore, placeBundle } from '../../scripts/bundle/place';
+import { cachedBundles } from '../../components/bundle/store';
+import { placeBundle } from '../../scripts/bundle/place';
 import { runProgram } from '../../scripts/bundle/program';
 import { bundlePlan, lockOf } from './fixtures';
 
@@ -159,8 +160,8 @@ describe('a bundle that is put together', () => {
     const { id, folder, isoPath, kept } = await place();
     expect(kept).toBe(false);
     expect(id).toBe(await sha256OfFile(join(folder, LOCK_FILE)));
-    expect(await bundleStore().idOf('source-1.36.1')).toBe(id);
-    expect(await bundleStore().find(id)).toEqual({ lock, problems: [] });
+    expect(await cachedBundles().idOf('source-1.36.1')).toBe(id);
+    expect(await cachedBundles().find(id)).toEqual({ lock, problems: [] });
     const listed = execFileSync('xorriso', ['-indev', isoPath, '-find', '/', '-type', 'f', '-exec', 'lsdl'], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -177,7 +178,7 @@ describe('a bundle that is put together', () => {
     const first = await place();
     const iso = await sha256OfFile(first.isoPath);
     expect((await place()).kept).toBe(true);
-    rmSync(bundleStore().folder, { recursive: true });
+    rmSync(cachedBundles().folder, { recursive: true });
     expect((await place()).id).toBe(first.id);
     rmSync(first.isoPath);
     for (const entry of ['', 'bin', 'bin/kubeadm']) utimesSync(join(first.folder, entry), 1_000_000_000, 1_000_000_000);
@@ -191,7 +192,7 @@ describe('a bundle that is put together', () => {
     writeFileSync(isoPath, 'x');
     expect((await place()).kept).toBe(false);
     expect(lines.join('\n')).toMatch(/bundle source-1.36.1 was changed and is put together again: bin\/runc: expected/);
-    expect(await bundleStore().isoProblems(id)).toEqual([]);
+    expect(await cachedBundles().isoProblems(id)).toEqual([]);
   });
 });
 

@@ -6,7 +6,7 @@ import { findBundle, teamLockPath } from '../../components/bundle/find';
 import { lockText, parseLock } from '../../components/bundle/parse';
 import type { BundlePlan } from '../../components/plan/clusterTypes';
 import { mirrored } from '../../scripts/bundle/download';
-import { bundleStore } from '../../scripts/bundle/place';
+import { cachedBundles } from '../../components/bundle/store';
 import { publishedChecksum, releasesOf } from '../../scripts/bundle/releases';
 import { buildFromUpstream } from '../../scripts/bundle/upstream';
 import { bundlePlan } from './fixtures';
@@ -59,7 +59,7 @@ test('the first build makes a lock of what the projects publish; the next one do
   expect(first.newLock).toBe(lockFile());
   agreed = { id: first.id, text: readFileSync(lockFile(), 'utf8') };
   expect(parseLock(agreed.text, 'lock')).toEqual(first.lock);
-  expect(await findBundle(bundleStore(), stacksDir, 'oslo', plan)).toMatchObject({ id: first.id });
+  expect(await findBundle(cachedBundles(), stacksDir, 'oslo', plan)).toMatchObject({ id: first.id });
   expect(readFileSync(join(first.folder, 'bin/containerd-shim-runc-v2'), 'utf8')).toBe('bin/containerd-shim-runc-v2');
   const source = (path: string) => first.lock.artifacts.find((artifact) => artifact.path === path)!.source;
   expect(source('bin/kubelet')).toMatch(/^https:\/\/dl\.k8s\.io\/release\/v1\.36\.1\/bin\/linux\/\w+\/kubelet$/);

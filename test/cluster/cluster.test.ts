@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
-import { apiServerUrl, Cluster } from '../../components/cluster/cluster';
+import { Cluster } from '../../components/cluster/cluster';
+import { apiServerUrl } from '../../components/plan/endpoint';
 import type { Machine } from '../../components/machines/machine';
 import { mintPki, type ClusterPki } from '../../components/secrets/pki';
 import { recordProgram } from '../support/recordingMonitor';

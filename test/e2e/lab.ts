@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { deriveHostKey } from '../../components/secrets/hostKey';
 import { makeContext } from '../../scripts/cli/context';
-import { isRunning } from '../../scripts/cli/isRunning';
+import { isRunning } from '../../components/isRunning';
 import { openStack } from '../../scripts/cli/secrets';
 import { openSite } from '../../scripts/cli/site';
 import { labCopy, machinesOnlyLab } from '../../scripts/lab/labSite';

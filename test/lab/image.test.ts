@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { ensureImage, imageKey, imagePackages, mmdebstrapArguments } from '../../scripts/lab/image';
-import { cacheDir } from '../../scripts/engine/cache';
+import { cacheDir } from '../../components/cacheDir';
 import { speedFactorFrom } from '../../scripts/lab/accelerator';
 
 describe('the key of the lab image', () => {

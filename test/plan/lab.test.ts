@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { computePlan, type SitePlan } from '../../components/plan';
 import { loadSite } from '../../components/spec';
-import { bundleStore } from '../../scripts/bundle/place';
+import { cachedBundles } from '../../components/bundle/store';
 import { expectGolden } from './golden';
 
 /** What the lab's cluster is made of, whole, as its nodes get it. */
@@ -31,7 +31,7 @@ test('kubeadm: what the control plane shares, kubelet, and each node', () => {
 });
 
 test('the real kubeadm takes every document of the lab', async () => {
-  const store = bundleStore();
+  const store = cachedBundles();
   const id = await store.idOf(cluster.bundle.name);
   if (id === null) throw new Error('the bundle of the lab is not on this machine: sitewright bundle build lab');
   const kubeadm = join(store.bundleFolder(id), 'bin/kubeadm');

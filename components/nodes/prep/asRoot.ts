@@ -1,3 +1,11 @@
+/** A script of delete as root: a command of delete has no stdin of its own, so the bash that sudo starts is given one. */
+export function renderRemoval(body: string): string {
+  return `as_root() { if [ "$EUID" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
+as_root bash -s <<'END_OF_REMOVE'
+${body}END_OF_REMOVE
+`;
+}
+
 /**
  * Bash reads its script from stdin no further than it must, so the bash that sudo starts goes on where this one stopped.
  * The message is made after a failure only: a second sudo costs an emulated node half a second.

@@ -5,7 +5,8 @@ import { verifyBundle } from '../../../components/bundle/verify';
 import { computePlan } from '../../../components/plan';
 import type { BundlePlan } from '../../../components/plan/clusterTypes';
 import { formatProblem, toProblems } from '../../../components/spec';
-import { bundleStore, type PlacedBundle } from '../../bundle/place';
+import { cachedBundles } from '../../../components/bundle/store';
+import type { PlacedBundle } from '../../bundle/place';
 import { buildFromSource } from '../../bundle/source';
 import { buildFromUpstream } from '../../bundle/upstream';
 import { contextOf, printJson, shownPath, type Context } from '../context';
@@ -110,7 +111,7 @@ async function makeBundle(
 
 async function verifyOf(context: Context, site: string): Promise<void> {
   const plan = bundlePlan(context, site);
-  const store = bundleStore();
+  const store = cachedBundles();
   const id = await plannedId(store, context.stacksDir, plan);
   if (id === null)
     throw failed(`the bundle ${plan.name} of ${site} is not on this machine. Run: sitewright bundle build ${site}`);
@@ -124,7 +125,7 @@ async function verifyOf(context: Context, site: string): Promise<void> {
 }
 
 async function listBundles(context: Context): Promise<void> {
-  const store = bundleStore();
+  const store = cachedBundles();
   const names = await store.names();
   const found = await Promise.all(
     (await store.ids()).map(async (id) => {

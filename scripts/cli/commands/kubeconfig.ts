@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { Command } from 'commander';
 import { parse } from 'yaml';
-import type { EndpointPlan } from '../../../components/plan/clusterTypes';
+import { apiServerUrl } from '../../../components/plan/endpoint';
 import {
   ADMIN_GROUP,
   CLIENT_DAYS,
@@ -70,7 +70,7 @@ async function makeKubeconfig(context: Context, site: string, options: Kubeconfi
   const groups = options.group ?? [ADMIN_GROUP];
   const request = { commonName: user, organizations: groups, ttlSeconds, now: new Date() };
   const client: Credential = options.admin === true ? pki.admin : await issue(pki, request);
-  const server = serverOf(plan.cluster.endpoint);
+  const server = apiServerUrl(plan.cluster);
   const text = kubeconfig({
     site,
     server,
@@ -123,10 +123,6 @@ async function issue(...args: Parameters<typeof issueClientCertificate>): Promis
     throw error;
   }
 }
-
-/** Where the API is reached from outside the cluster, where nothing resolves the name of the endpoint. */
-export const serverOf = ({ address, port }: Pick<EndpointPlan, 'address' | 'port'>): string =>
-  `https://${address.includes(':') ? `[${address}]` : address}:${port}`;
 
 /** A file that this command made for the same site is made again; any other is somebody's. */
 function refuseForeignFile(file: string, site: string): void {

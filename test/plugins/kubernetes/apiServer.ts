@@ -4,7 +4,7 @@ import * as https from 'node:https';
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { cacheDir } from '../../../scripts/engine/cache';
+import { cacheDir } from '../../../components/cacheDir';
 
 /** Where the build of the bundle keeps the programs that it makes from sources. */
 const builds = () => path.join(cacheDir(), 'bundle-parts');
