@@ -6,9 +6,10 @@ import { parseLock } from '../bundle/parse';
 import { cachedBundles } from '../bundle/store';
 import { BUNDLES_DIRECTORY } from '../machines/bundle';
 import { FINISH_SCRIPT, RECEIVE_SCRIPT, SURVEY_SCRIPT } from '../machines/bundleCopyScript';
+import { runScript } from '../ssh/script';
 import type { SshSession, SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
-import { Arrived, mebibytes, resuming, runScript, sizeOf } from './transfer';
+import { Arrived, mebibytes, resuming, sizeOf } from './transfer';
 
 /** Copies the bundle to a machine that is not ours, file by file, each checked there before it counts. */
 export interface CopyBundleRequest {
@@ -44,7 +45,7 @@ export async function copyBundle(request: CopyBundleRequest, opts: RunOptions): 
   const copy = async (session: SshSession): Promise<CopyBundleResult> => {
     const args = [name, directory, bundleId];
     const { complete, missing, freeBytes } = survey(
-      await runScript(session, SURVEY_SCRIPT, args, { ...opts, stdin: list }),
+      await runScript(session, SURVEY_SCRIPT, { ...opts, args, input: list }),
     );
     if (!complete) {
       const toSend = files.filter((file) => missing.has(file.path));
@@ -62,15 +63,15 @@ export async function copyBundle(request: CopyBundleRequest, opts: RunOptions): 
         sentFiles += 1;
       }
     }
-    await runScript(session, FINISH_SCRIPT, args, { ...opts, stdin: list });
+    await runScript(session, FINISH_SCRIPT, { ...opts, args, input: list });
     return { kind: 'bundle-copy', name, sentFiles };
   };
 
   const send = async (session: SshSession, args: string[], file: BundleFile, arrived: Arrived) => {
     const local = path.join(folder, file.path);
-    const stdin = arrived.read(local);
+    const input = arrived.read(local);
     const received = (
-      await runScript(session, RECEIVE_SCRIPT, [...args, file.path, file.sha256], { ...opts, stdin })
+      await runScript(session, RECEIVE_SCRIPT, { ...opts, args: [...args, file.path, file.sha256], input })
     ).trim();
     if (received === file.sha256) return;
     const here = await sha256OfFile(local);

@@ -1,4 +1,5 @@
 import { renderInviteScript, renderJoinScript, type JoinSettings } from '../cluster/nodeScripts';
+import { runScript } from '../ssh/script';
 import { SshSession, type SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
 
@@ -29,11 +30,11 @@ export async function joinNode(request: JoinNodeRequest, opts: RunOptions): Prom
   const node = await SshSession.connect(request.target, { signal: opts.signal });
   try {
     const controlPlane = await SshSession.connect(request.controlPlane, { signal: opts.signal });
-    const onNode = (token: string | null) => run(node, name, renderJoinScript(settings, token), opts);
+    const onNode = (token: string | null) => runScript(node, renderJoinScript(settings, token), { ...opts, name });
     const forNode = (
       action: 'invite' | 'admit' | 'dismiss',
       limited: RunOptions & { timeoutSeconds?: number } = opts,
-    ) => run(controlPlane, name, renderInviteScript(settings, action), limited);
+    ) => runScript(controlPlane, renderInviteScript(settings, action), { ...limited, name });
     try {
       const { membership } = JSON.parse(await onNode(null)) as { membership: 'member' | 'stranger' };
       if (membership === 'stranger') {
@@ -51,29 +52,4 @@ export async function joinNode(request: JoinNodeRequest, opts: RunOptions): Prom
     node.end();
   }
   return { kind: 'join', name };
-}
-
-const STEP = 'step: ';
-/** Enough for what kubeadm and the script say of a failure. */
-const LINES_KEPT = 60;
-
-/** Runs a script; resolves with its stdout. Its steps are progress, and the rest of stderr is what a failure is told by. */
-async function run(
-  session: SshSession,
-  name: string,
-  script: string,
-  opts: RunOptions & { timeoutSeconds?: number },
-): Promise<string> {
-  const said: string[] = [];
-  const { code, stdout } = await session.exec('exec bash -s', {
-    stdin: script,
-    signal: opts.signal,
-    timeoutSeconds: opts.timeoutSeconds,
-    onStderrLine: (line) => {
-      if (line.startsWith(STEP)) opts.onProgress?.(`${name}: ${line.slice(STEP.length)}`);
-      else if (said.push(line) > LINES_KEPT) said.shift();
-    },
-  });
-  if (code !== 0) throw new Error([...said, `${name}: its script ended with exit code ${code}`].join('\n'));
-  return stdout;
 }

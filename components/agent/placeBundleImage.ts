@@ -1,9 +1,10 @@
 import { cachedBundles } from '../bundle/store';
 import type { SiteBundle } from '../machines/bundle';
 import { receiveBundleImageScript, type BundleClaim } from '../machines/bundleImageScript';
+import { runScript } from '../ssh/script';
 import type { SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
-import { Arrived, mebibytes, resuming, runScript, sizeOf } from './transfer';
+import { Arrived, mebibytes, resuming, sizeOf } from './transfer';
 
 /** Brings the image of a bundle into the pool of a hypervisor behind SSH. */
 export interface PlaceBundleImageRequest {
@@ -37,11 +38,11 @@ export async function placeBundleImage(
 
   return resuming(request.target, opts, async (session) => {
     isoBytes ??= await sizeOf(file);
-    const answer = JSON.parse(await runScript(session, script(isoBytes, null), [], opts)) as { offset?: number };
+    const answer = JSON.parse(await runScript(session, script(isoBytes, null), opts)) as { offset?: number };
     if (answer.offset !== undefined) {
       opts.onProgress?.(`copies the bundle to ${name}: ${mebibytes(isoBytes - answer.offset)}`);
-      const stdin = arrived.read(file, answer.offset);
-      await runScript(session, script(isoBytes, answer.offset), [], { ...opts, stdin });
+      const input = arrived.read(file, answer.offset);
+      await runScript(session, script(isoBytes, answer.offset), { ...opts, input });
     }
     return { kind: 'bundle-image', name, sentBytes: arrived.bytes };
   });

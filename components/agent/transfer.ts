@@ -2,7 +2,6 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { quote } from '../nodes/bash';
 import { connectWhenReady, SshDroppedError, type SshSession, type SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
 
@@ -71,27 +70,6 @@ export async function resuming<T>(
       session.end();
     }
   }
-}
-
-/** Runs a bash script with its arguments. Its `step: ` lines are shown; exit code 1 is thrown as the last line it wrote. */
-export async function runScript(
-  session: SshSession,
-  script: string,
-  args: string[],
-  opts: RunOptions & { stdin?: string | Readable },
-): Promise<string> {
-  const problems: string[] = [];
-  const words = ['exec bash -c', quote(script), 'sitewright', ...args.map(quote)];
-  const { code, stdout } = await session.exec(words.join(' '), {
-    stdin: opts.stdin,
-    signal: opts.signal,
-    onStderrLine: (line) => {
-      if (line.startsWith('step: ')) opts.onProgress?.(line.slice('step: '.length));
-      else if (line.trim() !== '') problems.push(line);
-    },
-  });
-  if (code !== 0) throw new Error(problems.at(-1) ?? `${session.where}: a script ended with exit code ${code}`);
-  return stdout;
 }
 
 /** Throws where the file is not there, with what to do about it. */

@@ -2,6 +2,7 @@ import { bash } from '../../components/nodes/bash';
 import { AS_ROOT } from '../../components/nodes/prep/asRoot';
 import { CORE } from '../../components/nodes/prep/core';
 import { CRI_SOCKET } from '../../components/plan/clusterPaths';
+import { runScript } from '../../components/ssh/script';
 import { SshSession } from '../../components/ssh/session';
 import { failed } from './errors';
 import { runOn, type NamedTarget } from './targets';
@@ -102,7 +103,7 @@ main() {
 main
 `;
 
-/** Renews on one machine; tells its steps. Throws with what it said when it does not end well. */
+/** Renews on one machine; tells its steps. Throws ScriptError when it does not end well. */
 export async function renewOn(
   { name, target }: NamedTarget,
   limitSeconds: number,
@@ -110,21 +111,8 @@ export async function renewOn(
 ): Promise<void> {
   const session = await SshSession.connect(target);
   try {
-    const { code, stderr } = await session.exec('exec bash -s', {
-      stdin: renewScript(limitSeconds),
-      onStderrLine: (line) => {
-        if (line.startsWith('step: ')) say(`${name}: ${line.slice('step: '.length)}`);
-      },
-    });
-    if (code !== 0) throw failed(`${name}: ${errorOf(stderr) || `the renewal ended with exit code ${code}`}`);
+    await runScript(session, renewScript(limitSeconds), { name, onProgress: say });
   } finally {
     session.end();
   }
 }
-
-const errorOf = (stderr: string) =>
-  stderr
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('step: '))
-    .slice(-5)
-    .join('\n');
