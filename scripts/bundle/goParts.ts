@@ -2,6 +2,7 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import type { BundleComponent } from '../../components/plan/clusterTypes';
 import { packageRoot, usableGo } from '../engine/go';
+import { isPatchSum, patchModules, readPatchSum, resolveModules } from './goModules';
 import type { Log, Part } from './parts';
 import { runProgram } from './program';
 
@@ -84,7 +85,7 @@ const RECIPES: Record<GoComponent, GoRecipe> = {
   },
 };
 
-/** go.mod and go.sum of each component, pinned at the version that the kit was tried with. */
+/** go.mod and go.sum of each component, pinned at the version that the kit was tried with; `<version>.sum` of others. */
 export const sourceFolder = path.join(packageRoot(__dirname), 'scripts/bundle/source');
 
 const GOARCH: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', arm64: 'arm64' };
@@ -99,7 +100,6 @@ const BUILD_FLAGS = ['-trimpath', '-buildvcs=false', '-mod=readonly'];
 
 /** Kubernetes takes 11 CPU minutes from nothing; a slow machine with a slow mirror gets ten times that. */
 const BUILD_TIMEOUT_SECONDS = 7200;
-const RESOLVE_TIMEOUT_SECONDS = 900;
 const PROGRESS_INTERVAL_MILLISECONDS = 5000;
 
 /** Where a program of a component is from, for the lock. */
@@ -115,7 +115,7 @@ export function goSource(component: GoComponent, version: string, program: strin
 export async function goPart(component: GoComponent, version: string): Promise<Part> {
   const recipe = RECIPES[component];
   const folder = path.join(sourceFolder, component);
-  const inputs = (await fs.readdir(folder)).sort();
+  const inputs = (await fs.readdir(folder)).filter((name) => !isPatchSum(name)).sort();
   const texts = await Promise.all(inputs.map((name) => fs.readFile(path.join(folder, name), 'utf8')));
   const goVersion = await usableGo(
     path.join(folder, 'go.mod'),
@@ -123,17 +123,20 @@ export async function goPart(component: GoComponent, version: string): Promise<P
     'build it on a machine that has Go',
   );
   const pinned = isPinned(recipe, version, texts[inputs.indexOf('go.mod')]);
+  const patchSum = pinned ? null : await readPatchSum(folder, version);
   const linkFlags = linkerFlags(recipe.variables(version));
   return {
     name: component,
     recipe: {
       ...{ component, version, goVersion, env: BUILD_ENV, flags: BUILD_FLAGS, linkFlags, programs: recipe.programs },
-      sources: pinned ? texts : 'resolved',
+      sources: pinned ? texts : patchSum === null ? 'resolved' : [...texts, patchSum],
     },
     async make(out, log) {
       log(`${component} ${version}: building from Go modules`);
       const modules = pinned ? folder : path.join(out, 'modules');
-      if (!pinned) await resolveModules(component, recipe, version, modules, log);
+      const wanted = { component, version, ...recipe, folder: modules, env: BUILD_ENV };
+      if (patchSum !== null) await patchModules(wanted, folder, patchSum);
+      else if (!pinned) await resolveModules(wanted, log);
       await build(component, recipe, modules, linkFlags, out, log);
       if (!pinned) await fs.rm(modules, { recursive: true });
       return {};
@@ -146,30 +149,6 @@ const isPinned = ({ modules }: GoRecipe, version: string, goMod: string) =>
 
 const linkerFlags = (variables: Record<string, string>) =>
   ['-s', '-w', ...Object.entries(variables).map(([name, value]) => `-X ${name}=${value}`)].join(' ');
-
-/**
- * Writes a go.mod for another version than the pinned one. Kubernetes's own maps its libraries to folders of its
- * repository; as modules they have the version 0.<minor>.<patch>. Go checks what it fetches with its checksum database.
- */
-async function resolveModules(
-  component: GoComponent,
-  { modules, programs }: GoRecipe,
-  version: string,
-  folder: string,
-  log: Log,
-): Promise<void> {
-  log(`${component} ${version}: this version is not pinned; resolving its modules`);
-  const go = (...args: string[]) =>
-    runProgram('go', args, { cwd: folder, env: BUILD_ENV, timeoutSeconds: RESOLVE_TIMEOUT_SECONDS });
-  await fs.mkdir(folder);
-  await fs.writeFile(path.join(folder, 'go.mod'), `module sitewright.dev/bundle/${component}\n\ngo 1.25.0\n`);
-  const downloaded = JSON.parse(await go('mod', 'download', '-json', `${modules[0]}@v${version}`)) as { GoMod: string };
-  const staged = [...(await fs.readFile(downloaded.GoMod, 'utf8')).matchAll(/^\t?(\S+) => \.\/staging\//gm)];
-  for (const [, library] of staged) {
-    await go('mod', 'edit', `-replace=${library}=${library}@${version.replace(/^\d+/, 'v0')}`);
-  }
-  await go('get', '-tool', ...Object.values(programs).map((name) => `${name}@v${version}`));
-}
 
 async function build(
   component: GoComponent,
