@@ -48,6 +48,15 @@ test('the versions of the lab are those that the go.mod files of the kit pin', a
   expect((await goPart('kubernetes', '1.36.0')).recipe).toMatchObject({ sources: 'resolved' });
 });
 
+test('another patch is pinned by the checksums that it adds, and leaves what was built of the first as it is', async () => {
+  const sources = async (version: string) =>
+    ((await goPart('kubernetes', version)).recipe as { sources: string[] }).sources;
+  const [first, patch] = [await sources('1.36.1'), await sources('1.36.3')];
+  expect(patch.slice(0, -1)).toEqual(first);
+  expect(patch.at(-1)).toMatch(/^k8s\.io\/kubernetes v1\.36\.3 h1:/m);
+  expect(first.join()).not.toContain('1.36.3');
+});
+
 describe('a site without a bundle', () => {
   test('whose machines get no cluster needs none', () => {
     const { code, stderr } = run('verify', 'kvm-example');

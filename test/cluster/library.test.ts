@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BUNDLE } from '../../components/cluster/node/bundle';
 import { CLUSTER_CORE } from '../../components/cluster/node/core';
+import { DRAIN } from '../../components/cluster/node/drain';
 import { ETCD_DISK } from '../../components/cluster/node/etcdDisk';
 import { INVITE, JOIN } from '../../components/cluster/node/join';
 import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
@@ -287,5 +288,50 @@ describe('the configuration of kubelet', () => {
     file('var/lib/kubelet/config.yaml', 'by hand');
     update('two');
     expect(restarts()).toBe(2);
+  });
+});
+
+describe('a drain', () => {
+  const HELD = `error when evicting pods/"web-0" -n "shop" (will retry after 5s): Cannot evict pod as it would violate the pod's disruption budget.`;
+  /** kubectl that says this of the drain, and has these answers for the rest. */
+  const drain = (lines: string[], code = 0, podIsThere = true) => {
+    file('said', `${lines.join('\n')}\n`);
+    program(
+      'kubectl',
+      `case "$*" in
+  *' drain '*) cat ${path('said')}; exit ${code} ;;
+  *' get pod '*) ${podIsThere ? 'printf w1' : ':'} ;;
+  *poddisruptionbudgets*) printf 'web 0\\nfree 1\\nnew \\n' ;;
+esac`,
+    );
+    return run(DRAIN, 'drain_node 30; echo drained');
+  };
+
+  test('cordons first and tells what it evicts, each once', () => {
+    const { stdout, stderr } = drain(['node/w1 cordoned', 'evicting pod shop/a', HELD, 'evicting pod shop/a', HELD]);
+    expect(stdout).toBe('drained\n');
+    expect(stderr.match(/evicting shop\/a/g)).toHaveLength(1);
+    expect(stderr.match(/waiting for a PodDisruptionBudget that holds shop\/web-0/g)).toHaveLength(1);
+    const words = calls().map((call) => call.replace(/^.* 60s /, ''));
+    expect(words.slice(1, 3)).toEqual([
+      'cordon w1',
+      'drain w1 --ignore-daemonsets --delete-emptydir-data --timeout 30s',
+    ]);
+  });
+
+  test('that a budget holds up names the pod and the budget', () => {
+    const { status, stderr } = drain([HELD, 'error: unable to drain node "w1"'], 1);
+    expect(status).toBe(1);
+    expect(stderr).toContain('problem: pod shop/web-0: wanted evicted, found still there');
+    expect(stderr).toContain('PodDisruptionBudget (shop/web, shop/new)');
+    expect(stderr).toContain('error: w1 could not be drained within 30 seconds');
+  });
+
+  test('that fails for another reason shows the words of kubectl and accuses no budget', () => {
+    const lone = 'error: cannot delete Pods that declare no controller (use --force to override): shop/lone';
+    const { status, stderr } = drain([HELD, lone], 1, false);
+    expect(status).toBe(1);
+    expect(stderr).toContain(`  ${lone}`);
+    expect(stderr).not.toContain('problem:');
   });
 });
