@@ -22,7 +22,9 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
   const api = `kubernetes.default.svc.${domain}`;
   return {
     kind: 'probe-cluster',
-    nodes: plan.nodes.map(({ name, sysctls }) => {
+    nodes: plan.nodes.flatMap(({ name, state, sysctls }) => {
+      // It may be in the cluster still, or not any more.
+      if (state === 'leaving') return [];
       const planned = sysctls.find(({ key }) => key === CONNTRACK_MAX);
       const isOwn = kubeProxy.conntrackOwner === 'site' && planned !== undefined;
       return { ...ends.get(name)!, conntrackMax: isOwn ? Number(planned.value) : null };

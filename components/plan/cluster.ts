@@ -9,6 +9,7 @@ import { planEndpoint } from './endpoint';
 import { byText, type Findings } from './findings';
 import { addressNumber, parseIp } from './ip';
 import { planClusterConfiguration, planEtcd, planRegistration } from './kubeadm';
+import { wholeSeconds } from './kubeValues';
 import { planKubelet } from './kubelet';
 import { planKubeProxy } from './kubeProxy';
 import type { MachinePlan } from './machines';
@@ -46,6 +47,7 @@ export function planCluster(
   const dns = planDns(spec, version, DOMAIN, addressing, findings);
   const kubelet = planKubelet(spec, DOMAIN, dns, findings);
   const etcd = planEtcd(spec, machines, findings);
+  const drainLimitSeconds = wholeSeconds(spec.kubernetes.drainLimit, ['kubernetes', 'drainLimit'], findings);
   if (bundle === null || findings.hasErrors()) return null;
 
   const admissionConfiguration = planAdmission(spec);
@@ -74,6 +76,7 @@ export function planCluster(
     containerd: planContainerd(bundle),
     kubeProxy,
     dns,
+    drainLimitSeconds,
     cni: spec.network.cni,
     podMasquerade:
       routes === null ? null : { file: MASQUERADE_FILE, ruleset: masqueradeRuleset(addressing.plan.podCidrs) },
@@ -90,7 +93,7 @@ function planNode(
   mtu: MtuPlan,
 ): NodeClusterPlan {
   const node = spec.machines.nodes[index];
-  const first = spec.machines.nodes.findIndex(({ role }) => role === 'control-plane');
+  const first = spec.machines.nodes.findIndex(({ role, state }) => role === 'control-plane' && state === 'active');
   const part = index === first ? 'init' : node.role === 'control-plane' ? 'join-control-plane' : 'join-worker';
   // In the order of the pod networks: the first family is the primary one of the cluster.
   const nodeIps = Object.fromEntries(
@@ -114,7 +117,7 @@ function planNode(
 /** Without a worker nothing could run beside the control plane if its taint stayed. */
 function planTaints(spec: SiteSpec, index: number): Taint[] {
   const node = spec.machines.nodes[index];
-  const hasWorker = spec.machines.nodes.some(({ role }) => role === 'worker');
+  const hasWorker = spec.machines.nodes.some(({ role, state }) => role === 'worker' && state === 'active');
   const own = node.role === 'control-plane' && hasWorker ? [CONTROL_PLANE_TAINT] : [];
   const stated = node.taints.map(({ key, value, effect }): Taint =>
     value === undefined ? { key, effect } : { key, value, effect },

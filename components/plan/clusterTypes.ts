@@ -31,6 +31,8 @@ export interface ClusterPlan {
   containerd: ContainerdPlan;
   kubeProxy: KubeProxyPlan;
   dns: ClusterDnsPlan;
+  /** Most time that a node may take to give up its pods. */
+  drainLimitSeconds: number;
   cni: 'routes' | 'none';
   /**
    * cni `routes`: nftables ruleset that every node loads at boot and whenever it changes (`nft -f <file>`; it replaces its

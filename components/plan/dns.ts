@@ -32,7 +32,7 @@ export function planDns(
 
   const names: Names = { domain, upstreams, zones, cacheSeconds };
   const local = spec.dns.nodeLocal ? NODE_LOCAL[addressing.podFamilies.includes('ipv4') ? 'ipv4' : 'ipv6'] : null;
-  const nodes = spec.machines.nodes.length;
+  const nodes = spec.machines.nodes.filter(({ state }) => state === 'active').length;
   const replicas =
     spec.dns.replicas === 'auto'
       ? Math.max(Math.min(nodes, 2), Math.ceil(nodes / NODES_PER_REPLICA))

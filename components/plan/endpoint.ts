@@ -24,7 +24,7 @@ export function planEndpoint(spec: SiteSpec, addressing: Addressing, findings: F
   const { vip, endpoint } = spec.kubernetes;
   const name = endpointName(spec.name);
   const controlPlane = addressing.nodes.filter((_, index) => spec.machines.nodes[index].role === 'control-plane');
-  checkCount(controlPlane.length, vip !== undefined || endpoint !== undefined, findings);
+  checkSharedAddress(controlPlane.length, vip !== undefined || endpoint !== undefined, findings);
 
   if (endpoint !== undefined) {
     if (vip !== undefined) {
@@ -42,25 +42,12 @@ export function planEndpoint(spec: SiteSpec, addressing: Addressing, findings: F
   return { name, port: API_PORT, address: controlPlane[0]?.ips[0].text ?? '', kind: 'node' };
 }
 
-const COUNTS = [1, 3, 5];
-
-function checkCount(count: number, hasSharedAddress: boolean, findings: Findings): void {
-  const path = ['machines', 'nodes'];
-  // None at all is a finding of the machines, with or without a cluster.
-  if (count === 0) return;
-  if (!COUNTS.includes(count)) {
-    findings.error(
-      path,
-      undefined,
-      `${count} control-plane machines: etcd needs a majority, so a cluster has 1, 3 or 5; ` +
-        (count % 2 === 0 ? `${count} survive no more failures than ${count - 1}` : 'more than 5 only slow it down'),
-    );
-  } else if (count > 1 && !hasSharedAddress) {
-    findings.error(
-      ['kubernetes', 'vip'],
-      undefined,
-      `${count} control-plane machines need one address: set kubernetes.vip to an unused address of their subnet, or ` +
-        'kubernetes.endpoint to a load balancer that you have',
-    );
-  }
+function checkSharedAddress(count: number, hasSharedAddress: boolean, findings: Findings): void {
+  if (count <= 1 || hasSharedAddress) return;
+  findings.error(
+    ['kubernetes', 'vip'],
+    undefined,
+    `${count} control-plane machines need one address: set kubernetes.vip to an unused address of their subnet, or ` +
+      'kubernetes.endpoint to a load balancer that you have',
+  );
 }

@@ -51,6 +51,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['checks.**', 'only the next proof sees it'],
     ['machines.nodes[].zone', 'a label of the Node; pods that run stay where they are'],
     ['machines.nodes[].labels', 'labels of the Node; pods that run stay where they are'],
+    ['kubernetes.drainLimit', 'only the next drain sees it'],
     ['dns.upstreams', 'CoreDNS reads its file again within a minute'],
     ['dns.stubZones', 'CoreDNS reads its file again within a minute'],
     ['dns.cacheTtl', 'CoreDNS reads its file again within a minute'],
@@ -152,6 +153,11 @@ export const IMPACTS: readonly ImpactEntry[] = [
       'machines.nodes[].taints.**',
       'NoExecute takes pods off the node at once; the others are for new pods',
       NOTHING_MORE,
+    ],
+    [
+      'machines.nodes[].state',
+      'leaving drains the node and takes it out of the cluster, dead only takes it out; back to active it joins again',
+      'delete its lines once it has left',
     ],
     ['dns.nodeLocal', 'pods hold their resolvers from their start', RESTART_PODS],
     [

@@ -6,11 +6,13 @@ import { planCluster } from './cluster';
 import { Findings } from './findings';
 import { planHosts } from './hosts';
 import { checkSysctls, planModules, planSysctls } from './kernel';
+import { living, planDead } from './members';
 import { planMachines, type MachinePlan } from './machines';
 import { nicMtuBytes, planMtu } from './mtu';
 import { planOffloads } from './offload';
 import { checkPeers, planProof } from './proof';
 import type { Subnet } from './subnets';
+import { tellClusterKeys } from './withoutCluster';
 import { SCHEMA_VERSION, type Finding, type NodePlan, type SitePlan } from './types';
 
 export * from './clusterTypes';
@@ -23,9 +25,27 @@ export { renderPlan } from './render';
  * the same input. All findings come at once; with an error among them there is no plan.
  * `kitVersion` is the version of this kit, held against the range that the site was reviewed with.
  */
-export function computePlan(spec: SiteSpec, kitVersion: string): { plan: SitePlan | null; findings: Finding[] } {
+export function computePlan(site: SiteSpec, kitVersion: string): { plan: SitePlan | null; findings: Finding[] } {
+  const { spec, placed } = living(site);
+  const ofStates = new Findings();
+  const dead = planDead(site, ofStates);
+  // Of nothing nothing can be planned.
+  if (spec.machines.nodes.length === 0) return { plan: null, findings: ofStates.all };
+  const { plan, findings } = planLiving(spec, dead, kitVersion);
+  return {
+    plan: ofStates.hasErrors() ? null : plan,
+    findings: [...ofStates.all, ...findings.all.map(placed)],
+  };
+}
+
+function planLiving(
+  spec: SiteSpec,
+  dead: SitePlan['dead'],
+  kitVersion: string,
+): { plan: SitePlan | null; findings: Findings } {
   const findings = new Findings();
   checkKit(spec, kitVersion, findings);
+  tellClusterKeys(spec, findings);
   const addressing = planAddresses(spec, findings);
   const { plan: machines, machines: perMachine } = planMachines(spec, findings);
   const mtu = planMtu(spec, addressing, findings);
@@ -34,7 +54,7 @@ export function computePlan(spec: SiteSpec, kitVersion: string): { plan: SitePla
   checkPeers(spec, addressing, findings);
   const planned = planCluster(spec, addressing, perMachine, mtu, findings);
   const hosts = planHosts(spec, addressing.nodes, planned?.cluster.endpoint ?? null, findings);
-  if (findings.hasErrors()) return { plan: null, findings: findings.all };
+  if (findings.hasErrors()) return { plan: null, findings };
 
   const nodes = spec.machines.nodes.map((_, index): NodePlan => ({
     ...planNode(spec, addressing, perMachine[index], planned?.routes[index] ?? [], index),
@@ -61,6 +81,7 @@ export function computePlan(spec: SiteSpec, kitVersion: string): { plan: SitePla
     mtu,
     machines,
     nodes,
+    dead,
     hosts,
     proof: planProof(
       spec,
@@ -70,7 +91,7 @@ export function computePlan(spec: SiteSpec, kitVersion: string): { plan: SitePla
     ),
     cluster: planned?.cluster ?? null,
   };
-  return { plan, findings: findings.all };
+  return { plan, findings };
 }
 
 /** The plan as text: keys in a fixed order, two spaces, a line feed at the end. */
@@ -88,7 +109,7 @@ function checkKit(spec: SiteSpec, kitVersion: string, findings: Findings): void 
   );
 }
 
-type NetworkPart = Pick<NodePlan, 'name' | 'role' | 'subnet' | 'addresses' | 'interface' | 'ssh' | 'kvm'>;
+type NetworkPart = Pick<NodePlan, 'name' | 'role' | 'state' | 'subnet' | 'addresses' | 'interface' | 'ssh' | 'kvm'>;
 
 function planNode(
   spec: SiteSpec,
@@ -103,6 +124,8 @@ function planNode(
   return {
     name: node.name,
     role: node.role,
+    // The dead are not among them.
+    state: node.state === 'leaving' ? 'leaving' : 'active',
     subnet: subnet.name,
     addresses: sorted.map((ip) => `${ip.text}/${ip.prefix}`),
     interface: {

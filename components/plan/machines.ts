@@ -74,7 +74,7 @@ function checkControlPlane(spec: SiteSpec, findings: Findings): void {
   }
 }
 
-function planSsh(spec: SiteSpec, node: NodeSpec, path: SpecPath, findings: Findings): SshPlan {
+export function planSsh(spec: SiteSpec, node: NodeSpec, path: SpecPath, findings: Findings): SshPlan {
   const existing = spec.machines.provider === 'existing';
   const hostKey = node.ssh?.hostKey ?? null;
   if (existing && hostKey === null) {
@@ -121,7 +121,8 @@ function refuseKvmKeys(spec: SiteSpec, findings: Findings): void {
 }
 
 /** Name of the hypervisor that runs a machine, or null when unknown. */
-function homeOf(
+/** Name of the hypervisor of a machine; null for machines that are not the kit's, and beside a finding. */
+export function homeOf(
   node: NodeSpec,
   index: number,
   spec: SiteSpec,

@@ -12,7 +12,7 @@ export function renderPlan(plan: SitePlan, options: { color: boolean }): string 
   const section = (heading: string, ...parts: string[]) => [title(heading), ...parts].join('\n');
   const sections = [
     section(`Site ${plan.site} (${plan.environment}), kit ${plan.kitVersion}`, addresses(plan)),
-    section(`Nodes (${plan.nodes.length})`, nodes(plan.nodes)),
+    section(`Nodes (${plan.nodes.length})`, nodes(plan.nodes), ...dead(plan)),
     section(`MTU: ${plan.mtu.podMtuBytes} bytes for pods`, ...budget(plan)),
     ...grouped(
       plan.nodes,
@@ -87,13 +87,18 @@ function nodes(list: NodePlan[]): string {
     ['Name', 'Role', 'Subnet', 'Addresses', 'NIC MTU', 'Machine'],
     list.map((node) => [
       node.name,
-      node.role,
+      node.state === 'active' ? node.role : `${node.role}, ${node.state}`,
       node.subnet,
       node.addresses.join(', '),
       node.interface.mtuBytes,
       size(node),
     ]),
   );
+}
+
+function dead({ dead: lost }: SitePlan): string[] {
+  if (lost.length === 0) return [];
+  return [`Dead, only taken out of the cluster: ${lost.map(({ name, role }) => `${name} (${role})`).join(', ')}.`];
 }
 
 function budget({ mtu }: SitePlan): string[] {

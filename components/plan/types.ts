@@ -32,8 +32,10 @@ export interface SitePlan {
   address: AddressPlan;
   mtu: MtuPlan;
   machines: MachinesPlan;
-  /** In the order of the site file. */
+  /** In the order of the site file, without the dead ones. */
   nodes: NodePlan[];
+  /** Machines that are lost: nobody speaks to them, and the cluster forgets them. */
+  dead: DeadMachinePlan[];
   /**
    * Lines of every node's /etc/hosts: each node's addresses and the site's own names, sorted by address. Once for the
    * site and not in each node, or the plan would grow with the square of the nodes.
@@ -171,9 +173,20 @@ export interface OffloadRule {
   reason: string;
 }
 
+/** What is left to know of a machine that is lost. */
+export interface DeadMachinePlan {
+  name: string;
+  role: 'control-plane' | 'worker';
+  ssh: SshPlan;
+  /** Null: the kit did not make it. */
+  hypervisor: string | null;
+}
+
 export interface NodePlan {
   name: string;
   role: 'control-plane' | 'worker';
+  /** `leaving`: the machine is kept as every other, and its node is taken out of the cluster. */
+  state: 'active' | 'leaving';
   /** Subnet of the first address. */
   subnet: string;
   /** Addresses with prefix length, IPv4 first. */

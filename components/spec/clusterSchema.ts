@@ -114,6 +114,10 @@ export const kubernetes = z.strictObject({
     description:
       'Pod Security Standard that every namespace enforces unless its labels say otherwise; kube-system is exempt. `privileged` is what Kubernetes does by itself.',
   }),
+  drainLimit: duration().default('10m').meta({
+    description:
+      'Most time that a node may take to give up its pods, in whole seconds. Pods are evicted, so a PodDisruptionBudget can hold them back; what is still there at the end stops `up`.',
+  }),
   kubelet: kubelet.prefault({}).meta({ description: 'The agent of Kubernetes on every node.' }),
   etcd: etcd.prefault({}).meta({ description: 'The data store of the cluster, on the control-plane machines.' }),
 });

@@ -171,6 +171,10 @@ const node = z.strictObject({
   role: z
     .enum(['control-plane', 'worker'])
     .meta({ description: 'Role in the cluster. control-plane machines hold etcd.', examples: ['control-plane'] }),
+  state: z.enum(['active', 'leaving', 'dead']).default('active').meta({
+    description:
+      'Place in the cluster. `leaving`: `up` drains the node and takes it out; then its lines can be deleted. `dead`: the machine is lost and never starts again; `up` takes it out without asking it.',
+  }),
   addresses: perFamily(addressWithPrefix()).meta({
     description: 'Static addresses with prefix length, one per family, each inside a subnet of `underlay.subnets`.',
     examples: [['192.0.2.11/24']],

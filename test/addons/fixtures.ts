@@ -54,6 +54,7 @@ export const clusterPlan: ClusterPlan = {
       namespaceLabels: { dns: 'site' },
     },
   },
+  drainLimitSeconds: 600,
   cni: 'routes',
   podMasquerade: null,
 };

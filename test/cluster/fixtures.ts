@@ -58,6 +58,7 @@ export const cluster: ClusterPlan = {
     pods: null,
     nodeLocal: null,
   },
+  drainLimitSeconds: 600,
   cni: 'routes',
   podMasquerade: { file: '/etc/sitewright/pod-masquerade.nft', ruleset: 'table inet sitewright_pods {\n}\n' },
 };

@@ -53,6 +53,7 @@ export function node(name: string, role: NodePlan['role'], over: Partial<NodePla
   return {
     name,
     role,
+    state: 'active',
     subnet: 'rack1',
     addresses: ['192.0.2.11/24', '2001:db8::11/64'],
     interface: {

@@ -5,6 +5,7 @@ import type { SiteOfNode } from '../../components/nodes/script';
 export const kvmNode: NodePlan = {
   name: 'node-a',
   role: 'control-plane',
+  state: 'active',
   subnet: 'rack-1',
   addresses: ['192.0.2.11/24', '2001:DB8:0:0::11/64'],
   interface: {

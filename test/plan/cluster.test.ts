@@ -161,7 +161,7 @@ const REFUSALS: Refusal[] = [
   [
     'two control-plane machines',
     () => findings({ nodes: controlPlanes(2) }),
-    'error machines.nodes: 2 control-plane machines: etcd needs a majority, so a cluster has 1, 3 or 5; 2 survive no more failures than 1',
+    'error machines.nodes: 2 control-plane machines: etcd needs a majority, so a cluster has 1, 3 or 5; 2 survive no more failures than 1. On the way down, the lines of one that has left go in the edit that lets the next one leave',
   ],
   [
     'seven control-plane machines',
