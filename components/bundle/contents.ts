@@ -16,6 +16,14 @@ export const PROGRAMS = {
 
 /** What the `routes` network and the loopback device of every pod need. */
 export const CNI_PLUGINS = ['bridge', 'host-local', 'loopback', 'portmap'] as const;
+/** What the chain of Calico's CNI configuration needs beside Calico's own and `portmap`. */
+export const CALICO_CNI_PLUGINS = ['bandwidth', 'tuning'] as const;
+
+/** CNI plugins of a bundle. */
+export const cniPlugins = (plan: BundlePlan): string[] => [
+  ...CNI_PLUGINS,
+  ...(plan.components.some(({ name }) => name === 'calico') ? CALICO_CNI_PLUGINS : []),
+];
 
 export const IMAGE_COMPONENTS: Record<ClusterImage, BundleComponent> = {
   'kube-apiserver': 'kubernetes',
@@ -26,6 +34,12 @@ export const IMAGE_COMPONENTS: Record<ClusterImage, BundleComponent> = {
   coredns: 'coredns',
   pause: 'pause',
   toolbox: 'toolbox',
+  calico: 'calico',
+  'calico-node': 'calico',
+  'calico-cni': 'calico',
+  'calico-kube-controllers': 'calico',
+  'calico-typha': 'calico',
+  'tigera-operator': 'calico',
 };
 
 export const versionOf = (plan: BundlePlan, component: BundleComponent): string => {
@@ -44,7 +58,7 @@ export function wantedArtifacts(plan: BundlePlan): WantedArtifact[] {
       version: versionOf(plan, component as BundleComponent),
     })),
   );
-  const plugins = CNI_PLUGINS.map((name) => ({
+  const plugins = cniPlugins(plan).map((name) => ({
     path: `cni/${name}`,
     kind: 'cni-plugin' as const,
     component: 'cni-plugins',
@@ -57,7 +71,13 @@ export function wantedArtifacts(plan: BundlePlan): WantedArtifact[] {
     version: versionOf(plan, IMAGE_COMPONENTS[name as ClusterImage]),
     reference,
   }));
-  return [...programs, ...plugins, ...images].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const manifests = plan.manifests.map(({ name, component }) => ({
+    path: `manifests/${name}`,
+    kind: 'manifest' as const,
+    component,
+    version: versionOf(plan, component),
+  }));
+  return [...programs, ...plugins, ...images, ...manifests].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** What a bundle lacks of a plan, one line each; empty where it has everything in the planned versions. */

@@ -78,6 +78,7 @@ export function planCluster(
     dns,
     drainLimitSeconds,
     cni: spec.network.cni,
+    calico: null,
     podMasquerade:
       routes === null ? null : { file: MASQUERADE_FILE, ruleset: masqueradeRuleset(addressing.plan.podCidrs) },
   };

@@ -1,3 +1,4 @@
+import type { CalicoPlan } from './calicoTypes';
 import type { PodDnsConfig } from './podDns';
 import type { Family } from './types';
 
@@ -33,7 +34,9 @@ export interface ClusterPlan {
   dns: ClusterDnsPlan;
   /** Most time that a node may take to give up its pods. */
   drainLimitSeconds: number;
-  cni: 'routes' | 'none';
+  cni: 'routes' | 'none' | 'calico';
+  /** Null with another CNI. */
+  calico: CalicoPlan | null;
   /**
    * cni `routes`: nftables ruleset that every node loads at boot and whenever it changes (`nft -f <file>`; it replaces its
    * own table at once), so that pods reach what is outside the cluster. Null with another CNI, which does that itself.
@@ -60,12 +63,33 @@ export interface BundlePlan {
   components: { name: BundleComponent; version: string }[];
   /** What every image reference of this bundle begins with, such as registry.k8s.io. */
   imageRepository: string;
-  /** `toolbox` is left out where the origin has none: what runs in it is then not available. */
-  images: Record<Exclude<ClusterImage, 'toolbox'>, string> & { toolbox?: string };
+  /** `toolbox` is left out where the origin has none: what runs in it is then not available. Calico's are there with it. */
+  images: Record<Exclude<ClusterImage, OptionalImage>, string> & Partial<Record<OptionalImage, string>>;
+  /** Files of `manifests/` in the bundle, sorted by name. */
+  manifests: BundleManifest[];
+}
+
+/** A release manifest of another project, which the bundle carries as it is. */
+export interface BundleManifest {
+  /** Such as calico.yaml. */
+  name: string;
+  component: BundleComponent;
+  /** Where its project publishes it; a bundle from source may find the same bytes elsewhere. */
+  url: string;
+  sha256: string;
 }
 
 export type BundleComponent =
-  'kubernetes' | 'etcd' | 'coredns' | 'pause' | 'cni-plugins' | 'containerd' | 'runc' | 'cri-tools' | 'toolbox';
+  | 'kubernetes'
+  | 'etcd'
+  | 'coredns'
+  | 'pause'
+  | 'cni-plugins'
+  | 'containerd'
+  | 'runc'
+  | 'cri-tools'
+  | 'toolbox'
+  | 'calico';
 
 /**
  * Container images by the name of their program; the values are whole references with a tag. `toolbox` has none: it is a
@@ -79,7 +103,12 @@ export type ClusterImage =
   | 'etcd'
   | 'coredns'
   | 'pause'
-  | 'toolbox';
+  | OptionalImage;
+
+/** Images that not every bundle has. Calico's: one for each program, or `calico` alone for all of them, from 3.33 on. */
+export type OptionalImage = 'toolbox' | CalicoImage;
+export type CalicoImage =
+  'calico' | 'calico-node' | 'calico-cni' | 'calico-kube-controllers' | 'calico-typha' | 'tigera-operator';
 
 export interface ContainerdPlan {
   version: string;

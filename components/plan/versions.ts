@@ -1,12 +1,13 @@
 import * as semver from 'semver';
 import type { SiteSpec } from '../spec/schema';
 import type { BundleComponent, BundlePlan, ContainerdPlan } from './clusterTypes';
+import { planCalicoRelease } from './calicoVersions';
 import { byText, type Findings } from './findings';
 
 /** The one table of versions: what the kit builds a cluster from, by Kubernetes minor and by origin. */
 
 type Origin = SiteSpec['artifacts']['from'];
-type Companions = Record<Exclude<BundleComponent, 'kubernetes' | 'toolbox'>, string> & { toolbox?: string };
+type Companions = Record<Exclude<BundleComponent, 'kubernetes' | 'toolbox' | 'calico'>, string> & { toolbox?: string };
 
 interface Release {
   minor: string;
@@ -103,13 +104,20 @@ export function planBundle(spec: SiteSpec, version: string, findings: Findings):
     pause: `${repository}/pause:${companions.pause}`,
     ...(companions.toolbox === undefined ? {} : { toolbox: `${repository}/toolbox:${companions.toolbox}` }),
   };
-  const components = Object.entries({ ...companions, kubernetes: version }) as [BundleComponent, string][];
+  const calico = spec.network.cni === 'calico' ? planCalicoRelease(spec, findings) : null;
+  const components = Object.entries({
+    ...companions,
+    kubernetes: version,
+    ...(calico === null ? {} : { calico: calico.version }),
+  }) as [BundleComponent, string][];
   return {
     from,
-    name: `${from}-${version}`,
+    // Not every site has it, and what a lock pins belongs to one list of files.
+    name: [from, version, ...(calico === null ? [] : [calico.bundleName])].join('-'),
     components: components.map(([name, each]) => ({ name, version: each })).sort((a, b) => byText(a.name, b.name)),
     imageRepository: repository,
-    images,
+    images: { ...images, ...calico?.images },
+    manifests: calico?.manifests ?? [],
   };
 }
 

@@ -1,5 +1,6 @@
 import * as semver from 'semver';
 import { z } from 'zod';
+import { calico } from './calicoSchema';
 import { artifacts, dns, kubeProxy, kubernetes } from './clusterSchema';
 import { machines } from './machinesSchema';
 import { checked, cidr, duration, hostName, hostOrIp, ip, name, percent, perFamily, size, text } from './values';
@@ -80,9 +81,9 @@ const underlay = z.strictObject({
 });
 
 const network = z.strictObject({
-  cni: z.enum(['routes', 'none']).default('routes').meta({
+  cni: z.enum(['routes', 'calico', 'none']).default('routes').meta({
     description:
-      'What connects the pods, where there is a cluster. `routes`: a bridge on every node and routes between the nodes, on one subnet and for at most 20 nodes; `none`: you install something else.',
+      'What connects the pods, where there is a cluster. `routes`: a bridge on every node and routes between the nodes, on one subnet and for at most 20 nodes; `calico`: for any site, with policies; `none`: you install something else.',
   }),
   routing: z.enum(['auto', 'bgp', 'ipip', 'ipip-cross-subnet', 'vxlan', 'vxlan-cross-subnet']).default('auto').meta({
     description:
@@ -100,6 +101,15 @@ const network = z.strictObject({
     .union([z.literal('auto'), z.int().min(576).max(65535).meta({ unit: 'bytes' })])
     .default('auto')
     .meta({ description: 'MTU of the pods in bytes. `auto`: computed. A number above what fits is refused.' }),
+  mssClamp: z.boolean().default(false).meta({
+    description:
+      'Nodes lower the segment size of TCP connections that they forward to what the route allows: a fallback for paths that lose ICMP, TCP only.',
+  }),
+  podMtuProbing: z.boolean().default(false).meta({
+    description:
+      'Pods find the packet size of a path that loses ICMP by themselves (net.ipv4.tcp_mtu_probing=1, which a node does not hand down to its pods).',
+  }),
+  calico: calico.prefault({}).meta({ description: 'Calico, where `cni` is calico.' }),
 });
 
 const nodePrep = z.strictObject({

@@ -7,7 +7,7 @@ import type { Log, Part } from './parts';
 import { runProgram } from './program';
 
 /** What is built from Go modules. */
-export type GoComponent = Exclude<BundleComponent, 'containerd' | 'runc' | 'toolbox'>;
+export type GoComponent = Exclude<BundleComponent, 'containerd' | 'runc' | 'toolbox' | 'calico'>;
 
 interface GoRecipe {
   /** Modules whose version is the component's. Empty: a program of the kit itself. */

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { sha256OfFile, sha256OfText } from '../../components/bundle/checksum';
-import type { ClusterImage } from '../../components/plan/clusterTypes';
+import type { CalicoImage, ClusterImage } from '../../components/plan/clusterTypes';
 import { targetArch } from './goParts';
 import type { Part } from './parts';
 import { runProgram } from './program';
@@ -17,8 +17,11 @@ interface ImageRecipe {
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** What the kit builds from source. */
+export type BuiltImage = Exclude<ClusterImage, CalicoImage>;
+
 /** The places are those of the projects' own images, so that their manifests run these as well. */
-const RECIPES: Record<ClusterImage, ImageRecipe> = {
+const RECIPES: Record<BuiltImage, ImageRecipe> = {
   'kube-apiserver': { program: 'usr/local/bin/kube-apiserver' },
   'kube-controller-manager': { program: 'usr/local/bin/kube-controller-manager' },
   'kube-scheduler': { program: 'usr/local/bin/kube-scheduler' },
@@ -42,7 +45,7 @@ const TIMEOUT_SECONDS = 300;
  * where the image has one. The layers are not compressed: a slow node would spend more time on that than on reading them. Times and owners are fixed,
  * so the same files give the same image.
  */
-export function imagePart(name: ClusterImage, reference: string, program: ImageFile | null, below: ImageFile[]): Part {
+export function imagePart(name: BuiltImage, reference: string, program: ImageFile | null, below: ImageFile[]): Part {
   const recipe = RECIPES[name];
   return {
     name: `image-${name}`,

@@ -1,4 +1,4 @@
-import { CNI_PLUGINS, PROGRAMS, versionOf } from '../../components/bundle/contents';
+import { cniPlugins, PROGRAMS, versionOf } from '../../components/bundle/contents';
 import type { BundleComponent, BundlePlan } from '../../components/plan/clusterTypes';
 import { targetArch } from './goParts';
 
@@ -54,7 +54,7 @@ export function releasesOf(plan: BundlePlan): Release[] {
       'cni-plugins',
       cni,
       `${cni}.sha256`,
-      CNI_PLUGINS.map((name) => ({ path: `cni/${name}`, member: name })),
+      cniPlugins(plan).map((name) => ({ path: `cni/${name}`, member: name })),
     ),
     release('cri-tools', crictl, `${crictl}.sha256`, [{ path: 'bin/crictl', member: 'crictl' }]),
     release(

@@ -1,10 +1,10 @@
 import * as path from 'node:path';
 import { versionOf, wantedArtifacts, type WantedArtifact } from '../../components/bundle/contents';
 import { LOCK_SCHEMA_VERSION, type BundleArtifact, type BundleLock } from '../../components/bundle/lock';
-import type { BundlePlan, ClusterImage } from '../../components/plan/clusterTypes';
+import type { BundlePlan } from '../../components/plan/clusterTypes';
 import { debianSource, proxyRootPart, runtimePart, toolboxPart } from './debianParts';
 import { goPart, goSource, type GoComponent } from './goParts';
-import { imagePart } from './images';
+import { imagePart, type BuiltImage } from './images';
 import { licenceOf } from './licences';
 import { ensurePart, type Log, type MadePart } from './parts';
 import { placeBundle, type PlacedBundle } from './place';
@@ -35,7 +35,7 @@ export async function buildFromSource(plan: BundlePlan, log: Log): Promise<Place
   const files = new Map<string, string>();
   for (const wanted of wantedArtifacts(plan)) {
     const name = path.basename(wanted.path, '.tar');
-    const part = wanted.kind === 'image' ? await image(wanted, name as ClusterImage) : programPart(wanted);
+    const part = wanted.kind === 'image' ? await image(wanted, name as BuiltImage) : programPart(wanted);
     const file = wanted.kind === 'image' ? `${name}.tar` : name;
     const { sha256, sizeBytes } = part.files[file];
     files.set(wanted.path, path.join(part.folder, file));
@@ -48,7 +48,7 @@ export async function buildFromSource(plan: BundlePlan, log: Log): Promise<Place
     return component in runtime.facts ? runtime : programs[component as GoComponent];
   }
 
-  function image({ component, reference }: WantedArtifact, name: ClusterImage): Promise<MadePart> {
+  function image({ component, reference }: WantedArtifact, name: BuiltImage): Promise<MadePart> {
     if (name === 'toolbox') return ensurePart(imagePart(name, reference!, null, [proxyLayer, toolboxLayer]), log);
     const part = programs[component as GoComponent];
     const program = { path: path.join(part.folder, name), sha256: part.files[name].sha256 };

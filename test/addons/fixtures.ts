@@ -23,6 +23,7 @@ export const clusterPlan: ClusterPlan = {
       coredns: 'bundle.example/coredns:v1.14.7',
       pause: 'bundle.example/pause:3.10.2',
     },
+    manifests: [],
   },
   kubeadm: { clusterConfiguration: {}, kubeletConfiguration: {} },
   auditPolicy: {},
@@ -56,6 +57,7 @@ export const clusterPlan: ClusterPlan = {
   },
   drainLimitSeconds: 600,
   cni: 'routes',
+  calico: null,
   podMasquerade: null,
 };
 

@@ -35,6 +35,7 @@ export function bundlePlan(from: BundlePlan['from'] = 'source'): BundlePlan {
       pause: `${repository}/pause:3.10.2`,
       ...(from === 'source' ? { toolbox: `${repository}/toolbox:bookworm` } : {}),
     },
+    manifests: [],
   };
 }
 

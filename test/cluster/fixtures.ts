@@ -30,6 +30,7 @@ export const cluster: ClusterPlan = {
       coredns: `${repository}/coredns:v1.14.7`,
       pause: `${repository}/pause:3.10.2`,
     },
+    manifests: [],
   },
   kubeadm: {
     clusterConfiguration: {
@@ -60,6 +61,7 @@ export const cluster: ClusterPlan = {
   },
   drainLimitSeconds: 600,
   cni: 'routes',
+  calico: null,
   podMasquerade: { file: '/etc/sitewright/pod-masquerade.nft', ruleset: 'table inet sitewright_pods {\n}\n' },
 };
 
