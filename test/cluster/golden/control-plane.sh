@@ -542,21 +542,33 @@ api_problem() {
   refuse "the API server of this node does not answer: see 'crictl ps -a', 'crictl logs', and journalctl -u kubelet on this machine"
 }
 
-initialise() {
+take_up_init() {
   local path
-  local -a ignored=()
+  step 'an earlier kubeadm init did not end: it is taken up again'
+  # What a machine that lost its power wrote last can be empty.
+  for path in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/*.* /etc/kubernetes/pki/etcd/*.*; do
+    [ ! -f "$path" ] || [ -s "$path" ] || rm -f "$path"
+  done
+  INIT_FLAGS=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+}
+initialise() {
+  local attempt
+  local -a INIT_FLAGS=()
   if compgen -G '/etc/kubernetes/manifests/*.yaml' >/dev/null || [ -e /etc/kubernetes/kubelet.conf ] || [ -d "$ETCD_FOLDER/member" ]; then
-    step 'an earlier kubeadm init did not end: it is taken up again'
-    # What a machine that lost its power wrote last can be empty.
-    for path in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/*.* /etc/kubernetes/pki/etcd/*.*; do
-      [ ! -f "$path" ] || [ -s "$path" ] || rm -f "$path"
-    done
-    ignored=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+    take_up_init
   fi
-  step 'kubeadm init'
-  # The token that every init makes is for joins, and each join of the kit has its own.
-  run_kubeadm init --config "$KUBEADM_FILE" --skip-phases=addon,show-join-command --skip-token-print "${ignored[@]}" ||
-    refuse 'kubeadm init failed; its last words are above. The next run takes it up where it stopped'
+  # Some calls of kubeadm end after 10 s, which no setting of its own raises. A busy machine can be slower than that at
+  # the first start of everything: where its API server answers after all, init is taken up at once.
+  for attempt in 1 2 3; do
+    step 'kubeadm init'
+    # The token that every init makes is for joins, and each join of the kit has its own.
+    ! run_kubeadm init --config "$KUBEADM_FILE" --skip-phases=addon,show-join-command --skip-token-print "${INIT_FLAGS[@]}" || break
+    if [ "$attempt" -eq 3 ] || [ ! -s /etc/kubernetes/manifests/kube-apiserver.yaml ] ||
+      ! wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers; then
+      refuse 'kubeadm init failed; its last words are above. The next run takes it up where it stopped'
+    fi
+    take_up_init
+  done
   settled kube-apiserver
   wait_until "$LIMIT_SECONDS" 'the new cluster answers' kubeadm_finished || api_problem
   admin_kubectl -n kube-system delete secrets --field-selector type=bootstrap.kubernetes.io/token >&2
