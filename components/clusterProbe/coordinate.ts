@@ -13,7 +13,7 @@ import type {
   PodFacts,
   PodMeasurements,
 } from './facts';
-import { Kubectl, KubectlError } from './kubectl';
+import { asRoot, Kubectl, KubectlError } from './kubectl';
 import { nodeFactsProgram } from './nodeProgram';
 import { isAbandoned, thisRun } from './leftovers';
 import { NAMESPACE_PREFIX, PROBE_COMMAND, PROBE_PORT, RUN_LABEL, podName, probeObjects } from './objects';
@@ -64,7 +64,7 @@ class Run {
         const reasons = members.flatMap(({ end, error }) => (error === undefined ? [] : [`${end.name}: ${error}`]));
         throw new ClusterProbeError(`no control-plane node can be asked:\n${reasons.join('\n')}`);
       }
-      const kubectl = new Kubectl(first.session, (command) => asRoot(first.end, command));
+      const kubectl = new Kubectl(first.session, (command) => asRoot(first.end.target, command));
       this.progress('nodes');
       const objects = await this.nodeObjects(kubectl);
       const nodes = await Promise.all(members.map((member) => this.node(member, objects)));
@@ -136,7 +136,7 @@ class Run {
   }
 
   private async ask<T>({ end, session }: Required<Pick<Member, 'end' | 'session'>>, question: object): Promise<T> {
-    const command = asRoot(end, `python3 - '${JSON.stringify(question)}'`);
+    const command = asRoot(end.target, `python3 - '${JSON.stringify(question)}'`);
     const { code, stdout, stderr } = await session.exec(command, { ...this.command(), stdin: nodeFactsProgram });
     if (code !== 0) throw new ClusterProbeError(`${end.name}: ${stderr.trim().split('\n').pop() ?? ''}`);
     return JSON.parse(stdout) as T;
@@ -186,7 +186,7 @@ class Run {
       if (!(error instanceof SshError)) throw error;
       const session = await SshSession.connect(end.target);
       try {
-        await this.remove(new Kubectl(session, (command) => asRoot(end, command)));
+        await this.remove(new Kubectl(session, (command) => asRoot(end.target, command)));
       } finally {
         session.end();
       }
@@ -272,8 +272,6 @@ class Run {
 }
 
 const familyOf = (address: string) => (address.includes(':') ? 'ipv6' : 'ipv4');
-const asRoot = ({ target }: ClusterNodeEnd, command: string) =>
-  target.user === 'root' ? `exec ${command}` : `exec sudo -n ${command}`;
 
 interface KubeNode {
   metadata: { name: string };

@@ -1,7 +1,14 @@
-import type { SshSession } from '../ssh/session';
+import type { SshSession, SshTarget } from '../ssh/session';
+
+/** A command for the log-in shell of the user of a machine, who may have to become root first. */
+export const asRoot = ({ user }: Pick<SshTarget, 'user'>, command: string) =>
+  user === 'root' ? `exec ${command}` : `exec sudo -n ${command}`;
 
 /** kubectl said no; its own words. */
 export class KubectlError extends Error {}
+
+/** kubectl as the administrator of a cluster, on a control-plane node and for root. */
+export const ADMIN_KUBECTL = '/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf';
 
 /**
  * kubectl on a control-plane node, as its administrator: the API may be reachable from inside the site only, and the
@@ -18,8 +25,7 @@ export class Kubectl {
     args: string[],
     opts: { stdin?: string; timeoutSeconds: number; signal?: AbortSignal; onStderrLine?(line: string): void },
   ): Promise<string> {
-    const command = `/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf ${args.join(' ')}`;
-    const { code, stdout, stderr } = await this.session.exec(this.asRoot(command), opts);
+    const { code, stdout, stderr } = await this.session.exec(this.asRoot(`${ADMIN_KUBECTL} ${args.join(' ')}`), opts);
     if (code !== 0) throw new KubectlError(stderr.trim() || `kubectl ended with exit code ${code}`);
     return stdout;
   }

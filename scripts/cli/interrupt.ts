@@ -1,3 +1,6 @@
+/** What an operation of the engine leaves when it is ended at once. */
+const OF_THE_ENGINE = 'Stopping: what is under way is finished first. Ctrl-C once more ends at once and leaves a lock.';
+
 /**
  * Ctrl-C asks for an orderly end: the engine finishes what it is in the middle of, releases its lock and says what it
  * did. A second Ctrl-C ends at once; leaving makes callEngine interrupt the engine a second time, which stops it.
@@ -6,7 +9,10 @@ export class Interruption {
   private readonly controller = new AbortController();
   private at = 0;
 
-  constructor(private readonly say: (text: string) => void) {
+  constructor(
+    private readonly say: (text: string) => void,
+    private readonly sentence = OF_THE_ENGINE,
+  ) {
     for (const name of SIGNALS) process.on(name, this.handle);
   }
 
@@ -26,7 +32,7 @@ export class Interruption {
   private readonly handle = () => {
     if (!this.happened) {
       this.at = performance.now();
-      this.say('Stopping: what is under way is finished first. Ctrl-C once more ends at once and leaves a lock.');
+      this.say(this.sentence);
       this.controller.abort();
       return;
     }

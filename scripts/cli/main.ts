@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { adoptCommand } from './commands/adopt';
 import { bundleCommand } from './commands/bundle';
 import { certsCommand } from './commands/certs';
+import { debugCommand } from './commands/debug';
 import { deployCommands } from './commands/deploy';
 import { destroyCommand } from './commands/destroy';
 import { inspectCommands } from './commands/inspect';
@@ -26,6 +27,7 @@ const commands = () => [
   ...resultCommands(),
   kubeconfigCommand(),
   sshCommand(),
+  debugCommand(),
   certsCommand(),
   destroyCommand(),
   secretsCommand(),

@@ -11,8 +11,14 @@ const JUMP = 'sitewright-jump';
  * Logs in with the OpenSSH of this machine, on its terminal; returns the exit code. The private key goes by a pipe into
  * an agent of this one connection and is never on a disk; the agent ends with the connection, however that ends.
  * @param node name of the machine, as the terminal and messages about its host key have it.
+ * @param terminal give the command a terminal over there, which a shell has anyway.
  */
-export async function runSsh(node: string, target: SshTarget, command: string[]): Promise<number> {
+export async function runSsh(
+  node: string,
+  target: SshTarget,
+  command: string[],
+  { terminal = false } = {},
+): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'sitewright-ssh-'));
   try {
     const { jump } = target;
@@ -22,7 +28,13 @@ export async function runSsh(node: string, target: SshTarget, command: string[])
       hosts.map(({ name, target: { hostKey } }) => `${name} ${hostKey.split(' ', 2).join(' ')}\n`).join(''),
     );
     writeFileSync(join(folder, 'config'), sshConfig(folder, hosts));
-    return await runWithKey(target.privateKey, ['-F', join(folder, 'config'), node, ...end(command)]);
+    return await runWithKey(target.privateKey, [
+      '-F',
+      join(folder, 'config'),
+      ...(terminal ? ['-t'] : []),
+      node,
+      ...end(command),
+    ]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -46,7 +46,10 @@ export async function prove(
   secrets: readonly string[],
 ): Promise<Proved> {
   const redact = redactor(secrets);
-  const interruption = new Interruption((text) => context.say(text));
+  const interruption = new Interruption(
+    (text) => context.say(text),
+    'Stopping: what was made is removed. Ctrl-C once more ends at once and leaves it.',
+  );
   const results: Proved['results'] = [];
   const unanswered: Unanswered[] = [];
   try {
@@ -87,7 +90,7 @@ const isCluster = (result: ProofResult | ClusterProbeResult): result is ClusterP
   result.facts.kind === 'cluster';
 
 /** How much slower than a machine of the kit's time limits the machines of a lab are. */
-async function limitFactorOf({ site, machines }: SitePlan): Promise<number> {
+export async function limitFactorOf({ site, machines }: SitePlan): Promise<number> {
   if (machines.kvm?.image !== 'lab') return 1;
   return (await labConfig(site))?.accelerator.speedFactor ?? 1;
 }
