@@ -103,13 +103,19 @@ export class Cluster extends pulumi.ComponentResource {
     runtime: pulumi.Resource,
   ): pulumi.Resource {
     const settings = nodeSettings(machine, plan, args);
+    const members = args.nodes.map((node) => ({
+      name: node.machine.name,
+      addresses: Object.values(node.plan.nodeIps),
+    }));
     return remoteScript(
       `${name}-${machine.name}-control-plane`,
       machine.connection,
       {
         script: scriptFor(
           machine,
-          args.pki.apply((pki) => renderControlPlaneScript({ ...settings, pki, etcdDisk: machine.disks.etcd })),
+          args.pki.apply((pki) =>
+            renderControlPlaneScript({ ...settings, pki, members, etcdDisk: machine.disks.etcd }),
+          ),
         ),
       },
       { parent: this, dependsOn: [runtime], ...goneWith(machine) },

@@ -13,10 +13,21 @@ import {
 import type { ClusterPlan, NodeClusterPlan, Taint } from '../plan/clusterTypes';
 import type { ClusterPki } from '../secrets/pki';
 import { encryptionConfiguration, fingerprint, joinDocument, kubeadmDocuments, TOKEN_PLACE, toYaml } from './documents';
+import {
+  KUBELET_CERTIFICATES_PROGRAM,
+  KUBELET_CERTIFICATES_SERVICE,
+  KUBELET_CERTIFICATES_TEXT,
+  KUBELET_CERTIFICATES_TIMER,
+  KUBELET_CERTIFICATES_UNIT,
+  KUBELET_NAMES_FILE,
+  kubeletNames,
+  type Member,
+} from './kubeletCertificates';
 import { CONTROL_PLANE } from './node/controlPlane';
 import { CLUSTER_CORE } from './node/core';
 import { ETCD_DISK } from './node/etcdDisk';
 import { INVITE, JOIN } from './node/join';
+import { KUBELET_CERTIFICATES } from './node/kubeletCertificates';
 import { NODE_OBJECT } from './node/nodeObject';
 import { CONTROL_PLANE_UPDATE, KUBELET_UPDATE } from './node/updates';
 import { ETCD_MOUNT_DROP_IN } from './units';
@@ -32,6 +43,8 @@ export interface ClusterNodeSettings {
 
 export interface ControlPlaneSettings extends ClusterNodeSettings {
   pki: ClusterPki;
+  /** Every node of the cluster. */
+  members: Member[];
   /** Stable path of the disk of etcd; null: etcd is on the root disk. */
   etcdDisk: string | null;
 }
@@ -96,6 +109,7 @@ function memberValues({ part, kubeletConfigSum }: MemberSettings): Values {
 function nodeObjectValues({ node, labels, taints, waitReady }: MemberSettings): Values {
   return [
     ['WAIT_READY', waitReady ? 'yes' : 'no'],
+    ['KUBELET_CERTIFICATES_PROGRAM', KUBELET_CERTIFICATES_PROGRAM],
     // Only what the kit owns: a server-side apply leaves the rest alone.
     ['NODE_MANIFEST', JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: node, labels } })],
     ['TAINTS', taints.map(({ key, value, effect }) => `${key}${value === undefined ? '' : `=${value}`}:${effect}`)],
@@ -118,7 +132,7 @@ function render(title: string, values: Values, libraries: string[]): string {
  * cluster: it goes to its node by stdin and nowhere else.
  */
 export function renderControlPlaneScript(settings: ControlPlaneSettings): string {
-  const { node, cluster, nodeCluster, pki, etcdDisk } = settings;
+  const { node, cluster, nodeCluster, pki, members, etcdDisk } = settings;
   const { clusterConfiguration } = cluster.kubeadm;
   const { apiServer, networking } = clusterConfiguration as {
     apiServer?: { certSANs?: unknown };
@@ -148,6 +162,12 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ['AUDIT_LOG_FOLDER', AUDIT_LOG_FOLDER],
     ['ADMISSION_FILE', ADMISSION_FILE],
     ['ADMISSION_CONFIG', cluster.admissionConfiguration === null ? '' : toYaml(cluster.admissionConfiguration)],
+    ['KUBELET_NAMES_FILE', KUBELET_NAMES_FILE],
+    ['KUBELET_NAMES', kubeletNames(members)],
+    ['KUBELET_CERTIFICATES_TEXT', KUBELET_CERTIFICATES_TEXT],
+    ['KUBELET_CERTIFICATES_UNIT', KUBELET_CERTIFICATES_UNIT],
+    ['KUBELET_CERTIFICATES_SERVICE', KUBELET_CERTIFICATES_SERVICE],
+    ['KUBELET_CERTIFICATES_TIMER', KUBELET_CERTIFICATES_TIMER],
     ['KUBEADM_FILE', `${API_SERVER_FOLDER}/kubeadm.yaml`],
     ['KUBEADM_CONFIG', kubeadmDocuments(cluster, nodeCluster)],
     ['CONTROL_PLANE_SUM', fingerprint(clusterConfiguration)],
@@ -156,6 +176,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
   ];
   return render(`Makes ${node} a node of the control plane.`, values, [
     ETCD_DISK,
+    KUBELET_CERTIFICATES,
     NODE_OBJECT,
     KUBELET_UPDATE,
     CONTROL_PLANE_UPDATE,

@@ -25,10 +25,12 @@ echo 'step: taking the node of the cluster apart' >&2
 if command -v kubeadm >/dev/null && [ -e /etc/kubernetes ]; then
   kubeadm reset --force --cri-socket "$CRI_SOCKET" >&2 || exit 1
 fi
-for unit in kubelet containerd sitewright-pod-masquerade; do
+for unit in kubelet containerd sitewright-pod-masquerade sitewright-kubelet-certificates; do
   [ ! -e "/etc/systemd/system/$unit.service" ] || systemctl disable --now "$unit.service" >&2
   rm -rf "/etc/systemd/system/$unit.service" "/etc/systemd/system/$unit.service.d"
 done
+systemctl disable --now sitewright-kubelet-certificates.timer 2>/dev/null
+rm -f /etc/systemd/system/sitewright-kubelet-certificates.timer /usr/local/sbin/sitewright-kubelet-certificates
 systemctl daemon-reload
 if command -v nft >/dev/null; then nft delete table inet sitewright_pods 2>/dev/null; fi
 ip link delete cni0 2>/dev/null

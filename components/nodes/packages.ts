@@ -32,6 +32,12 @@ const PACKAGES: readonly NeededPackage[] = [
     reason: 'the file system of etcd',
     when: ({ cluster, role }) => cluster !== null && role === 'control-plane',
   },
+  {
+    command: 'openssl',
+    name: 'openssl',
+    reason: 'reads what certificates kubelets ask for',
+    when: ({ cluster, role }) => cluster !== null && role === 'control-plane',
+  },
   { command: 'wg', name: 'wireguard-tools', reason: 'the proof inside WireGuard', when: loads('wireguard') },
   { command: 'fio', name: 'fio', reason: 'the proof of the etcd disk', when: (node) => node.role === 'control-plane' },
 ];

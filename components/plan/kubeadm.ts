@@ -9,6 +9,7 @@ import {
   CRI_SOCKET,
   ENCRYPTION_FILE,
   ETCD_FOLDER,
+  KUBERNETES_CA_FILE,
 } from './clusterPaths';
 import type { BundlePlan, EndpointPlan, KubeDocument, NodeClusterPlan, Taint } from './clusterTypes';
 import { API_PORT } from './endpoint';
@@ -114,6 +115,8 @@ export function planClusterConfiguration(args: ClusterConfigurationArgs): KubeDo
         arg('audit-policy-file', AUDIT_POLICY_FILE),
         arg('encryption-provider-config', ENCRYPTION_FILE),
         arg('etcd-compaction-interval', etcd.compaction),
+        // Without it the API server sends what exec and port-forward carry to whoever answers at a node's address.
+        arg('kubelet-certificate-authority', KUBERNETES_CA_FILE),
       ],
       extraVolumes: [
         { ...volume('audit-log', AUDIT_LOG_FOLDER), readOnly: false },

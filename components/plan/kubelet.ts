@@ -7,8 +7,7 @@ import { quantity, seconds, wholeSeconds } from './kubeValues';
 /**
  * kubelet of every node, as kubeadm stores it for the cluster. `resolvConf` is left out on purpose: kubeadm writes
  * /run/systemd/resolve/resolv.conf on the nodes where systemd-resolved runs, whose stub would be a loop for CoreDNS, and
- * /etc/resolv.conf on the others. Serving certificates stay self-signed: nothing in the cluster approves requests for
- * others yet, and a kubelet without a certificate answers neither logs nor exec.
+ * /etc/resolv.conf on the others. Serving certificates are the cluster's own (components/cluster/kubeletCertificates).
  */
 export function planKubelet(
   spec: SiteSpec,
@@ -35,7 +34,7 @@ export function planKubelet(
     clusterDNS: dns.clusterDnsAddresses,
     clusterDomain: domain,
     rotateCertificates: true,
-    serverTLSBootstrap: false,
+    serverTLSBootstrap: true,
     // With swap kept on, kubelet starts and gives none of it to pods (memorySwap NoSwap is its default).
     failSwapOn: spec.nodePrep.swap === 'off',
     systemReserved: { cpu: reserved.cpu, memory: quantity(reserved.memory) },

@@ -138,7 +138,15 @@ export const pki: ClusterPki = {
 };
 
 const node: ClusterNodeSettings = { node: 'cp1', cluster, nodeCluster: controlPlaneNode, limitSeconds: 900 };
-export const controlPlane: ControlPlaneSettings = { ...node, pki, etcdDisk: '/dev/disk/by-id/virtio-etcd' };
+export const controlPlane: ControlPlaneSettings = {
+  ...node,
+  pki,
+  members: [
+    { name: 'cp1', addresses: ['192.0.2.11'] },
+    { name: 'w1', addresses: ['192.0.2.21', '2001:db8::21'] },
+  ],
+  etcdDisk: '/dev/disk/by-id/virtio-etcd',
+};
 export const worker = joinSettings({ ...node, node: 'w1', nodeCluster: workerNode }, `sha256:${'ca'.repeat(32)}`);
 export const runtime: RuntimeSettings = {
   node: 'cp1',

@@ -330,7 +330,11 @@ describe.each<[string, Record<string, unknown>]>([
   test.each([false, true])('at the front of the list: %s; the others only learn its name', async (front) => {
     const effect = await effectOf(site, listed(front));
     const known = plan.nodes.map((node) => node.name);
-    expect(effect.changed).toEqual(known.map((machine) => `${machine}-prepare`).sort());
+    // Control planes let the kubelet of the new node have a certificate.
+    const learn = plan.nodes.flatMap(({ name, role, cluster }) =>
+      cluster !== null && role === 'control-plane' ? [`cluster-${name}-control-plane`] : [],
+    );
+    expect(effect.changed).toEqual([...known.map((machine) => `${machine}-prepare`), ...learn].sort());
     expect(effect).toMatchObject({ removed: [], replaced: [], elsewhere: [] });
     for (const name of effect.added) expect(name.split('-')).toContain('extra');
     expect(effect.added).toContain('proof-node-extra');
@@ -343,10 +347,10 @@ describe.each<[string, Record<string, unknown>]>([
     const dns = site === 'lab' ? { removed: ['addons-dns-budget'], changed: ['addons-dns-deployment'] } : null;
     for (const name of effect.removed) if (!dns?.removed.includes(name)) expect(name.split('-')).toContain(first!.name);
     expect(effect).toMatchObject({ added: [], replaced: [], elsewhere: [] });
-    // The last worker of the lab: pods then run beside the control plane, which loses its taint.
-    const taint = site === 'lab' ? ['cluster-lab1-control-plane'] : [];
+    // The control plane forgets the node; it was the last worker of the lab, so pods then run beside the control plane.
+    const forgets = site === 'lab' ? ['cluster-lab1-control-plane'] : [];
     expect(effect.changed).toEqual(
-      [...(dns?.changed ?? []), ...taint, ...others.map(({ name }) => `${name}-prepare`)].sort(),
+      [...(dns?.changed ?? []), ...forgets, ...others.map(({ name }) => `${name}-prepare`)].sort(),
     );
   });
 });

@@ -95,6 +95,7 @@ main() {
   mkdir -p "$STATE_FOLDER"
   etcd_disk_apply
   control_plane_files
+  kubelet_certificates_apply
   kubeadm config validate --config "$KUBEADM_FILE" >&2 || refuse "kubeadm does not take $KUBEADM_FILE; its message is above"
   if [ "$PART" = init ]; then
     if [ -e "$INITIALISED" ]; then
@@ -108,6 +109,7 @@ main() {
     kubelet_config_update
     wait_until "$LIMIT_SECONDS" "the Node $NODE is there" node_registered || api_problem
     node_object_apply
+    wait_kubelet_reached
     wait_node_ready
   fi
   finish

@@ -100,6 +100,7 @@ admit() {
   # Of a join whose engine was killed.
   dismiss
   node_object_apply
+  wait_kubelet_reached
   wait_node_ready
   finish
 }

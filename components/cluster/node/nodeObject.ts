@@ -13,6 +13,15 @@ wait_node_ready() {
     refuse "the Node $NODE is not Ready: $(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}')"
 }
 
+# By the certificate that the cluster signed: without it there are no logs, no exec and no metrics of the node.
+kubelet_reached() {
+  "$KUBELET_CERTIFICATES_PROGRAM" && [ "$(admin_kubectl get --raw "/api/v1/nodes/$NODE/proxy/healthz")" = ok ]
+}
+wait_kubelet_reached() {
+  wait_until "$LIMIT_SECONDS" "the API server reaches kubelet of $NODE" kubelet_reached ||
+    refuse "the API server does not reach kubelet of $NODE: $("$KUBELET_CERTIFICATES_PROGRAM" 2>&1; admin_kubectl get --raw "/api/v1/nodes/$NODE/proxy/healthz" 2>&1)"
+}
+
 # What the plan says of the Node, beyond what kubelet registered.
 node_object_apply() {
   labels_apply

@@ -19,6 +19,7 @@ RUN_DIR='/run/sitewright'
 PART='init'
 KUBELET_CONFIG_SUM='d9979ea057d066ba79d2b445e9893e291fd89822d4210099923ad765baab0236'
 WAIT_READY='yes'
+KUBELET_CERTIFICATES_PROGRAM='/usr/local/sbin/sitewright-kubelet-certificates'
 NODE_MANIFEST='{"apiVersion":"v1","kind":"Node","metadata":{"name":"cp1","labels":{}}}'
 TAINTS=('node-role.kubernetes.io/control-plane:NoSchedule')
 KUBERNETES_VERSION='1.36.1'
@@ -94,6 +95,107 @@ apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins: []
 END_OF_ADMISSION_CONFIG
+KUBELET_NAMES_FILE='/etc/kubernetes/sitewright/kubelet-names'
+IFS= read -r -d '' KUBELET_NAMES <<'END_OF_KUBELET_NAMES'
+cp1|DNS:cp1|IP Address:192.0.2.11
+w1|DNS:w1|IP Address:192.0.2.21|IP Address:2001:DB8:0:0:0:0:0:21
+END_OF_KUBELET_NAMES
+IFS= read -r -d '' KUBELET_CERTIFICATES_TEXT <<'END_OF_KUBELET_CERTIFICATES_TEXT'
+#!/bin/bash
+# Made by sitewright. Edits are undone by the next run on this node.
+# Lets the nodes of the site have certificates of the cluster for their own names: what waits in kubectl get csr.
+set -u
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+NAMES=/etc/kubernetes/sitewright/kubelet-names
+
+ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s "$@"; }
+
+# refusal REQUEST: sets WHY, empty where the request is to be approved. Returns 1 where it is decided already.
+refusal() {
+  local fields usages conditions request user line node='' subject text sans='' count=0 san name found=no
+  local -a allowed=() wanted=()
+  # The user comes last, with a word after it: whatever it holds, nothing else is read from it.
+  fields=$(ask get "$1" -o 'jsonpath={.spec.usages[*]}|{.status.conditions[*].type}|{.spec.request}|{.spec.username}|end') || return 1
+  IFS='|' read -r -d '' usages conditions request user <<<"$fields"
+  user=${user%$'\n'}
+  [ -z "$conditions" ] || return 1
+
+  while IFS= read -r line; do
+    if [ "$user" = "system:node:${line%%|*}|end" ]; then
+      node=${line%%|*}
+      IFS='|' read -r -a allowed <<<"${line#*|}"
+    fi
+  done <"$NAMES"
+  WHY='it is of no node of this site'
+  [ -n "$node" ] || return 0
+
+  # In any order; kubelet asks for key encipherment with an RSA key only.
+  line=${usages/digital signature/} line=${line/key encipherment/} line=${line/server auth/}
+  WHY="it is to be used for: $usages"
+  [[ $usages = *'server auth'* && -z ${line// /} ]] || return 0
+
+  WHY='it is not of the form that kubelet gives it'
+  subject=$(base64 -d <<<"$request" | openssl req -noout -subject -nameopt RFC2253) || return 0
+  case $subject in
+    "subject=CN=system:node:$node,O=system:nodes" | "subject=O=system:nodes,CN=system:node:$node") ;;
+    *) return 0 ;;
+  esac
+  text=$(base64 -d <<<"$request" | openssl req -noout -text) || return 0
+  while IFS= read -r line; do
+    if [ "$found" = yes ]; then sans=$line; fi
+    found=no
+    if [[ $line =~ ^\ *X509v3\ Subject\ Alternative\ Name: ]]; then found=yes count=$((count + 1)); fi
+  done <<<"$text"
+  [ "$count" = 1 ] || return 0
+
+  sans=${sans#"${sans%%[! ]*}"}
+  mapfile -t wanted <<<"${sans//, /$'\n'}"
+  for san in "${wanted[@]}"; do
+    found=no
+    for name in "${allowed[@]}"; do [ "$san" != "$name" ] || found=yes; done
+    WHY="it is for $san, which is not a name of $node"
+    [ "$found" = yes ] || return 0
+  done
+  WHY=
+}
+
+main() {
+  local requests request
+  requests=$(ask get certificatesigningrequests --field-selector spec.signerName=kubernetes.io/kubelet-serving -o name) || exit 1
+  for request in $requests; do
+    refusal "$request" || continue
+    if [ -z "$WHY" ]; then
+      ask certificate approve "${request#*/}" || exit 1
+    else
+      echo "$request stays undecided: $WHY"
+    fi
+  done
+}
+main
+END_OF_KUBELET_CERTIFICATES_TEXT
+KUBELET_CERTIFICATES_UNIT='sitewright-kubelet-certificates'
+IFS= read -r -d '' KUBELET_CERTIFICATES_SERVICE <<'END_OF_KUBELET_CERTIFICATES_SERVICE'
+# Made by sitewright. Edits are undone by the next run on this node.
+[Unit]
+Description=Lets the nodes of the site have certificates for their own names
+ConditionPathExists=/etc/kubernetes/admin.conf
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/sitewright-kubelet-certificates
+END_OF_KUBELET_CERTIFICATES_SERVICE
+IFS= read -r -d '' KUBELET_CERTIFICATES_TIMER <<'END_OF_KUBELET_CERTIFICATES_TIMER'
+# Made by sitewright. Edits are undone by the next run on this node.
+[Unit]
+Description=Lets the nodes of the site renew their certificates
+
+[Timer]
+OnBootSec=3min
+OnUnitInactiveSec=5min
+
+[Install]
+WantedBy=timers.target
+END_OF_KUBELET_CERTIFICATES_TIMER
 KUBEADM_FILE='/etc/kubernetes/sitewright/kubeadm.yaml'
 IFS= read -r -d '' KUBEADM_CONFIG <<'END_OF_KUBEADM_CONFIG'
 apiVersion: kubeadm.k8s.io/v1beta4
@@ -335,6 +437,19 @@ etcd_disk_apply() {
     refuse "$ETCD_FOLDER is not on $ETCD_DISK: see systemctl status $(systemd-escape --path --suffix=mount "$ETCD_FOLDER")"
 }
 
+kubelet_certificates_apply() {
+  local unit=$KUBELET_CERTIFICATES_UNIT.timer
+  step 'certificates of kubelets'
+  write_file "$KUBELET_NAMES_FILE" 0600 "$KUBELET_NAMES"
+  write_file "$KUBELET_CERTIFICATES_PROGRAM" 0755 "$KUBELET_CERTIFICATES_TEXT"
+  write_file "/etc/systemd/system/$KUBELET_CERTIFICATES_UNIT.service" 0644 "$KUBELET_CERTIFICATES_SERVICE" "$unit"
+  write_file "/etc/systemd/system/$unit" 0644 "$KUBELET_CERTIFICATES_TIMER" "$unit"
+  if is_pending "$unit"; then
+    systemctl daemon-reload >&2
+    settle "$unit" systemctl enable --now "$unit"
+  fi
+}
+
 api_answers() { admin_kubectl get --raw /readyz; }
 node_ready() {
   [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
@@ -344,6 +459,15 @@ wait_node_ready() {
   # Without a CNI of the kit somebody else's makes it Ready, later.
   [ "$WAIT_READY" = no ] || wait_until "$LIMIT_SECONDS" "the Node $NODE is Ready" node_ready ||
     refuse "the Node $NODE is not Ready: $(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}')"
+}
+
+# By the certificate that the cluster signed: without it there are no logs, no exec and no metrics of the node.
+kubelet_reached() {
+  "$KUBELET_CERTIFICATES_PROGRAM" && [ "$(admin_kubectl get --raw "/api/v1/nodes/$NODE/proxy/healthz")" = ok ]
+}
+wait_kubelet_reached() {
+  wait_until "$LIMIT_SECONDS" "the API server reaches kubelet of $NODE" kubelet_reached ||
+    refuse "the API server does not reach kubelet of $NODE: $("$KUBELET_CERTIFICATES_PROGRAM" 2>&1; admin_kubectl get --raw "/api/v1/nodes/$NODE/proxy/healthz" 2>&1)"
 }
 
 # What the plan says of the Node, beyond what kubelet registered.
@@ -581,6 +705,7 @@ main() {
   mkdir -p "$STATE_FOLDER"
   etcd_disk_apply
   control_plane_files
+  kubelet_certificates_apply
   kubeadm config validate --config "$KUBEADM_FILE" >&2 || refuse "kubeadm does not take $KUBEADM_FILE; its message is above"
   if [ "$PART" = init ]; then
     if [ -e "$INITIALISED" ]; then
@@ -594,6 +719,7 @@ main() {
     kubelet_config_update
     wait_until "$LIMIT_SECONDS" "the Node $NODE is there" node_registered || api_problem
     node_object_apply
+    wait_kubelet_reached
     wait_node_ready
   fi
   finish

@@ -17,6 +17,7 @@ LIMIT_SECONDS='900'
 AUDIT_LOG='/var/log/sitewright/audit.log'
 RUN_DIR='/run/sitewright'
 WAIT_READY='yes'
+KUBELET_CERTIFICATES_PROGRAM='/usr/local/sbin/sitewright-kubelet-certificates'
 NODE_MANIFEST='{"apiVersion":"v1","kind":"Node","metadata":{"name":"w1","labels":{"topology.kubernetes.io/zone":"room-1"}}}'
 TAINTS=('gpu=yes:NoSchedule')
 TOKEN_DESCRIPTION='sitewright: join of w1'
@@ -198,6 +199,15 @@ wait_node_ready() {
     refuse "the Node $NODE is not Ready: $(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}')"
 }
 
+# By the certificate that the cluster signed: without it there are no logs, no exec and no metrics of the node.
+kubelet_reached() {
+  "$KUBELET_CERTIFICATES_PROGRAM" && [ "$(admin_kubectl get --raw "/api/v1/nodes/$NODE/proxy/healthz")" = ok ]
+}
+wait_kubelet_reached() {
+  wait_until "$LIMIT_SECONDS" "the API server reaches kubelet of $NODE" kubelet_reached ||
+    refuse "the API server does not reach kubelet of $NODE: $("$KUBELET_CERTIFICATES_PROGRAM" 2>&1; admin_kubectl get --raw "/api/v1/nodes/$NODE/proxy/healthz" 2>&1)"
+}
+
 # What the plan says of the Node, beyond what kubelet registered.
 node_object_apply() {
   labels_apply
@@ -258,6 +268,7 @@ admit() {
   # Of a join whose engine was killed.
   dismiss
   node_object_apply
+  wait_kubelet_reached
   wait_node_ready
   finish
 }

@@ -116,6 +116,8 @@ export class ApiServer {
       '--leader-elect=false',
       '--secure-port=0',
       '--concurrent-gc-syncs=2',
+      '--cluster-signing-cert-file=ca.crt',
+      '--cluster-signing-key-file=ca.key',
     ]);
   }
 
