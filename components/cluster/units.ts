@@ -1,6 +1,6 @@
 import { CRI_SOCKET, PROGRAM_FOLDER } from '../plan/clusterPaths';
 
-const HEAD = '# Made by sitewright. Edits are undone by the next run on this node.\n';
+export const HEAD = '# Made by sitewright. Edits are undone by the next run on this node.\n';
 
 /** As containerd's own unit has it; containers go on when it restarts. */
 export const CONTAINERD_UNIT = `${HEAD}[Unit]

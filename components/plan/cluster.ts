@@ -15,6 +15,7 @@ import { planKubeProxy } from './kubeProxy';
 import type { MachinePlan } from './machines';
 import type { MtuPlan } from './types';
 import { planBundle } from './versions';
+import { planVip } from './vip';
 
 /** What the whole cluster shares, and what each node is in it, in the order of the site file. */
 export interface PlannedCluster {
@@ -41,6 +42,7 @@ export function planCluster(
   if (version === undefined) return null;
   const bundle = planBundle(spec, version, findings);
   const endpoint = planEndpoint(spec, addressing, findings);
+  const vip = planVip(spec, addressing, findings);
   const kubeProxy = planKubeProxy(spec, version, addressing.plan, findings);
   const routes = usesRoutes(spec) ? planCniRoutes(spec, addressing, findings) : null;
   checkLabels(spec, findings);
@@ -56,6 +58,7 @@ export function planCluster(
     kubernetesVersion: version,
     domain: DOMAIN,
     endpoint,
+    vip,
     apiServiceAddresses: addressing.plan.serviceCidrs.map((cidr) => addressNumber(parseIp(cidr).network, 1n)),
     bundle,
     kubeadm: {
@@ -107,6 +110,7 @@ function planNode(
   return {
     part,
     registration: planRegistration({ spec, index, part, nodeIps, taints }),
+    sharesVip: part !== 'join-worker' && spec.kubernetes.vip !== undefined,
     podCidrs: podCidrs ?? [],
     cniConfiguration: podCidrs ? cniConfiguration(podCidrs, mtu.podMtuBytes) : null,
     labels: planLabels(spec, index),

@@ -16,6 +16,8 @@ export interface ClusterPlan {
   /** DNS domain of the cluster. */
   domain: string;
   endpoint: EndpointPlan;
+  /** Exactly where the endpoint is of the kind `vip`. */
+  vip: VipPlan | null;
   /** First address of each service network: what `kubernetes.default` answers on. */
   apiServiceAddresses: string[];
   bundle: BundlePlan;
@@ -52,6 +54,19 @@ export interface EndpointPlan {
   address: string;
   /** `node`: the only control-plane node; `vip`: keepalived and haproxy hold it; `external`: somebody else's load balancer. */
   kind: 'node' | 'vip' | 'external';
+}
+
+/** The virtual address of the control plane: keepalived moves it between the members, haproxy on each leads to all of them. */
+export interface VipPlan {
+  address: string;
+  /** Virtual router ID, 1 to 255: of this virtual address alone on its network. */
+  vrid: number;
+  /** Every control-plane node, in the order of the site file, with its address of the same family. */
+  members: { node: string; address: string }[];
+  /** Between two advertisements of the node that holds the address. */
+  advertSeconds: number;
+  /** Between two looks at an API server. */
+  checkSeconds: number;
 }
 
 /** What a bundle must hold for this cluster. */
@@ -171,6 +186,8 @@ export interface NodeClusterPlan {
   labels: Record<string, string>;
   /** Every taint that the Node has, that of the control plane included; the same as in `registration`. */
   taints: Taint[];
+  /** Whether the node is one of those that hold the virtual address of the control plane. */
+  sharesVip: boolean;
   /** Addresses of the node by family: what kubelet's --node-ip gets, joined by a comma. */
   nodeIps: Partial<Record<Family, string>>;
 }

@@ -5,7 +5,10 @@ import { byText, type Findings } from './findings';
 import { byAddress, parseIp, type Ip } from './ip';
 import type { SitePlan } from './types';
 
-/** Lines of /etc/hosts: a machine's own name comes first on its line, because it is the canonical one. */
+/**
+ * Lines of /etc/hosts: a machine's own name comes first on its line, because it is the canonical one. The name of the API
+ * is not among them: the scripts of the cluster write it, when what it stands for answers.
+ */
 export function planHosts(
   spec: SiteSpec,
   nodes: NodeAddress[],
@@ -34,15 +37,12 @@ export function planHosts(
     line(parseIp(address)).added.push(name);
   }
   // A load balancer that has a name of its own is resolved as any other host.
-  if (endpoint && endpoint.name !== endpoint.address) {
-    if (endpoint.name in spec.nodePrep.hosts) {
-      findings.error(
-        ['nodePrep', 'hosts', endpoint.name],
-        spec.nodePrep.hosts[endpoint.name],
-        `${endpoint.name} is the name of the cluster's API, which stands for ${endpoint.address}: leave it out`,
-      );
-    }
-    line(parseIp(endpoint.address)).added.push(endpoint.name);
+  if (endpoint && endpoint.name !== endpoint.address && endpoint.name in spec.nodePrep.hosts) {
+    findings.error(
+      ['nodePrep', 'hosts', endpoint.name],
+      spec.nodePrep.hosts[endpoint.name],
+      `${endpoint.name} is the name of the cluster's API, which stands for ${endpoint.address}: leave it out`,
+    );
   }
   return [...lines.values()]
     .sort((a, b) => byAddress(a.ip, b.ip))

@@ -64,6 +64,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['network.calico.bgp.advertise.**', 'routers learn or forget addresses of Services', 'look at what they announce'],
     ['kubernetes.etcd.quota', 'the static pod of etcd is started again, one control-plane node after another'],
     ['kubernetes.etcd.compaction', 'etcd and the API server are started again, one control-plane node after another'],
+    ['kubernetes.vrid', 'keepalived is told, one control-plane node after another; the address may move once'],
     ['kubernetes.certSans.**', "the API server's certificate is made again, one control-plane node after another"],
   ]),
   ...entries('restart', RESTART_MACHINES, [
@@ -177,7 +178,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     [
       'kubernetes.endpoint.**',
       'nodes, kubeconfigs and certificates hold it',
-      'have both addresses answer until every node uses the new one',
+      'make new kubeconfigs; the nodes follow by themselves, the control plane first',
     ],
     ['artifacts.from', 'every program and image is replaced, as in an upgrade', 'drain one node after another'],
     [

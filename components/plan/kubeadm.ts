@@ -117,6 +117,9 @@ export function planClusterConfiguration(args: ClusterConfigurationArgs): KubeDo
         arg('etcd-compaction-interval', etcd.compaction),
         // Without it the API server sends what exec and port-forward carry to whoever answers at a node's address.
         arg('kubelet-certificate-authority', KUBERNETES_CA_FILE),
+        // haproxy has the same port on the virtual address. From the first day on, so that one control-plane node becomes
+        // three without a restart of its API server.
+        ...(endpoint.kind === 'external' ? [] : [arg('permit-port-sharing', 'true')]),
       ],
       extraVolumes: [
         { ...volume('audit-log', AUDIT_LOG_FOLDER), readOnly: false },
@@ -199,6 +202,10 @@ export function planRegistration({ spec, index, part, nodeIps, taints }: Registr
       imagePullPolicy: 'Never',
       kubeletExtraArgs: [arg('node-ip', ips.join(','))],
       taints,
+      // kubeadm takes the port for used where haproxy has it on the virtual address; the API server shares it.
+      ...(part !== 'join-worker' && spec.kubernetes.vip !== undefined
+        ? { ignorePreflightErrors: [`Port-${API_PORT}`] }
+        : {}),
     },
     ...(emulated(spec) ? { timeouts: EMULATION_TIMEOUTS } : {}),
   };

@@ -90,6 +90,10 @@ export const kubernetes = z.strictObject({
   vip: ip().optional().meta({
     description: 'Virtual address of the control plane, unused inside the subnet of the control-plane machines.',
   }),
+  vrid: z.int().min(1).max(255).optional().meta({
+    description:
+      'Number of `vip` on its network (VRRP virtual router ID), which nobody else there may have. Default: made of the name of the site.',
+  }),
   endpoint: z
     .strictObject({
       host: hostOrIp().meta({

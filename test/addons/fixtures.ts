@@ -8,6 +8,7 @@ export const clusterPlan: ClusterPlan = {
   kubernetesVersion: '1.36.1',
   domain: 'cluster.local',
   endpoint: { name: 'api.oslo.internal', port: 6443, address: '192.0.2.11', kind: 'node' },
+  vip: null,
   apiServiceAddresses: ['10.96.0.1', 'fd00:96::1'],
   bundle: {
     from: 'source',

@@ -15,6 +15,7 @@ export const cluster: ClusterPlan = {
   kubernetesVersion: '1.36.1',
   domain: 'cluster.local',
   endpoint: { name: 'api.oslo.internal', port: 6443, address: '192.0.2.11', kind: 'node' },
+  vip: null,
   apiServiceAddresses: ['10.96.0.1'],
   bundle: {
     from: 'source',
@@ -108,6 +109,7 @@ export const controlPlaneNode: NodeClusterPlan = {
   cniConfiguration: { cniVersion: '1.0.0', name: 'sitewright', plugins: [{ type: 'bridge', bridge: 'cni0' }] },
   labels: {},
   taints: [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }],
+  sharesVip: false,
   nodeIps: { ipv4: '192.0.2.11' },
 };
 

@@ -28,8 +28,7 @@ describe('the endpoint', () => {
     expect(endpointOf({ kubernetes: external })).toEqual({ name, port: 443, address: '203.0.113.9', kind: 'external' });
   });
 
-  test('every node knows the name, unless the load balancer has one of its own', () => {
-    expect(planOf(clusterSite()).hosts[0]).toEqual({ address: '192.0.1.10', names: ['api.oslo.internal'] });
+  test('is what a name of its own says, where the load balancer has one', () => {
     const named = planOf(clusterSite({ kubernetes: { vip: undefined, endpoint: { host: 'api.acme.example' } } }));
     expect(named.cluster!.endpoint).toEqual({
       name: 'api.acme.example',
@@ -37,7 +36,10 @@ describe('the endpoint', () => {
       address: 'api.acme.example',
       kind: 'external',
     });
-    expect(named.hosts.flatMap(({ names }) => names).filter((each) => each.includes('api'))).toEqual([]);
+  });
+
+  test('is not among the hosts of node preparation: an address that nobody holds yet would take the API away', () => {
+    expect(planOf(clusterSite()).hosts.flatMap(({ names }) => names)).toEqual(['cp1', 'cp2', 'cp3', 'w1', 'w2']);
   });
 
   test('the certificate has it, every control-plane machine, and what the site adds, each once', () => {
@@ -58,6 +60,51 @@ describe('the endpoint', () => {
       'k8s.acme.example',
       'localhost',
     ]);
+  });
+});
+
+describe('the virtual address', () => {
+  test('is shared by the control-plane machines, under a number that is made of the name of the site', () => {
+    const plan = planOf(clusterSite());
+    const { vrid, ...vip } = plan.cluster!.vip!;
+    expect(vip).toEqual({
+      address: '192.0.1.10',
+      members: [
+        { node: 'cp1', address: '192.0.1.11' },
+        { node: 'cp2', address: '192.0.1.12' },
+        { node: 'cp3', address: '192.0.1.13' },
+      ],
+      advertSeconds: 1,
+      checkSeconds: 2,
+    });
+    expect(plan.nodes.map(({ cluster }) => cluster!.sharesVip)).toEqual([true, true, true, false, false]);
+    expect([vrid >= 1, vrid <= 255]).toEqual([true, true]);
+    const vridOf = (site: Record<string, unknown>) => planOf(site).cluster!.vip!.vrid;
+    expect(vridOf({ ...clusterSite(), name: 'bergen' })).not.toBe(vrid);
+    expect(vridOf(clusterSite({ kubernetes: { vrid: 77 } }))).toBe(77);
+  });
+
+  test('is the same with one machine, and none without it', () => {
+    const one = planOf(clusterSite({ nodes: controlPlanes(1) })).cluster!;
+    expect(one.vip!.members).toEqual([{ node: 'cp1', address: '192.0.1.11' }]);
+    expect(planOf(smallCluster()).cluster!.vip).toBeNull();
+    expect(findings({ kubernetes: { vip: undefined, vrid: 7 }, nodes: controlPlanes(1) })).toContain(
+      'error kubernetes.vrid: kubernetes.vrid is the number of a virtual address, and there is none: set kubernetes.vip too, or leave it out',
+    );
+  });
+
+  test('leaves the port of the API to both haproxy and the API server', () => {
+    const { cluster, nodes } = planOf(clusterSite());
+    const argsOf = ({ kubeadm }: NonNullable<typeof cluster>) =>
+      (kubeadm.clusterConfiguration as { apiServer: { extraArgs: unknown[] } }).apiServer.extraArgs;
+    const shared = { name: 'permit-port-sharing', value: 'true' };
+    expect(argsOf(cluster!)).toContainEqual(shared);
+    // So that one becomes three without a restart.
+    expect(argsOf(planOf(smallCluster()).cluster!)).toContainEqual(shared);
+    const ignored = (node: number) =>
+      (nodes[node]!.cluster!.registration.nodeRegistration as { ignorePreflightErrors?: string[] })
+        .ignorePreflightErrors;
+    expect([0, 1, 3].map(ignored)).toEqual([['Port-6443'], ['Port-6443'], undefined]);
   });
 });
 

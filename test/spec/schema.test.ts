@@ -29,12 +29,12 @@ test('the generated files are current', () => {
   expect(outdated(KIT)).toEqual([]);
 });
 
-test('every key has a description, and every plain number a unit unless it is a port or an AS', () => {
+test('every key has a description, and every plain number a unit unless it is a port, an AS or a VRRP ID', () => {
   const all = keys(siteKeys);
   expect(all.length).toBeGreaterThan(90);
   expect(all.filter(([, { description }]) => !description?.endsWith('.')).map(([path]) => path)).toEqual([]);
   const numbers = all.filter(([, { type }]) => type === 'integer');
-  expect(numbers.filter(([path, { unit }]) => !unit && !/([pP]ort|asNumber)$/.test(path))).toEqual([]);
+  expect(numbers.filter(([path, { unit }]) => !unit && !/([pP]ort|asNumber|vrid)$/.test(path))).toEqual([]);
 });
 
 test('every required key has an example for the message about a missing one', () => {
