@@ -11,6 +11,8 @@ import {
   ETCD_FOLDER,
 } from '../plan/clusterPaths';
 import type { ClusterPlan, NodeClusterPlan, Taint } from '../plan/clusterTypes';
+import { API_PORT } from '../plan/endpoint';
+import { bracketed } from '../plan/ip';
 import type { ClusterPki } from '../secrets/pki';
 import { encryptionConfiguration, fingerprint, joinDocument, kubeadmDocuments, TOKEN_PLACE, toYaml } from './documents';
 import {
@@ -25,12 +27,15 @@ import {
 } from './kubeletCertificates';
 import { CONTROL_PLANE } from './node/controlPlane';
 import { CLUSTER_CORE } from './node/core';
+import { ENDPOINT } from './node/endpoint';
 import { ETCD_DISK } from './node/etcdDisk';
 import { INVITE, JOIN } from './node/join';
 import { KUBELET_CERTIFICATES } from './node/kubeletCertificates';
 import { NODE_OBJECT } from './node/nodeObject';
 import { CONTROL_PLANE_UPDATE, KUBELET_UPDATE } from './node/updates';
+import { VIP } from './node/vip';
 import { ETCD_MOUNT_DROP_IN } from './units';
+import * as vipFiles from './vipFiles';
 
 /** One node, and what of the plan makes it a member of its cluster. */
 export interface ClusterNodeSettings {
@@ -67,6 +72,8 @@ export interface JoinSettings extends MemberSettings {
   endpoint: string;
   /** YAML of the JoinConfiguration, with a place for the token. */
   joinConfiguration: string;
+  /** Line of /etc/hosts for the name of the API; empty: a load balancer with a name of its own. */
+  endpointHostsLine: string;
 }
 
 function memberSettings({ node, cluster, nodeCluster, limitSeconds }: ClusterNodeSettings): MemberSettings {
@@ -82,8 +89,12 @@ export function joinSettings(settings: ClusterNodeSettings, caCertHash: string):
     ...memberSettings(settings),
     endpoint: `${cluster.endpoint.name}:${cluster.endpoint.port}`,
     joinConfiguration: joinDocument(cluster, nodeCluster, caCertHash),
+    endpointHostsLine: endpointHostsLine(cluster),
   };
 }
+
+const endpointHostsLine = ({ endpoint: { name, address } }: ClusterPlan) =>
+  name === address ? '' : `${address} ${name}`;
 
 type Values = [name: string, value: string | readonly string[]][];
 
@@ -116,6 +127,39 @@ function nodeObjectValues({ node, labels, taints, waitReady }: MemberSettings): 
   ];
 }
 
+function endpointValues(name: string, hostsLine: string): Values {
+  return [
+    ['ENDPOINT_NAME', name],
+    ['ENDPOINT_HOSTS_LINE', hostsLine],
+  ];
+}
+
+/** The address that the API server of the node announces. */
+const nodeAddress = ({ nodeIps }: NodeClusterPlan) => Object.values(nodeIps)[0]!;
+
+/** Empty values where the node has no share of a virtual address. */
+function vipValues(node: string, { endpoint, vip }: ClusterPlan, pki: ClusterPki): Values {
+  const common: Values = [
+    ['VIP_FOLDER', vipFiles.VIP_FOLDER],
+    ['HAPROXY_UNIT', vipFiles.HAPROXY_UNIT],
+    ['KEEPALIVED_UNIT', vipFiles.KEEPALIVED_UNIT],
+    ['VIP_ADDRESS', vip?.address ?? ''],
+  ];
+  if (vip === null) return common;
+  return [
+    ...common,
+    ['VIP_URL_HOST', bracketed(vip.address)],
+    ['VIP_NODE_ADDRESS', vip.members.find((member) => member.node === node)!.address],
+    ['API_PORT', String(endpoint.port)],
+    ['INTERFACE_PLACE', vipFiles.INTERFACE_PLACE],
+    ['VIP_HEALTH', vipFiles.HEALTH_SCRIPT],
+    ['HAPROXY_CONFIG', vipFiles.haproxyConfiguration({ endpoint, vip })],
+    ['KEEPALIVED_CONFIG', vipFiles.keepalivedConfiguration(node, vip, pki)],
+    ['HAPROXY_SERVICE', vipFiles.HAPROXY_SERVICE],
+    ['KEEPALIVED_SERVICE', vipFiles.KEEPALIVED_SERVICE],
+  ];
+}
+
 function render(title: string, values: Values, libraries: string[]): string {
   return [
     `# ${title} Made by sitewright.\n${AS_ROOT}`,
@@ -142,6 +186,9 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ...commonValues(settings),
     ...memberValues(memberSettings(settings)),
     ...nodeObjectValues(memberSettings(settings)),
+    ...endpointValues(cluster.endpoint.name, endpointHostsLine(cluster)),
+    ...vipValues(node, cluster, pki),
+    ['LOCAL_API', `${bracketed(nodeAddress(nodeCluster))}:${API_PORT}`],
     ['KUBERNETES_VERSION', cluster.kubernetesVersion],
     ['ETCD_DISK', etcdDisk ?? ''],
     ['ETCD_FOLDER', ETCD_FOLDER],
@@ -177,6 +224,8 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
   return render(`Makes ${node} a node of the control plane.`, values, [
     ETCD_DISK,
     KUBELET_CERTIFICATES,
+    ENDPOINT,
+    VIP,
     NODE_OBJECT,
     KUBELET_UPDATE,
     CONTROL_PLANE_UPDATE,
@@ -191,11 +240,12 @@ export function renderJoinScript(settings: JoinSettings, token: string | null): 
     ...commonValues(settings),
     ...memberValues(settings),
     ['ENDPOINT', endpoint],
+    ...endpointValues(endpoint.slice(0, endpoint.lastIndexOf(':')), settings.endpointHostsLine),
     ['JOIN_CONFIG', joinConfiguration],
     ['TOKEN_PLACE', TOKEN_PLACE],
     ['TOKEN', token ?? ''],
   ];
-  return render(`Joins ${node} to its cluster.`, values, [KUBELET_UPDATE, JOIN]);
+  return render(`Joins ${node} to its cluster.`, values, [ENDPOINT, KUBELET_UPDATE, JOIN]);
 }
 
 /** The script that the first control-plane node runs for a node that joins; `invite` prints the token. */

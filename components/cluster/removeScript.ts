@@ -2,6 +2,7 @@ import { assignment, bash } from '../nodes/bash';
 import { renderRemoval } from '../nodes/prep/asRoot';
 import { STAMP_FILE } from '../nodes/script';
 import { CNI_CONFIGURATION_FILE, CRI_SOCKET } from '../plan/clusterPaths';
+import { HAPROXY_UNIT, KEEPALIVED_UNIT, VIP_FOLDER } from './vipFiles';
 
 /**
  * What deleting a node of the cluster does to a machine that the kit did not make: kubeadm takes the node apart, data of
@@ -25,7 +26,7 @@ echo 'step: taking the node of the cluster apart' >&2
 if command -v kubeadm >/dev/null && [ -e /etc/kubernetes ]; then
   kubeadm reset --force --cri-socket "$CRI_SOCKET" >&2 || exit 1
 fi
-for unit in kubelet containerd sitewright-pod-masquerade sitewright-kubelet-certificates; do
+for unit in "\${VIP_UNITS[@]}" kubelet containerd sitewright-pod-masquerade sitewright-kubelet-certificates; do
   [ ! -e "/etc/systemd/system/$unit.service" ] || systemctl disable --now "$unit.service" >&2
   rm -rf "/etc/systemd/system/$unit.service" "/etc/systemd/system/$unit.service.d"
 done
@@ -35,7 +36,8 @@ systemctl daemon-reload
 if command -v nft >/dev/null; then nft delete table inet sitewright_pods 2>/dev/null; fi
 ip link delete cni0 2>/dev/null
 rm -f "\${PROGRAMS[@]}" "$CNI_FILE" /etc/containerd/config.toml /etc/crictl.yaml /etc/sitewright/pod-masquerade.nft
-rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images
+sed -i '/^# BEGIN sitewright api$/,/^# END sitewright api$/d' /etc/hosts
+rm -rf "$VIP_FOLDER" /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images
 exit 0
 `;
 
@@ -47,6 +49,8 @@ export function renderClusterRemoveScript(site: string, programs: string[]): str
     assignment('CRI_SOCKET', CRI_SOCKET),
     assignment('CNI_FILE', CNI_CONFIGURATION_FILE),
     assignment('PROGRAMS', programs),
+    assignment('VIP_UNITS', [KEEPALIVED_UNIT, HAPROXY_UNIT]),
+    assignment('VIP_FOLDER', VIP_FOLDER),
   ].join('');
   return renderRemoval(`${data}${REMOVE}`);
 }

@@ -38,6 +38,18 @@ const PACKAGES: readonly NeededPackage[] = [
     reason: 'reads what certificates kubelets ask for',
     when: ({ cluster, role }) => cluster !== null && role === 'control-plane',
   },
+  {
+    command: 'haproxy',
+    name: 'haproxy',
+    reason: 'leads from the virtual address of the control plane to its API servers',
+    when: ({ cluster }) => cluster?.sharesVip === true,
+  },
+  {
+    command: 'keepalived',
+    name: 'keepalived',
+    reason: 'holds the virtual address of the control plane',
+    when: ({ cluster }) => cluster?.sharesVip === true,
+  },
   { command: 'wg', name: 'wireguard-tools', reason: 'the proof inside WireGuard', when: loads('wireguard') },
   { command: 'fio', name: 'fio', reason: 'the proof of the etcd disk', when: (node) => node.role === 'control-plane' },
 ];

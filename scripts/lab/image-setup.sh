@@ -55,7 +55,7 @@ EOF
 
 chroot "$root" systemctl --quiet enable systemd-networkd.service systemd-resolved.service
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
-  fstrim.timer systemd-pstore.service getty@tty1.service remote-fs.target cloud-init-hotplugd.socket nftables.service ipvsadm.service; do
+  fstrim.timer systemd-pstore.service getty@tty1.service remote-fs.target cloud-init-hotplugd.socket nftables.service ipvsadm.service haproxy.service keepalived.service; do
   chroot "$root" systemctl --quiet disable "$unit" 2>/dev/null || true
 done
 # "Online" is an address that may be used. systemd's own idea also waits 12 s for a router advertisement that a network with

@@ -19,7 +19,7 @@ export const imageDiskBytes = 10 * 1024 ** 3;
 export const imagePackages = [
   'linux-image-cloud-amd64 systemd-sysv systemd-resolved libnss-resolve dbus udev kmod procps initramfs-tools e2fsprogs lz4',
   'cloud-init openssh-server sudo ca-certificates chrony jq fio',
-  'iproute2 iputils-ping iputils-arping ethtool tcpdump iperf3 ncat socat nftables iptables ebtables ipset conntrack ipvsadm wireguard-tools',
+  'iproute2 iputils-ping iputils-arping ethtool tcpdump iperf3 ncat socat nftables iptables ebtables ipset conntrack ipvsadm wireguard-tools haproxy keepalived',
 ].flatMap((line) => line.split(' '));
 
 /**

@@ -32,6 +32,8 @@ virsh                libvirt-clients
 xorriso              xorriso
 '
 [ "${1:-}" != --tests ] || NEEDS="$NEEDS
+haproxy              haproxy
+keepalived           keepalived
 shellcheck           shellcheck
 xmllint              libxml2-utils
 "

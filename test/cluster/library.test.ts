@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { BUNDLE } from '../../components/cluster/node/bundle';
 import { CLUSTER_CORE } from '../../components/cluster/node/core';
 import { DRAIN } from '../../components/cluster/node/drain';
+import { ENDPOINT } from '../../components/cluster/node/endpoint';
 import { ETCD_DISK } from '../../components/cluster/node/etcdDisk';
 import { INVITE, JOIN } from '../../components/cluster/node/join';
 import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
@@ -33,7 +34,7 @@ function program(name: string, body = '') {
 
 function run(library: string, script: string): { stdout: string; stderr: string; status: number | null } {
   const local = `${CORE}${CLUSTER_CORE}${library}`.replace(
-    /\/(etc\/(kubernetes|systemd|fstab)|var\/lib)\b/g,
+    /\/(etc\/(kubernetes|systemd|fstab|hosts)|var\/lib)\b/g,
     `${folder}$&`,
   );
   const head = `set -u; export LC_ALL=C PATH=${path('bin')}:$PATH; CHANGES=0 LIMIT_SECONDS=0
@@ -49,6 +50,38 @@ test('a secret is 0600, and neither the audit log nor the progress shows it', ()
   );
   expect(stdout).toBe('600\n1\n');
   expect(readFileSync(path('audit.log'), 'utf8') + stderr).not.toContain('geheim');
+});
+
+describe('the name of the API in /etc/hosts', () => {
+  const own = '# BEGIN sitewright\n192.0.2.12 w1\n# END sitewright\n';
+  const block = (address: string) => `# BEGIN sitewright api\n${address} api.oslo.internal\n# END sitewright api\n`;
+  const hostsAfter = (before: string, line = '192.0.2.10 api.oslo.internal') => {
+    file('etc/hosts', before);
+    const { stderr, stdout } = run(
+      ENDPOINT,
+      `ENDPOINT_NAME=api.oslo.internal ENDPOINT_HOSTS_LINE='${line}'; endpoint_apply; endpoint_apply; echo $CHANGES`,
+    );
+    return { hosts: readFileSync(path('etc/hosts'), 'utf8'), stderr, changes: Number(stdout) };
+  };
+
+  test.each([
+    ['is added', `127.0.0.1 localhost\n${own}`],
+    ['is moved', `127.0.0.1 localhost\n${block('192.0.2.11')}${own}`],
+    ['is moved from where somebody put it', `127.0.0.1 localhost\n${own}${block('192.0.2.11')}`],
+    ['is made whole', `127.0.0.1 localhost\n# BEGIN sitewright api\n192.0.2.11 api.oslo.internal\n${own}`],
+  ])('%s before the block of node preparation, once', (_, before) => {
+    const { hosts, stderr, changes } = hostsAfter(before);
+    expect(hosts).toBe(`127.0.0.1 localhost\n${block('192.0.2.10')}${own}`);
+    expect(stderr).toContain('step: api.oslo.internal in ');
+    expect(changes).toBeGreaterThan(0);
+  });
+
+  test('is left alone when it is there, and goes where a load balancer has a name of its own', () => {
+    const right = `127.0.0.1 localhost\n${block('192.0.2.10')}${own}`;
+    expect(hostsAfter(right)).toEqual({ hosts: right, stderr: '', changes: 0 });
+    expect(hostsAfter(right, '').hosts).toBe(`127.0.0.1 localhost\n${own}`);
+    expect(hostsAfter('127.0.0.1 localhost').hosts).toBe(`127.0.0.1 localhost\n${block('192.0.2.10')}`);
+  });
 });
 
 describe('kubeadm', () => {

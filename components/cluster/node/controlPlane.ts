@@ -1,13 +1,14 @@
 import { bash } from '../../nodes/bash';
 
 /**
- * The first control-plane node. `kubeadm init` is resumable as it is: each phase takes what it finds (certificates,
+ * A control-plane node: its files and its share of the virtual address, and on the first one the cluster. Once it belongs
+ * to a cluster, what has changed is taken over; the others come in by their join. `kubeadm init` is resumable as it is: each phase takes what it finds (certificates,
  * kubeconfigs, manifests, objects) and adds what is missing; its preflight checks alone refuse what an earlier run left.
  * So an interrupted run is run again without those checks, and nothing is ever reset: an etcd that has started may hold
  * the only copy of a cluster, also after the root disk was made anew.
  */
 export const CONTROL_PLANE = bash`
-# Written when kubeadm has ended well and the cluster was seen. From then on nothing is initialised again.
+# Written when kubeadm has ended well and the cluster was seen: this control-plane node belongs to a cluster that lives.
 INITIALISED="$STATE_FOLDER/initialised"
 
 # What cannot change under a cluster that lives, found before anything is written.
@@ -97,16 +98,25 @@ main() {
   control_plane_files
   kubelet_certificates_apply
   kubeadm config validate --config "$KUBEADM_FILE" >&2 || refuse "kubeadm does not take $KUBEADM_FILE; its message is above"
-  if [ "$PART" = init ]; then
-    if [ -e "$INITIALISED" ]; then
-      systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
-      wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || api_problem
-      control_plane_update
-    else
+  if [ -e "$INITIALISED" ]; then
+    systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
+    wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
+    # The virtual address first: it may be what the cluster's name stands for already.
+    ! port_is_shared || vip_apply
+    control_plane_update
+    vip_apply
+    endpoint_apply
+    kubelet_config_update
+  else
+    vip_apply
+    if [ "$PART" = init ]; then
+      endpoint_apply
       initialise
       remember_applied
+      kubelet_config_update
     fi
-    kubelet_config_update
+  fi
+  if [ "$PART" = init ]; then
     wait_until "$LIMIT_SECONDS" "the Node $NODE is there" node_registered || api_problem
     node_object_apply
     wait_kubelet_reached

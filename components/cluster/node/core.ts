@@ -22,6 +22,18 @@ write_secret() {
   fi
 }
 
+# settle_now NAME COMMAND...
+settle_now() {
+  pending "$1"
+  settle "$@"
+}
+
+enable_unit() {
+  [ ! -e "/etc/systemd/system/multi-user.target.wants/$1.service" ] || return 0
+  audit "unit $1" disabled enabled
+  systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
+}
+
 # wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
 wait_until() {
   local limit=$1 what=$2 begin=$SECONDS told=$SECONDS

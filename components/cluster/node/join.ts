@@ -59,9 +59,11 @@ main() {
   lock "$LIMIT_SECONDS"
   membership
   if [ "$MEMBERSHIP" = stranger ] && [ -n "$TOKEN" ]; then
+    endpoint_apply
     join
   fi
   if [ "$MEMBERSHIP" = member ]; then
+    endpoint_apply
     [ -d "$STATE_FOLDER" ] || mkdir -p "$STATE_FOLDER"
     systemctl --quiet is-active kubelet.service || restart_kubelet
     kubelet_config_update

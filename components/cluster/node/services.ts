@@ -21,18 +21,6 @@ containerd_apply() {
     refuse 'containerd does not answer: see journalctl -u containerd on this machine'
 }
 
-# settle_now NAME COMMAND...
-settle_now() {
-  pending "$1"
-  settle "$@"
-}
-
-enable_unit() {
-  [ ! -e "/etc/systemd/system/multi-user.target.wants/$1.service" ] || return 0
-  audit "unit $1" disabled enabled
-  systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
-}
-
 # kubeadm starts kubelet when it has written what kubelet reads; before, there is nothing that it could do.
 kubelet_apply() {
   step 'kubelet'

@@ -22,6 +22,13 @@ WAIT_READY='yes'
 KUBELET_CERTIFICATES_PROGRAM='/usr/local/sbin/sitewright-kubelet-certificates'
 NODE_MANIFEST='{"apiVersion":"v1","kind":"Node","metadata":{"name":"cp1","labels":{}}}'
 TAINTS=('node-role.kubernetes.io/control-plane:NoSchedule')
+ENDPOINT_NAME='api.oslo.internal'
+ENDPOINT_HOSTS_LINE='192.0.2.11 api.oslo.internal'
+VIP_FOLDER='/etc/sitewright/vip'
+HAPROXY_UNIT='sitewright-api-proxy'
+KEEPALIVED_UNIT='sitewright-vip'
+VIP_ADDRESS=''
+LOCAL_API='192.0.2.11:6443'
 KUBERNETES_VERSION='1.36.1'
 ETCD_DISK='/dev/disk/by-id/virtio-etcd'
 ETCD_FOLDER='/var/lib/etcd'
@@ -344,6 +351,18 @@ write_secret() {
   fi
 }
 
+# settle_now NAME COMMAND...
+settle_now() {
+  pending "$1"
+  settle "$@"
+}
+
+enable_unit() {
+  [ ! -e "/etc/systemd/system/multi-user.target.wants/$1.service" ] || return 0
+  audit "unit $1" disabled enabled
+  systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
+}
+
 # wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
 wait_until() {
   local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
@@ -448,6 +467,86 @@ kubelet_certificates_apply() {
     systemctl daemon-reload >&2
     settle "$unit" systemctl enable --now "$unit"
   fi
+}
+
+API_HOSTS_BEGIN='# BEGIN sitewright api'
+API_HOSTS_END='# END sitewright api'
+
+# Before everything else of the kit in the file, where node preparation leaves it.
+endpoint_apply() {
+  local hosts line kept='' block='' inside=no placed=no
+  [ -z "$ENDPOINT_HOSTS_LINE" ] || block=$API_HOSTS_BEGIN$'\n'$ENDPOINT_HOSTS_LINE$'\n'$API_HOSTS_END$'\n'
+  slurp hosts /etc/hosts
+  while IFS= read -r line; do
+    [ "$line" != "$API_HOSTS_BEGIN" ] || inside=yes
+    if [ "$line" = '# BEGIN sitewright' ] && [ "$placed" = no ]; then
+      kept+=$block placed=yes
+      # A block that lost its end is taken up to here.
+      inside=no
+    fi
+    [ "$inside" = yes ] || kept+=$line$'\n'
+    [ "$line" != "$API_HOSTS_END" ] || inside=no
+  done <<<"${hosts%$'\n'}"
+  [ "$placed" = yes ] || kept+=$block
+  [ "$kept" = "$hosts" ] || step "$ENDPOINT_NAME in /etc/hosts"
+  write_file /etc/hosts 0644 "$kept"
+}
+
+# The API server of this node, whoever holds the address of the cluster.
+api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
+
+# The running API server lets haproxy have its port on another address.
+port_is_shared() { grep -q -e '--permit-port-sharing=true' /etc/kubernetes/manifests/kube-apiserver.yaml 2>/dev/null; }
+
+vip_apply() {
+  [ -n "$VIP_ADDRESS" ] || { vip_remove; return; }
+  step "virtual address $VIP_ADDRESS"
+  [ -e "/etc/systemd/system/$KEEPALIVED_UNIT.service" ] || refuse_used_vip
+  local interface
+  read -r _ interface _ < <(ip -o address show to "$VIP_NODE_ADDRESS")
+  [ -n "$interface" ] || refuse "no interface of this node has $VIP_NODE_ADDRESS"
+  write_file "$VIP_FOLDER/health" 0755 "$VIP_HEALTH"
+  write_file "$VIP_FOLDER/haproxy.cfg" 0644 "$HAPROXY_CONFIG" "$HAPROXY_UNIT"
+  write_secret "$VIP_FOLDER/keepalived.conf" "${KEEPALIVED_CONFIG//"$INTERFACE_PLACE"/"${interface%%@*}"}" "$KEEPALIVED_UNIT"
+  haproxy -c -q -f "$VIP_FOLDER/haproxy.cfg" >&2 || refuse "haproxy does not take $VIP_FOLDER/haproxy.cfg; its message is above"
+  write_file "/etc/systemd/system/$HAPROXY_UNIT.service" 0644 "$HAPROXY_SERVICE" "$HAPROXY_UNIT"
+  write_file "/etc/systemd/system/$KEEPALIVED_UNIT.service" 0644 "$KEEPALIVED_SERVICE" "$KEEPALIVED_UNIT"
+  vip_service "$HAPROXY_UNIT"
+  vip_service "$KEEPALIVED_UNIT"
+  wait_until "$LIMIT_SECONDS" "$VIP_ADDRESS is held" vip_is_held ||
+    refuse "nobody holds $VIP_ADDRESS: see journalctl -u $KEEPALIVED_UNIT -u $HAPROXY_UNIT on this machine"
+}
+
+# A reload lets connections go on, and the address stays where it is.
+vip_service() {
+  if is_pending "$1"; then
+    systemctl daemon-reload >&2
+    settle "$1" systemctl reload-or-restart "$1.service"
+  fi
+  enable_unit "$1"
+  systemctl --quiet is-active "$1.service" || settle_now "$1" systemctl start "$1.service"
+}
+
+# haproxy of the holder takes the connection, also before there is an API server.
+vip_is_held() { timeout 10 bash -c "exec 7<>/dev/tcp/$VIP_ADDRESS/$API_PORT"; }
+
+# Before this node announces the address for the first time. Peers that hold it already answer as an API of this cluster.
+refuse_used_vip() {
+  ping -c 2 -W 2 -q "$VIP_ADDRESS" >/dev/null 2>&1 || return 0
+  kubectl --kubeconfig /dev/null --server "https://${VIP_URL_HOST}:$API_PORT" --certificate-authority /etc/kubernetes/pki/ca.crt \
+    --request-timeout 60s get --raw /livez >/dev/null 2>&1 ||
+    refuse "$VIP_ADDRESS, the virtual address of the control plane, is somebody else's: another machine answers there; set kubernetes.vip to an unused address"
+}
+
+vip_remove() {
+  local unit
+  for unit in "$KEEPALIVED_UNIT" "$HAPROXY_UNIT"; do
+    [ -e "/etc/systemd/system/$unit.service" ] || continue
+    audit "unit $unit" enabled removed
+    systemctl disable --now "$unit.service" >&2
+    rm -f "/etc/systemd/system/$unit.service"
+  done
+  rm -rf "$VIP_FOLDER"
 }
 
 api_answers() { admin_kubectl get --raw /readyz; }
@@ -617,7 +716,7 @@ restart_api_server() {
   [ -z "$id" ] || crictl stop "$id"
 }
 
-# Written when kubeadm has ended well and the cluster was seen. From then on nothing is initialised again.
+# Written when kubeadm has ended well and the cluster was seen: this control-plane node belongs to a cluster that lives.
 INITIALISED="$STATE_FOLDER/initialised"
 
 # What cannot change under a cluster that lives, found before anything is written.
@@ -707,16 +806,25 @@ main() {
   control_plane_files
   kubelet_certificates_apply
   kubeadm config validate --config "$KUBEADM_FILE" >&2 || refuse "kubeadm does not take $KUBEADM_FILE; its message is above"
-  if [ "$PART" = init ]; then
-    if [ -e "$INITIALISED" ]; then
-      systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
-      wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || api_problem
-      control_plane_update
-    else
+  if [ -e "$INITIALISED" ]; then
+    systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
+    wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
+    # The virtual address first: it may be what the cluster's name stands for already.
+    ! port_is_shared || vip_apply
+    control_plane_update
+    vip_apply
+    endpoint_apply
+    kubelet_config_update
+  else
+    vip_apply
+    if [ "$PART" = init ]; then
+      endpoint_apply
       initialise
       remember_applied
+      kubelet_config_update
     fi
-    kubelet_config_update
+  fi
+  if [ "$PART" = init ]; then
     wait_until "$LIMIT_SECONDS" "the Node $NODE is there" node_registered || api_problem
     node_object_apply
     wait_kubelet_reached

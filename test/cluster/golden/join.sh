@@ -19,6 +19,8 @@ RUN_DIR='/run/sitewright'
 PART='join-worker'
 KUBELET_CONFIG_SUM='d9979ea057d066ba79d2b445e9893e291fd89822d4210099923ad765baab0236'
 ENDPOINT='api.oslo.internal:6443'
+ENDPOINT_NAME='api.oslo.internal'
+ENDPOINT_HOSTS_LINE='192.0.2.11 api.oslo.internal'
 IFS= read -r -d '' JOIN_CONFIG <<'END_OF_JOIN_CONFIG'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
@@ -157,6 +159,18 @@ write_secret() {
   fi
 }
 
+# settle_now NAME COMMAND...
+settle_now() {
+  pending "$1"
+  settle "$@"
+}
+
+enable_unit() {
+  [ ! -e "/etc/systemd/system/multi-user.target.wants/$1.service" ] || return 0
+  audit "unit $1" disabled enabled
+  systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
+}
+
 # wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
 wait_until() {
   local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
@@ -198,6 +212,29 @@ finish() {
     refuse "${#PROBLEMS[@]} value(s) of this node are not as planned; they are listed above"
   fi
   if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
+}
+
+API_HOSTS_BEGIN='# BEGIN sitewright api'
+API_HOSTS_END='# END sitewright api'
+
+# Before everything else of the kit in the file, where node preparation leaves it.
+endpoint_apply() {
+  local hosts line kept='' block='' inside=no placed=no
+  [ -z "$ENDPOINT_HOSTS_LINE" ] || block=$API_HOSTS_BEGIN$'\n'$ENDPOINT_HOSTS_LINE$'\n'$API_HOSTS_END$'\n'
+  slurp hosts /etc/hosts
+  while IFS= read -r line; do
+    [ "$line" != "$API_HOSTS_BEGIN" ] || inside=yes
+    if [ "$line" = '# BEGIN sitewright' ] && [ "$placed" = no ]; then
+      kept+=$block placed=yes
+      # A block that lost its end is taken up to here.
+      inside=no
+    fi
+    [ "$inside" = yes ] || kept+=$line$'\n'
+    [ "$line" != "$API_HOSTS_END" ] || inside=no
+  done <<<"${hosts%$'\n'}"
+  [ "$placed" = yes ] || kept+=$block
+  [ "$kept" = "$hosts" ] || step "$ENDPOINT_NAME in /etc/hosts"
+  write_file /etc/hosts 0644 "$kept"
 }
 
 # sum_of VARIABLE FILE...
@@ -293,9 +330,11 @@ main() {
   lock "$LIMIT_SECONDS"
   membership
   if [ "$MEMBERSHIP" = stranger ] && [ -n "$TOKEN" ]; then
+    endpoint_apply
     join
   fi
   if [ "$MEMBERSHIP" = member ]; then
+    endpoint_apply
     [ -d "$STATE_FOLDER" ] || mkdir -p "$STATE_FOLDER"
     systemctl --quiet is-active kubelet.service || restart_kubelet
     kubelet_config_update

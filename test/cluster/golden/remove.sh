@@ -5,6 +5,8 @@ STAMP_FILE='/etc/sitewright/stamp.json'
 CRI_SOCKET='unix:///run/containerd/containerd.sock'
 CNI_FILE='/etc/cni/net.d/10-sitewright.conflist'
 PROGRAMS=('/usr/local/bin/kubelet')
+VIP_UNITS=('sitewright-vip' 'sitewright-api-proxy')
+VIP_FOLDER='/etc/sitewright/vip'
 set -u
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 stamp=
@@ -21,7 +23,7 @@ echo 'step: taking the node of the cluster apart' >&2
 if command -v kubeadm >/dev/null && [ -e /etc/kubernetes ]; then
   kubeadm reset --force --cri-socket "$CRI_SOCKET" >&2 || exit 1
 fi
-for unit in kubelet containerd sitewright-pod-masquerade sitewright-kubelet-certificates; do
+for unit in "${VIP_UNITS[@]}" kubelet containerd sitewright-pod-masquerade sitewright-kubelet-certificates; do
   [ ! -e "/etc/systemd/system/$unit.service" ] || systemctl disable --now "$unit.service" >&2
   rm -rf "/etc/systemd/system/$unit.service" "/etc/systemd/system/$unit.service.d"
 done
@@ -31,6 +33,7 @@ systemctl daemon-reload
 if command -v nft >/dev/null; then nft delete table inet sitewright_pods 2>/dev/null; fi
 ip link delete cni0 2>/dev/null
 rm -f "${PROGRAMS[@]}" "$CNI_FILE" /etc/containerd/config.toml /etc/crictl.yaml /etc/sitewright/pod-masquerade.nft
-rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images
+sed -i '/^# BEGIN sitewright api$/,/^# END sitewright api$/d' /etc/hosts
+rm -rf "$VIP_FOLDER" /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images
 exit 0
 END_OF_REMOVE

@@ -240,6 +240,18 @@ write_secret() {
   fi
 }
 
+# settle_now NAME COMMAND...
+settle_now() {
+  pending "$1"
+  settle "$@"
+}
+
+enable_unit() {
+  [ ! -e "/etc/systemd/system/multi-user.target.wants/$1.service" ] || return 0
+  audit "unit $1" disabled enabled
+  systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
+}
+
 # wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
 wait_until() {
   local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
@@ -410,18 +422,6 @@ containerd_apply() {
   systemctl --quiet is-active containerd.service || settle_now containerd systemctl start containerd.service
   wait_until "$LIMIT_SECONDS" 'containerd answers' containerd_answers ||
     refuse 'containerd does not answer: see journalctl -u containerd on this machine'
-}
-
-# settle_now NAME COMMAND...
-settle_now() {
-  pending "$1"
-  settle "$@"
-}
-
-enable_unit() {
-  [ ! -e "/etc/systemd/system/multi-user.target.wants/$1.service" ] || return 0
-  audit "unit $1" disabled enabled
-  systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
 }
 
 # kubeadm starts kubelet when it has written what kubelet reads; before, there is nothing that it could do.
