@@ -62,7 +62,7 @@ export interface MemberSettings {
   kubeletConfigSum: string;
   labels: Record<string, string>;
   taints: Taint[];
-  /** Whether the node becomes Ready by the kit's own CNI. */
+  /** Whether the kit has made what the node becomes Ready by. */
   waitReady: boolean;
   limitSeconds: number;
 }
@@ -79,7 +79,9 @@ export interface JoinSettings extends MemberSettings {
 function memberSettings({ node, cluster, nodeCluster, limitSeconds }: ClusterNodeSettings): MemberSettings {
   const { part, labels, taints } = nodeCluster;
   const kubeletConfigSum = fingerprint(cluster.kubeadm.kubeletConfiguration);
-  return { node, part, kubeletConfigSum, labels, taints, waitReady: cluster.cni !== 'none', limitSeconds };
+  // Calico comes when the API answers, and before anything joins.
+  const waitReady = cluster.cni === 'routes' || (cluster.cni === 'calico' && part !== 'init');
+  return { node, part, kubeletConfigSum, labels, taints, waitReady, limitSeconds };
 }
 
 /** @param caCertHash of the certificate authority of Kubernetes, as kubeadm pins it. */

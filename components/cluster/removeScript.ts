@@ -7,7 +7,7 @@ import { HAPROXY_UNIT, KEEPALIVED_UNIT, VIP_FOLDER } from './vipFiles';
 /**
  * What deleting a node of the cluster does to a machine that the kit did not make: kubeadm takes the node apart, data of
  * etcd included, and everything that the kit installed for it goes. What stays: images and layers in /var/lib/containerd,
- * logs, and the rules that kube-proxy made, until the machine restarts.
+ * logs, and the rules that kube-proxy and Calico made, until the machine restarts.
  */
 const REMOVE = bash`
 set -u
@@ -34,10 +34,12 @@ systemctl disable --now sitewright-kubelet-certificates.timer 2>/dev/null
 rm -f /etc/systemd/system/sitewright-kubelet-certificates.timer /usr/local/sbin/sitewright-kubelet-certificates
 systemctl daemon-reload
 if command -v nft >/dev/null; then nft delete table inet sitewright_pods 2>/dev/null; fi
-ip link delete cni0 2>/dev/null
-rm -f "\${PROGRAMS[@]}" "$CNI_FILE" /etc/containerd/config.toml /etc/crictl.yaml /etc/sitewright/pod-masquerade.nft
+for device in cni0 vxlan.calico vxlan-v6.calico wireguard.cali wg-v6.cali; do ip link delete "$device" 2>/dev/null; done
+rm -f "\${PROGRAMS[@]}" "$CNI_FILE" /etc/containerd/config.toml /etc/crictl.yaml /etc/sitewright/pod-masquerade.nft \
+  /etc/systemd/network/05-sitewright-pods.network /etc/NetworkManager/conf.d/90-sitewright-pods.conf
 sed -i '/^# BEGIN sitewright api$/,/^# END sitewright api$/d' /etc/hosts
-rm -rf "$VIP_FOLDER" /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images
+rm -rf "$VIP_FOLDER" /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images \
+  /opt/cni/bin/calico /opt/cni/bin/calico-ipam /var/lib/calico /etc/cni/net.d/10-calico.conflist /etc/cni/net.d/calico-kubeconfig
 exit 0
 `;
 

@@ -7,6 +7,7 @@ import { AUDIT_LOG } from '../nodes/script';
 import { CNI_CONFIGURATION_FILE, CNI_PLUGIN_FOLDER, PROGRAM_FOLDER } from '../plan/clusterPaths';
 import type { ClusterImage, ClusterPlan, NodeClusterPlan } from '../plan/clusterTypes';
 import { BUNDLE } from './node/bundle';
+import { CNI_DEVICES } from './node/cniDevices';
 import { CLUSTER_CORE } from './node/core';
 import { RUNTIME } from './node/runtime';
 import { SERVICES } from './node/services';
@@ -36,6 +37,9 @@ const CONTROL_PLANE_IMAGES: readonly ClusterImage[] = [
   'kube-scheduler',
   'etcd',
 ];
+
+/** Names that Felix and the CNI plugin give their devices. */
+const CALICO_DEVICES = ['cali*', 'tunl0', 'vxlan.calico', 'vxlan-v6.calico', 'wireguard.cali', 'wg-v6.cali'];
 
 interface Needed {
   programs: { artifact: BundleArtifact; target: string }[];
@@ -86,6 +90,7 @@ export function renderRuntimeScript(settings: RuntimeSettings): string {
     ['KUBEADM_DROP_IN', KUBEADM_DROP_IN],
     ['CNI_FILE', CNI_CONFIGURATION_FILE],
     ['CNI_CONFIG', cniConfiguration === null ? '' : `${JSON.stringify(cniConfiguration, null, 2)}\n`],
+    ['CNI_DEVICE_NAMES', cluster.cni === 'calico' ? CALICO_DEVICES.join(' ') : ''],
     ['MASQUERADE_FILE', podMasquerade?.file ?? ''],
     ['MASQUERADE_RULES', podMasquerade?.ruleset ?? ''],
     ['MASQUERADE_UNIT', podMasquerade === null ? '' : masqueradeUnit(podMasquerade.file)],
@@ -101,6 +106,7 @@ export function renderRuntimeScript(settings: RuntimeSettings): string {
     CLUSTER_CORE,
     BUNDLE,
     SERVICES,
+    CNI_DEVICES,
     RUNTIME,
     'main </dev/null\n',
   ].join('\n');

@@ -13,6 +13,10 @@ import type {
   PodFacts,
   PodMeasurements,
 } from './facts';
+import type { CalicoFacts, CalicoNodeFacts } from './calicoFacts';
+import { WIREGUARD_DEVICES } from './calicoJudge';
+import { calicoNodeProgram } from './calicoNodeProgram';
+import { readCalico } from './calicoRead';
 import { asRoot, Kubectl, KubectlError } from './kubectl';
 import { nodeFactsProgram } from './nodeProgram';
 import { isAbandoned, thisRun } from './leftovers';
@@ -69,13 +73,16 @@ class Run {
       const objects = await this.nodeObjects(kubectl);
       const nodes = await Promise.all(members.map((member) => this.node(member, objects)));
       const before = await this.etcd(members);
-      const pods = await this.pods(first, kubectl, objects);
+      let calico: CalicoFacts | null = null;
+      const pods = await this.pods(first, kubectl, objects, async () => {
+        calico = await this.calico(kubectl, members);
+      });
       const after = await this.etcd(members);
       for (const node of nodes) {
         const [earlier, later] = [before.get(node.node), after.get(node.node)];
         if (earlier !== undefined && later !== undefined) node.etcd = betweenReadings(earlier, later);
       }
-      return { kind: 'cluster', nodes, pods };
+      return { kind: 'cluster', nodes, pods, calico };
     } finally {
       for (const { session } of members) session?.end();
     }
@@ -135,9 +142,29 @@ class Run {
     return readings;
   }
 
-  private async ask<T>({ end, session }: Required<Pick<Member, 'end' | 'session'>>, question: object): Promise<T> {
+  /** While the probes' pods run, so that there are links of pods on every node. */
+  private async calico(kubectl: Kubectl, members: Member[]): Promise<CalicoFacts | null> {
+    const { calico } = this.request;
+    if (calico === null) return null;
+    this.progress('Calico');
+    const known = await readCalico(kubectl, calico.objects, this.command());
+    const question = { devices: calico.devices.map(({ name }) => name), wireguard: WIREGUARD_DEVICES };
+    const nodes = await Promise.all(
+      members.map(async ({ end, session, error }): Promise<[string, CalicoFacts['nodes'][string]]> => {
+        if (session === undefined) return [end.name, { error: error ?? 'it cannot be reached' }];
+        return [end.name, await this.ask<CalicoNodeFacts>({ end, session }, question, calicoNodeProgram)];
+      }),
+    );
+    return { ...known, nodes: Object.fromEntries(nodes) };
+  }
+
+  private async ask<T>(
+    { end, session }: Required<Pick<Member, 'end' | 'session'>>,
+    question: object,
+    program = nodeFactsProgram,
+  ): Promise<T> {
     const command = asRoot(end.target, `python3 - '${JSON.stringify(question)}'`);
-    const { code, stdout, stderr } = await session.exec(command, { ...this.command(), stdin: nodeFactsProgram });
+    const { code, stdout, stderr } = await session.exec(command, { ...this.command(), stdin: program });
     if (code !== 0) throw new ClusterProbeError(`${end.name}: ${stderr.trim().split('\n').pop() ?? ''}`);
     return JSON.parse(stdout) as T;
   }
@@ -146,8 +173,12 @@ class Run {
     first: Member,
     kubectl: Kubectl,
     objects: Map<string, NodeObjectFacts>,
+    whileTheyRun: () => Promise<void>,
   ): Promise<ClusterFacts['pods']> {
-    if (this.request.toolboxImage === null) return { skipped: 'the bundle of this site has no toolbox image' };
+    if (this.request.toolboxImage === null) {
+      await whileTheyRun();
+      return { skipped: 'the bundle of this site has no toolbox image' };
+    }
     // On a node that is not there a pod would wait for ever.
     const names = this.request.nodes.map(({ name }) => name).filter((name) => objects.has(name));
     const probed = { ...this.request, nodes: this.request.nodes.filter(({ name }) => names.includes(name)) };
@@ -156,7 +187,9 @@ class Run {
       this.progress(`starting ${names.length} pods`);
       const list = { apiVersion: 'v1', kind: 'List', items: probeObjects(probed, this.namespace, thisRun()) };
       await kubectl.run(['create', '-f', '-'], { ...this.command(), stdin: JSON.stringify(list) });
-      return { measured: await this.measureAll(kubectl, names) };
+      const measured = await this.measureAll(kubectl, names);
+      await whileTheyRun();
+      return { measured };
     } finally {
       this.progress('removing the pods');
       await this.removeSurely(first, kubectl);

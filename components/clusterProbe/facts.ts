@@ -1,5 +1,6 @@
 import type { NodeEnd, PingFacts, ProofFinding } from '../proof/facts';
 import type { Family, ProofPlan } from '../plan/types';
+import type { CalicoFacts, CalicoProbe } from './calicoFacts';
 
 /** What the probes of a live cluster are asked and what they measured. Requests hold private keys; facts never do. */
 
@@ -25,6 +26,8 @@ export interface ClusterProbeRequest {
   /** Names that pods must resolve: those of the cluster, then those of `checks.names`. */
   names: string[];
   peers: ProofPlan['peers'];
+  /** Null: another CNI. */
+  calico: CalicoProbe | null;
   thresholds: Pick<ProofPlan['thresholds'], 'etcdFsyncP99Milliseconds' | 'lookupMilliseconds'>;
   /** Probes whose failure is a warning. */
   warn: string[];
@@ -42,6 +45,8 @@ export interface ClusterFacts {
   /** In the order of the request. */
   nodes: ClusterNodeFacts[];
   pods: { skipped: string } | { measured: PodFacts[] };
+  /** Null: another CNI. */
+  calico: CalicoFacts | null;
 }
 
 export interface ClusterNodeFacts {

@@ -15,6 +15,7 @@ import type {
   ServiceTransferFacts,
   TcpFacts,
 } from './facts';
+import { judgeCalico } from './calicoJudge';
 import { serviceKey } from './parse';
 
 /** Compares the facts of a live cluster with its plan. Pure: the same facts give the same findings. */
@@ -51,6 +52,11 @@ class Report {
 export function judgeCluster(facts: ClusterFacts, request: Judged): ProofFinding[] {
   const report = new Report(request.warn);
   for (const node of facts.nodes) judgeNode(node, request, report);
+  if (facts.calico !== null && request.calico !== null) {
+    report.findings.push(
+      ...judgeCalico(facts.calico, request.calico, request.warn.includes('calico') ? 'warn' : 'error'),
+    );
+  }
   if ('skipped' in facts.pods) {
     report.note('pod-start', 'cluster', `nothing is probed from pods: ${facts.pods.skipped}`);
     return report.findings;

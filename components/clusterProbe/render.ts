@@ -1,4 +1,5 @@
 import { findingLines, table, verdict } from '../proof/render';
+import type { CalicoFacts } from './calicoFacts';
 import type { ClusterNodeFacts, ClusterProbeResult, NameFacts, PodMeasurements, TcpFacts } from './facts';
 
 /** Tables of a probed cluster for a terminal; without colour plain ASCII and the same in a log. */
@@ -9,6 +10,7 @@ export function renderClusterProbe({ facts, findings }: ClusterProbeResult, opts
       facts.nodes.map(nodeRow),
     ),
   ];
+  if (facts.calico !== null) parts.push(calicoTable(facts.calico));
   const pods = 'measured' in facts.pods ? facts.pods.measured : [];
   const measured = pods.flatMap(({ node, measured }) => (measured === undefined ? [] : [{ node, measured }]));
   if (measured.length > 0) {
@@ -47,6 +49,28 @@ function nodeRow({ node, role, object, machine, etcd }: ClusterNodeFacts): strin
       : `${known.hasLeader ? 'leader known' : 'no leader'}, ${Math.round(known.databaseBytes / 2 ** 20)} of ${Math.round(known.quotaBytes / 2 ** 20)} MiB`,
     milliseconds(known?.fsyncP99Milliseconds ?? null),
   ];
+}
+
+function calicoTable({ agents, nodes, blocks }: CalicoFacts): string {
+  return table(
+    ['node', 'calico-node', 'devices', 'MTU of links (node / pod)', 'blocks', 'WireGuard peers'],
+    Object.entries(nodes).map(([node, found]) => {
+      const agent = agents[node] === undefined ? 'absent' : agents[node] === null ? 'ready' : 'not ready';
+      const own = `${blocks.filter((block) => block.node === node).length}`;
+      if ('error' in found) return [node, agent, '-', '-', own, '-'];
+      const links = new Set(found.links.map(({ mtuBytes, podMtuBytes }) => `${mtuBytes} / ${podMtuBytes ?? '-'}`));
+      return [
+        node,
+        agent,
+        Object.entries(found.devices)
+          .map(([name, mtuBytes]) => `${name} ${mtuBytes}`)
+          .join(', ') || '-',
+        [...links].join(', ') || '-',
+        own,
+        found.wireguardPeers === null ? '-' : `${found.wireguardPeers.length}`,
+      ];
+    }),
+  );
 }
 
 interface Measured {

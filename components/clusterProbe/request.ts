@@ -1,5 +1,6 @@
 import { Address4 } from 'ip-address';
 import type { Family, SitePlan } from '../plan/types';
+import type { CalicoProbe } from './calicoFacts';
 import type { ClusterNodeEnd, ClusterProbeRequest } from './facts';
 
 const CONNTRACK_MAX = 'net.netfilter.nf_conntrack_max';
@@ -48,11 +49,25 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
     ],
     names: [api, 'kubernetes.default', ...proof.names],
     peers: proof.peers,
+    calico: calicoProbe(plan),
     thresholds: {
       etcdFsyncP99Milliseconds: proof.thresholds.etcdFsyncP99Milliseconds,
       lookupMilliseconds: proof.thresholds.lookupMilliseconds,
     },
     warn: proof.warn,
     limitFactor,
+  };
+}
+
+function calicoProbe({ cluster, mtu, nodes, address }: SitePlan): CalicoProbe | null {
+  if (!cluster?.calico) return null;
+  const { objects, lateObjects, operator } = cluster.calico;
+  return {
+    encapsulation: mtu.encapsulation,
+    subnets: Object.fromEntries(nodes.map(({ name, subnet }) => [name, subnet])),
+    families: address.podCidrs.map(familyOf),
+    devices: mtu.devices.filter(({ name }) => name !== 'veth'),
+    podMtuBytes: mtu.podMtuBytes,
+    objects: [...operator, ...objects, ...lateObjects],
   };
 }

@@ -161,6 +161,7 @@ const PROBES = [
   'pod-mtu',
   'service',
   'pod-dns',
+  'calico',
 ] as const;
 
 const checks = z.strictObject({

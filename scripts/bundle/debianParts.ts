@@ -5,6 +5,7 @@ import { PROGRAMS } from '../../components/bundle/contents';
 import { BundleError } from '../../components/bundle/parse';
 import { aptSources, imageRelease } from '../lab/image';
 import { sourceFolder, targetArch } from './goParts';
+import type { ImageFile } from './images';
 import type { Log, Part } from './parts';
 import { runProgram } from './program';
 
@@ -16,6 +17,9 @@ const PROXY_PACKAGES = ['busybox', 'conntrack', 'iproute2', 'ipset', 'iptables',
 
 /** What a pod is probed and looked into with, beside the packages of kube-proxy's root, which is the layer below. */
 const TOOLBOX_PACKAGES = ['bash', 'iperf3', 'iputils-ping', 'python3-minimal', 'tcpdump'];
+
+/** What calico-node runs and calls, or is linked with, and what it is looked into with, above the same root. */
+const CALICO_PACKAGES = ['ethtool', 'libbpf1', 'libpcap0.8', 'runit', 'wireguard-tools'];
 
 const TIMEOUT_SECONDS = 1800;
 
@@ -64,6 +68,7 @@ export function runtimePart(versions: Record<keyof typeof RUNTIME, string>): Par
 
 const PROXY_ROOT_SCRIPT = path.join(path.dirname(sourceFolder), 'kube-proxy-root.sh');
 const TOOLBOX_ROOT_SCRIPT = path.join(path.dirname(sourceFolder), 'toolbox-root.sh');
+const CALICO_ROOT_SCRIPT = path.join(path.dirname(sourceFolder), 'calico-node-root.sh');
 
 /** The root below kube-proxy in its image: root.tar. */
 export async function proxyRootPart(): Promise<Part> {
@@ -82,24 +87,63 @@ export async function proxyRootPart(): Promise<Part> {
 }
 
 /** What the toolbox has above kube-proxy's root, which its image shares with that of kube-proxy: root.tar. */
-export async function toolboxPart(proxyRoot: { path: string; sha256: string }): Promise<Part> {
-  const packages = [...PROXY_PACKAGES, ...TOOLBOX_PACKAGES];
+export const toolboxPart = (proxyRoot: ImageFile) =>
+  upperPart({ name: 'toolbox', packages: TOOLBOX_PACKAGES, scripts: [TOOLBOX_ROOT_SCRIPT] }, proxyRoot);
+
+/** What calico-node has above the same root: root.tar. `files` are those of the project's own image. */
+export const calicoRootPart = (proxyRoot: ImageFile, files: { folder: string; recipe: unknown }) =>
+  upperPart(
+    {
+      ...{ name: 'calico-node-root', packages: CALICO_PACKAGES, scripts: [TOOLBOX_ROOT_SCRIPT, CALICO_ROOT_SCRIPT] },
+      files,
+    },
+    proxyRoot,
+  );
+
+interface Upper {
+  name: string;
+  packages: string[];
+  /** Run in the root with $1 the root, $2 the list of files of the layer below, and $3 the folder of `files`. */
+  scripts: string[];
+  files?: { folder: string; recipe: unknown };
+}
+
+/** A layer above kube-proxy's root. */
+async function upperPart({ name, packages: own, scripts, files }: Upper, proxyRoot: ImageFile): Promise<Part> {
+  const packages = [...PROXY_PACKAGES, ...own];
+  const all = [PROXY_ROOT_SCRIPT, ...scripts];
   return {
-    name: 'toolbox',
+    name,
     recipe: {
       ...{ release: imageRelease, arch: targetArch, packages, below: proxyRoot.sha256 },
-      scripts: await Promise.all([PROXY_ROOT_SCRIPT, TOOLBOX_ROOT_SCRIPT].map((file) => fs.readFile(file, 'utf8'))),
+      scripts: await Promise.all(all.map((file) => fs.readFile(file, 'utf8'))),
+      ...(files === undefined ? {} : { files: files.recipe }),
     },
     async make(out, log: Log) {
-      log(`toolbox: unpacking packages of Debian ${imageRelease}`);
+      log(`${name}: unpacking packages of Debian ${imageRelease}`);
       const below = path.join(out, 'below');
       const list = await runProgram('tar', ['--list', '--file', proxyRoot.path], { timeoutSeconds: TIMEOUT_SECONDS });
-      const files = list.split('\n').filter((name) => !name.endsWith('/'));
-      await fs.writeFile(below, files.map((name) => `${name}\0`).join(''));
-      const hooks = [`sh '${PROXY_ROOT_SCRIPT}' "$1"`, `sh '${TOOLBOX_ROOT_SCRIPT}' "$1" '${below}'`];
+      const names = list.split('\n').filter((entry) => !entry.endsWith('/'));
+      await fs.writeFile(below, names.map((entry) => `${entry}\0`).join(''));
+      const hooks = all.map((script) => `sh '${script}' "$1" '${below}' '${files?.folder ?? ''}'`);
       const found = await unpackPackages(packages, path.join(out, 'root.tar'), hooks);
       await fs.rm(below);
       return found;
+    },
+  };
+}
+
+/** Headers and libraries that programs are linked with: root.tar. */
+export function sysrootPart(): Part {
+  const packages = ['libbpf-dev', 'libc6-dev', 'libelf-dev', 'libpcap-dev', 'zlib1g-dev'];
+  // Linking reads nothing else, and a user who is not root cannot unpack every file of a system.
+  const change = 'cd "$1" && rm -rf usr/share usr/bin usr/sbin bin sbin etc var';
+  return {
+    name: 'sysroot',
+    recipe: { release: imageRelease, arch: targetArch, packages, change },
+    async make(out, log) {
+      log(`libraries of Debian ${imageRelease} to link with: unpacking packages`);
+      return unpackPackages(packages, path.join(out, 'root.tar'), [change]);
     },
   };
 }

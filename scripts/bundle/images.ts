@@ -1,36 +1,57 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { sha256OfFile, sha256OfText } from '../../components/bundle/checksum';
-import type { CalicoImage, ClusterImage } from '../../components/plan/clusterTypes';
+import type { ClusterImage } from '../../components/plan/clusterTypes';
 import { targetArch } from './goParts';
 import type { Part } from './parts';
 import { runProgram } from './program';
 
-/**
- * Where the program is in an image, which it is the entry point of, and as whom it runs where that is not root; null: the
- * image has no program of its own, and runs what it is told to.
- */
 interface ImageRecipe {
-  program: string | null;
+  /** Where its own programs are; none: it runs what it is told to. */
+  programs: string[];
+  /** Symbolic links by their place. */
+  links?: Record<string, string>;
+  /** What it runs. Default: the first program, with the arguments of whoever starts it. */
+  command?: string[];
+  environment?: string[];
+  /** Default: root. */
   user?: string;
 }
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What the kit builds from source. */
-export type BuiltImage = Exclude<ClusterImage, CalicoImage>;
+export type BuiltImage = Exclude<
+  ClusterImage,
+  'calico' | 'calico-kube-controllers' | 'calico-typha' | 'tigera-operator'
+>;
 
 /** The places are those of the projects' own images, so that their manifests run these as well. */
 const RECIPES: Record<BuiltImage, ImageRecipe> = {
-  'kube-apiserver': { program: 'usr/local/bin/kube-apiserver' },
-  'kube-controller-manager': { program: 'usr/local/bin/kube-controller-manager' },
-  'kube-scheduler': { program: 'usr/local/bin/kube-scheduler' },
-  'kube-proxy': { program: 'usr/local/bin/kube-proxy' },
-  etcd: { program: 'usr/local/bin/etcd' },
-  coredns: { program: 'coredns' },
-  pause: { program: 'pause', user: '65535:65535' },
-  toolbox: { program: null },
+  'kube-apiserver': { programs: ['usr/local/bin/kube-apiserver'] },
+  'kube-controller-manager': { programs: ['usr/local/bin/kube-controller-manager'] },
+  'kube-scheduler': { programs: ['usr/local/bin/kube-scheduler'] },
+  'kube-proxy': { programs: ['usr/local/bin/kube-proxy'] },
+  etcd: { programs: ['usr/local/bin/etcd'] },
+  coredns: { programs: ['coredns'] },
+  pause: { programs: ['pause'], user: '65535:65535' },
+  toolbox: { programs: [], command: ['/bin/bash'] },
+  // As the project's own image: a process supervisor with Felix and its helpers, and no BIRD.
+  'calico-node': {
+    programs: ['bin/calico-node', 'bin/mountns'],
+    command: ['start_runit'],
+    environment: ['SVDIR=/etc/service/enabled'],
+  },
+  'calico-cni': {
+    programs: ['opt/cni/bin/install', 'opt/cni/bin/calico'],
+    // One program that does what its name says; the installer makes a file of either on the node.
+    links: { 'opt/cni/bin/calico-ipam': 'calico' },
+    command: ['/opt/cni/bin/install'],
+  },
 };
+
+/** Names of the programs that an image has, in the order of their places. */
+export const imagePrograms = (name: BuiltImage) => RECIPES[name].programs.map((place) => path.basename(place));
 
 export interface ImageFile {
   /** Absolute. */
@@ -41,17 +62,17 @@ export interface ImageFile {
 const TIMEOUT_SECONDS = 300;
 
 /**
- * A container image as one archive that `ctr images import` and `docker load` read: layers from below, and the program
- * where the image has one. The layers are not compressed: a slow node would spend more time on that than on reading them. Times and owners are fixed,
- * so the same files give the same image.
+ * A container image as one archive that `ctr images import` and `docker load` read: layers from below, and its own programs
+ * in the order of their places. The layers are not compressed: a slow node would spend more time on that than on reading
+ * them. Times and owners are fixed, so the same files give the same image.
  */
-export function imagePart(name: BuiltImage, reference: string, program: ImageFile | null, below: ImageFile[]): Part {
+export function imagePart(name: BuiltImage, reference: string, programs: ImageFile[], below: ImageFile[]): Part {
   const recipe = RECIPES[name];
   return {
     name: `image-${name}`,
     recipe: {
       ...{ ...recipe, reference, arch: targetArch, tarFlags },
-      ...{ binary: program?.sha256 ?? null, below: below.map(({ sha256 }) => sha256) },
+      ...{ binaries: programs.map(({ sha256 }) => sha256), below: below.map(({ sha256 }) => sha256) },
     },
     async make(out, log) {
       log(`image ${reference}`);
@@ -68,12 +89,11 @@ export function imagePart(name: BuiltImage, reference: string, program: ImageFil
         await fs.copyFile(layer.path, path.join(staging, 'layer.tar'));
         await addLayer(path.join(staging, 'layer.tar'));
       }
-      if (recipe.program !== null && program !== null) {
+      if (recipe.programs.length > 0) {
         const files = path.join(staging, 'files');
-        await fs.mkdir(path.join(files, path.dirname(recipe.program)), { recursive: true });
-        await fs.copyFile(program.path, path.join(files, recipe.program));
-        await fs.chmod(path.join(files, recipe.program), 0o755);
-        await deterministicTar(files, [recipe.program.split('/')[0]], path.join(staging, 'program.tar'));
+        await placeFiles(files, recipe, programs);
+        const members = new Set(recipe.programs.map((place) => place.split('/')[0]));
+        await deterministicTar(files, [...members], path.join(staging, 'program.tar'));
         await addLayer(path.join(staging, 'program.tar'));
       }
 
@@ -90,14 +110,25 @@ export function imagePart(name: BuiltImage, reference: string, program: ImageFil
   };
 }
 
-function imageConfig({ program, user }: ImageRecipe, layers: { diffId: string }[]): string {
+/** The programs of an image below a folder, in the order of their places in the recipe. */
+async function placeFiles(folder: string, { programs, links = {} }: ImageRecipe, files: ImageFile[]): Promise<void> {
+  for (const [index, place] of programs.entries()) {
+    const target = path.join(folder, place);
+    await fs.mkdir(path.dirname(target), { recursive: true });
+    await fs.copyFile(files[index].path, target);
+    await fs.chmod(target, 0o755);
+  }
+  for (const [place, target] of Object.entries(links)) await fs.symlink(target, path.join(folder, place));
+}
+
+function imageConfig({ programs, command, environment = [], user }: ImageRecipe, layers: { diffId: string }[]): string {
   return JSON.stringify({
     created: '1970-01-01T00:00:00Z',
     architecture: targetArch,
     os: 'linux',
     config: {
-      Env: [`PATH=${PATH}`],
-      ...(program === null ? { Cmd: ['/bin/bash'] } : { Entrypoint: [`/${program}`] }),
+      Env: [`PATH=${PATH}`, ...environment],
+      ...(command === undefined ? { Entrypoint: [`/${programs[0]}`] } : { Cmd: command }),
       ...(user === undefined ? {} : { User: user }),
       WorkingDir: '/',
     },

@@ -4,6 +4,7 @@ const COMPONENTS = 'Apache-2.0';
 const PROXY_PACKAGES = 'GPL-2.0-only AND GPL-2.0-or-later AND LGPL-2.1-or-later';
 const OF_IMAGES: Record<string, string> = {
   'images/kube-proxy.tar': `${COMPONENTS} AND ${PROXY_PACKAGES}`,
+  'images/calico-node.tar': `${COMPONENTS} AND ${PROXY_PACKAGES} AND BSD-3-Clause AND (LGPL-2.1-only OR BSD-2-Clause)`,
   'images/toolbox.tar': `${PROXY_PACKAGES} AND BSD-3-Clause AND GPL-3.0-or-later AND PSF-2.0`,
 };
 

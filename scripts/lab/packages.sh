@@ -5,6 +5,7 @@
 #
 #   scripts/lab/packages.sh           install what is missing (root)
 #   scripts/lab/packages.sh --tests   and what the tests look at their texts with
+#   scripts/lab/packages.sh --gcc     and what a bundle with Calico is linked with
 #   scripts/lab/packages.sh --check   print what is missing, change nothing; exit 1 if anything is
 set -eu
 
@@ -36,6 +37,9 @@ haproxy              haproxy
 keepalived           keepalived
 shellcheck           shellcheck
 xmllint              libxml2-utils
+"
+[ "${1:-}" != --gcc ] || NEEDS="$NEEDS
+gcc                  gcc
 "
 # libvirtd loads its drivers as libraries, so no command proves them. Debian 12 carries all but QEMU's in libvirt-daemon;
 # later releases have a package for each.

@@ -95,7 +95,7 @@ describe('an image', () => {
     utimesSync(program, seconds, seconds);
     if (!existsSync(root)) execFileSync('tar', ['-C', cache, '-cf', root, 'program']);
     const file = async (path: string) => ({ path, sha256: await sha256OfFile(path) });
-    const part = imagePart('kube-proxy', 'example.org/kube-proxy:v1', await file(program), [await file(root)]);
+    const part = imagePart('kube-proxy', 'example.org/kube-proxy:v1', [await file(program)], [await file(root)]);
     const { folder } = await ensurePart(part, log);
     expect(readdirSync(folder)).toEqual(['kube-proxy.tar']);
     return join(folder, 'kube-proxy.tar');
@@ -128,7 +128,7 @@ describe('an image', () => {
     };
     for (const name of ['lower', 'upper']) writeFileSync(join(cache, `${name}.txt`), name);
     const layers = [await file('lower'), await file('upper')];
-    const part = imagePart('toolbox', 'example.org/toolbox:1', null, layers);
+    const part = imagePart('toolbox', 'example.org/toolbox:1', [], layers);
     const { folder } = await ensurePart(part, log);
     const archive = join(folder, 'toolbox.tar');
     const [manifest] = JSON.parse(read(archive, 'manifest.json').toString()) as [Record<string, string[]>];
@@ -136,6 +136,26 @@ describe('an image', () => {
     const { config } = JSON.parse(read(archive, String(manifest.Config)).toString());
     expect(config).toMatchObject({ Cmd: ['/bin/bash'] });
     expect(config).not.toHaveProperty('Entrypoint');
+  });
+
+  test('with several programs and names for one of them runs what its recipe says', async () => {
+    const file = async (name: string) => {
+      writeFileSync(join(cache, name), `#!${name}`);
+      return { path: join(cache, name), sha256: await sha256OfFile(join(cache, name)) };
+    };
+    const programs = [await file('install'), await file('calico')];
+    const { folder } = await ensurePart(imagePart('calico-cni', 'example.org/cni:v1', programs, []), log);
+    const archive = join(folder, 'calico-cni.tar');
+    const [manifest] = JSON.parse(read(archive, 'manifest.json').toString()) as [Record<string, string[]>];
+    const { config } = JSON.parse(read(archive, String(manifest.Config)).toString());
+    expect(config.Cmd).toEqual(['/opt/cni/bin/install']);
+    const layer = join(cache, 'layer.tar');
+    writeFileSync(layer, read(archive, manifest.Layers[0]!));
+    const listing = execFileSync('tar', ['-tvf', layer]).toString();
+    for (const name of ['install', 'calico'])
+      expect(listing).toMatch(new RegExp(`^-rwxr-xr-x .* opt/cni/bin/${name}$`, 'm'));
+    expect(listing).toMatch(/^l.* opt\/cni\/bin\/calico-ipam -> calico$/m);
+    expect(read(layer, 'opt/cni/bin/install').toString()).toBe('#!install');
   });
 
   test('of the same files is the same, whenever they were written', async () => {

@@ -20,6 +20,7 @@ export const request = (more: Partial<ClusterProbeRequest> = {}): ClusterProbeRe
   ],
   names: ['kubernetes.default'],
   peers: [{ name: 'erp', address: '192.0.2.200', family: 'ipv4', mtuBytes: 1500, tcpPort: 443 }],
+  calico: null,
   thresholds: { etcdFsyncP99Milliseconds: 10, lookupMilliseconds: 1000 },
   warn: [],
   limitFactor: 1,
@@ -76,6 +77,7 @@ export function facts(): ClusterFacts & { pods: { measured: { node: string; meas
   });
   return {
     kind: 'cluster',
+    calico: null,
     nodes: [
       {
         ...{ node: 'one', role: 'control-plane', object: object(), machine: machine() },

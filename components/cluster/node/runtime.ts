@@ -20,6 +20,7 @@ main() {
   images_apply
   kubelet_apply
   masquerade_apply
+  cni_devices_apply
   cni_apply
   finish
   printf '{"schemaVersion": 1, "bundle": "%s", "containerd": "%s", "kubernetes": "%s", "images": %d}\n' \

@@ -93,6 +93,7 @@ IFS= read -r -d '' CNI_CONFIG <<'END_OF_CNI_CONFIG'
   ]
 }
 END_OF_CNI_CONFIG
+CNI_DEVICE_NAMES=''
 MASQUERADE_FILE='/etc/sitewright/pod-masquerade.nft'
 IFS= read -r -d '' MASQUERADE_RULES <<'END_OF_MASQUERADE_RULES'
 table inet sitewright_pods {
@@ -478,6 +479,35 @@ cni_apply() {
   done
 }
 
+NETWORKD_DEVICES_FILE=/etc/systemd/network/05-sitewright-pods.network
+NETWORKMANAGER_DEVICES_FILE=/etc/NetworkManager/conf.d/90-sitewright-pods.conf
+
+# devices_file PATH CONTENT SERVICE COMMAND...: where the service runs. Without content what an earlier plan put there goes.
+devices_file() {
+  local path=$1 content=$2 service=$3
+  shift 3
+  if [ -n "$content" ]; then
+    systemctl --quiet is-active "$service.service" || return 0
+    write_file "$path" 0644 "$content" "$service-devices"
+  elif [ -e "$path" ]; then
+    audit "$path" present removed
+    rm -f "$path"
+    pending "$service-devices"
+  fi
+  settle "$service-devices" "$@"
+}
+
+cni_devices_apply() {
+  local networkd='' manager='' patterns=$CNI_DEVICE_NAMES
+  if [ -n "$patterns" ]; then
+    step 'devices of the pods stay out of the configuration of the machine'
+    networkd=$'# Made by sitewright; edits are undone.\n[Match]\nName='"$patterns"$'\n\n[Link]\nUnmanaged=yes\n'
+    manager=$'# Made by sitewright; edits are undone.\n[keyfile]\nunmanaged-devices=interface-name:'"${patterns// /;interface-name:}"$'\n'
+  fi
+  devices_file "$NETWORKD_DEVICES_FILE" "$networkd" systemd-networkd networkctl reload
+  devices_file "$NETWORKMANAGER_DEVICES_FILE" "$manager" NetworkManager nmcli general reload
+}
+
 # kubeadm moves a cluster by one version, node by node. Programs of another one must not get under it.
 refuse_other_version() {
   local found
@@ -496,6 +526,7 @@ main() {
   images_apply
   kubelet_apply
   masquerade_apply
+  cni_devices_apply
   cni_apply
   finish
   printf '{"schemaVersion": 1, "bundle": "%s", "containerd": "%s", "kubernetes": "%s", "images": %d}\n' \

@@ -1,0 +1,44 @@
+import type { KubeDocument } from '../plan/clusterTypes';
+import type { Encapsulation, Family } from '../plan/types';
+
+/** What of a plan with Calico is held against the living cluster, and what was found. */
+
+export interface CalicoProbe {
+  /** What wraps a pod packet between two nodes of one subnet and of two. */
+  encapsulation: { sameSubnet: Encapsulation; crossSubnet: Encapsulation };
+  /** Name of the subnet of each node. */
+  subnets: Record<string, string>;
+  /** Families of the pods. */
+  families: Family[];
+  /** Devices that every node has for it, such as vxlan.calico, and both ends of every pod's own link. */
+  devices: { name: string; mtuBytes: number }[];
+  podMtuBytes: number;
+  /** What the kit put there: apiVersion, kind, name, namespace where it has one, and what its spec must say. */
+  objects: KubeDocument[];
+}
+
+export interface CalicoFacts {
+  /** Why calico-node is not ready, by node; null: it is. Nodes without a pod of it are absent. */
+  agents: Record<string, string | null>;
+  /** Blocks of addresses, each with the node whose pods have them. */
+  blocks: { node: string; cidr: string }[];
+  /** Of the planned objects, by `kind name`: what differs, or null where the object is gone. */
+  objects: Record<string, string[] | null>;
+  /** By node; why it could not be asked. */
+  nodes: Record<string, CalicoNodeFacts | { error: string }>;
+}
+
+export interface CalicoNodeFacts {
+  /** MTU of the node's devices that the plan names. */
+  devices: Record<string, number>;
+  /** Both ends of every pod's link. The pod's is null where its network namespace is gone. */
+  links: { device: string; mtuBytes: number; podMtuBytes: number | null }[];
+  routes: CalicoRoute[];
+  /** Null: the node has no WireGuard device. Seconds since the last handshake of each peer; null: none so far. */
+  wireguardPeers: (number | null)[] | null;
+}
+
+export interface CalicoRoute {
+  cidr: string;
+  device: string;
+}

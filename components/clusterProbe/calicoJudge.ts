@@ -1,0 +1,85 @@
+import type { ProofFinding } from '../proof/facts';
+import type { Encapsulation, Family } from '../plan/types';
+import type { CalicoFacts, CalicoNodeFacts, CalicoProbe } from './calicoFacts';
+
+/** Compares what was found of Calico with its plan. Pure: the same facts give the same findings. */
+
+/** Devices by what they wrap packets into; without an entry packets leave by the card of the node. */
+const DEVICES: Record<Exclude<Encapsulation, 'none'>, Record<Family, string>> = {
+  ipip: { ipv4: 'tunl0', ipv6: 'tunl0' },
+  vxlan: { ipv4: 'vxlan.calico', ipv6: 'vxlan-v6.calico' },
+  wireguard: { ipv4: 'wireguard.cali', ipv6: 'wg-v6.cali' },
+};
+export const WIREGUARD_DEVICES = Object.values(DEVICES.wireguard);
+const TUNNELS = Object.values(DEVICES).flatMap((byFamily) => Object.values(byFamily));
+/** WireGuard speaks at least every two minutes while there is traffic (its REKEY_AFTER_TIME), and the probes make some. */
+const HANDSHAKE_SECONDS = 300;
+const REPAIR = '`sitewright refresh` and then `up` put it back';
+
+export function judgeCalico(facts: CalicoFacts, plan: CalicoProbe, severity: ProofFinding['severity']): ProofFinding[] {
+  const findings: ProofFinding[] = [];
+  const fail = (where: string, message: string) => void findings.push({ probe: 'calico', severity, where, message });
+
+  for (const [name, differences] of Object.entries(facts.objects)) {
+    if (differences === null) fail('cluster', `${name} is gone: ${REPAIR}`);
+    else if (differences.length > 0) fail('cluster', `${name} is not as planned: ${differences.join('; ')}: ${REPAIR}`);
+  }
+  const nodes = Object.keys(plan.subnets);
+  for (const node of nodes) {
+    const problem = facts.agents[node];
+    if (problem === undefined)
+      fail(node, 'calico-node does not run on it: kubectl -n kube-system describe ds/calico-node');
+    else if (problem !== null) fail(node, `calico-node is not ready: ${problem}`);
+    const found = facts.nodes[node];
+    if (found === undefined) continue;
+    if ('error' in found) fail(node, `its network cannot be read: ${found.error}`);
+    else for (const message of nodeProblems(node, found, facts, plan)) fail(node, message);
+  }
+  return findings;
+}
+
+function* nodeProblems(
+  node: string,
+  found: CalicoNodeFacts,
+  { blocks }: CalicoFacts,
+  plan: CalicoProbe,
+): Generator<string> {
+  for (const { name, mtuBytes } of plan.devices) {
+    const has = found.devices[name];
+    if (has === undefined) yield `has no device ${name}`;
+    else if (has !== mtuBytes) yield `${name} has an MTU of ${has}, planned: ${mtuBytes}`;
+  }
+  for (const { device, mtuBytes, podMtuBytes } of found.links) {
+    if (mtuBytes === plan.podMtuBytes && (podMtuBytes ?? mtuBytes) === plan.podMtuBytes) continue;
+    const ends = `${mtuBytes} on the node and ${podMtuBytes ?? 'unknown'} in the pod`;
+    yield `the link ${device} has an MTU of ${ends}, planned: ${plan.podMtuBytes}; restart the pod`;
+  }
+  for (const block of blocks) {
+    if (block.node === node || !(block.node in plan.subnets)) continue;
+    yield* routeProblems(node, block, found, plan);
+  }
+  const others = Object.keys(plan.subnets).length - 1;
+  if (plan.encapsulation.sameSubnet !== 'wireguard' || others === 0) return;
+  const peers = found.wireguardPeers ?? [];
+  if (peers.length < others * plan.families.length)
+    yield `knows ${peers.length} WireGuard peers, planned: ${others} for each family`;
+  const silent = peers.filter((seconds) => seconds === null || seconds > HANDSHAKE_SECONDS).length;
+  if (silent > 0)
+    yield `${silent} of ${peers.length} WireGuard peers made no handshake: look at UDP 51820 and 51821 between the nodes`;
+}
+
+function* routeProblems(
+  node: string,
+  block: CalicoFacts['blocks'][number],
+  { routes }: CalicoNodeFacts,
+  { encapsulation, subnets }: CalicoProbe,
+): Generator<string> {
+  const kind = subnets[node] === subnets[block.node] ? encapsulation.sameSubnet : encapsulation.crossSubnet;
+  const planned = kind === 'none' ? null : DEVICES[kind][block.cidr.includes(':') ? 'ipv6' : 'ipv4'];
+  const devices = routes.filter(({ cidr }) => cidr === block.cidr).map(({ device }) => device);
+  const what = `${block.cidr} (pods of ${block.node})`;
+  if (devices.length === 0) yield `has no route to ${what}`;
+  else if (planned === null ? devices.some((name) => TUNNELS.includes(name)) : !devices.includes(planned)) {
+    yield `reaches ${what} by ${devices.join(' and ')}, planned: ${planned ?? 'its own card'}`;
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * What a node knows of Calico's part of its network, as one Python 3 program on stdin: it reads and changes nothing. Its
+ * argument is the request, its output one line of JSON. Private keys of WireGuard are not asked for.
+ */
+export const calicoNodeProgram = String.raw`
+import json, os, subprocess, sys, time
+request = json.loads(sys.argv[1])
+NAMESPACES = '/run/netns'
+
+
+def ask(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return done.stdout if done.returncode == 0 else ''
+
+
+def ip(*arguments):
+    return json.loads(ask('ip', '-j', *arguments) or '[]')
+
+
+def pod_ends():
+    """MTU of the pod's end by the number of the other end."""
+    ends = {}
+    for name in os.listdir(NAMESPACES) if os.path.isdir(NAMESPACES) else []:
+        for link in ip('-n', name, 'link', 'show', 'type', 'veth'):
+            ends[link.get('link_index')] = link['mtu']
+    return ends
+
+
+def routes():
+    found = []
+    for family in ('-4', '-6'):
+        # WireGuard has a table of its own, which comes before the main one.
+        for route in ip(family, 'route', 'show', 'table', 'all'):
+            if '/' in route.get('dst', '') and 'dev' in route:
+                found.append({'cidr': route['dst'], 'device': route['dev']})
+    return found
+
+
+def wireguard():
+    names = [name for name in request['wireguard'] if os.path.exists('/sys/class/net/' + name)]
+    if not names:
+        return None
+    now, found = time.time(), []
+    for name in names:
+        for line in ask('wg', 'show', name, 'latest-handshakes').splitlines():
+            last = int(line.split()[1])
+            found.append(max(now - last, 0) if last else None)
+    return found
+
+
+links, ends = ip('link', 'show'), pod_ends()
+print(json.dumps({
+    'devices': {link['ifname']: link['mtu'] for link in links if link['ifname'] in request['devices']},
+    'links': [{'device': link['ifname'], 'mtuBytes': link['mtu'], 'podMtuBytes': ends.get(link['ifindex'])}
+              for link in links if link['ifname'].startswith('cali')],
+    'routes': routes(),
+    'wireguardPeers': wireguard()}))
+`;

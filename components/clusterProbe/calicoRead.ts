@@ -1,0 +1,92 @@
+import type { KubeDocument } from '../plan/clusterTypes';
+import type { CalicoFacts } from './calicoFacts';
+import type { Kubectl } from './kubectl';
+
+/** What the API server knows of Calico. */
+
+interface Metadata {
+  name: string;
+  namespace?: string;
+}
+
+interface List<T> {
+  items: T[];
+}
+
+interface AgentPod {
+  spec: { nodeName?: string };
+  status: { conditions?: { type: string; status: string; message?: string }[] };
+}
+
+interface BlockAffinity {
+  spec: { node: string; cidr: string; deleted?: boolean | string };
+}
+
+type Command = { timeoutSeconds: number; signal?: AbortSignal };
+
+export async function readCalico(
+  kubectl: Kubectl,
+  objects: KubeDocument[],
+  command: Command,
+): Promise<Omit<CalicoFacts, 'nodes'>> {
+  const pods = await kubectl.json<List<AgentPod>>(['get', 'pods', '-A', '-l', 'k8s-app=calico-node'], command);
+  const affinities = await kubectl.json<List<BlockAffinity>>(['get', 'blockaffinities.crd.projectcalico.org'], command);
+  return {
+    agents: Object.fromEntries(
+      pods.items.flatMap(({ spec, status }) => {
+        const ready = status.conditions?.find(({ type }) => type === 'Ready');
+        const problem = ready?.status === 'True' ? null : (ready?.message ?? 'kubelet has not reported');
+        return spec.nodeName === undefined ? [] : [[spec.nodeName, problem]];
+      }),
+    ),
+    blocks: affinities.items
+      .filter(({ spec }) => `${spec.deleted ?? false}` === 'false')
+      .map(({ spec }) => ({ node: spec.node, cidr: spec.cidr })),
+    objects: await differences(kubectl, objects, command),
+  };
+}
+
+async function differences(
+  kubectl: Kubectl,
+  objects: KubeDocument[],
+  command: Command,
+): Promise<CalicoFacts['objects']> {
+  if (objects.length === 0) return {};
+  const list = {
+    apiVersion: 'v1',
+    kind: 'List',
+    items: objects.map(({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata })),
+  };
+  const text = await kubectl.run(['get', '-f', '-', '--ignore-not-found', '-o', 'json'], {
+    ...command,
+    stdin: JSON.stringify(list),
+  });
+  const answer = (text.trim() === '' ? { items: [] } : JSON.parse(text)) as KubeDocument;
+  const found = (answer.kind === 'List' ? answer.items : [answer]) as KubeDocument[];
+  return Object.fromEntries(
+    objects.map((planned) => {
+      const live = found.find((one) => isSame(one, planned));
+      if (live === undefined) return [label(planned), null];
+      return [label(planned), ['spec', 'data'].flatMap((key) => [...differing(planned[key], live[key], key)])];
+    }),
+  );
+}
+
+const metadataOf = (object: KubeDocument) => object.metadata as Metadata;
+const label = (object: KubeDocument) => `${String(object.kind)} ${metadataOf(object).name}`;
+const isSame = (a: KubeDocument, b: KubeDocument) =>
+  a.kind === b.kind &&
+  metadataOf(a)?.name === metadataOf(b).name &&
+  metadataOf(a).namespace === metadataOf(b).namespace;
+
+/** Every planned value that the object does not have. What is there beyond the plan is somebody's default. */
+export function* differing(planned: unknown, live: unknown, path: string): Generator<string> {
+  if (planned === undefined) return;
+  if (typeof planned === 'object' && planned !== null && !Array.isArray(planned)) {
+    for (const [key, value] of Object.entries(planned)) {
+      yield* differing(value, (live as Record<string, unknown> | undefined)?.[key], `${path}.${key}`);
+    }
+  } else if (JSON.stringify(planned) !== JSON.stringify(live)) {
+    yield `${path} is ${JSON.stringify(live) ?? 'absent'}, planned: ${JSON.stringify(planned)}`;
+  }
+}

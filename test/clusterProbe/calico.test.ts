@@ -1,0 +1,141 @@
+import { execFileSync } from 'node:child_process';
+import type { CalicoFacts, CalicoNodeFacts, CalicoProbe } from '../../components/clusterProbe/calicoFacts';
+import { judgeCalico } from '../../components/clusterProbe/calicoJudge';
+import { calicoNodeProgram } from '../../components/clusterProbe/calicoNodeProgram';
+import { differing } from '../../components/clusterProbe/calicoRead';
+import { judgeCluster } from '../../components/clusterProbe/judge';
+import { facts as clusterFacts, request } from './fixtures';
+
+const plan: CalicoProbe = {
+  encapsulation: { sameSubnet: 'vxlan', crossSubnet: 'vxlan' },
+  subnets: { one: 'rack1', two: 'rack1', three: 'rack2' },
+  families: ['ipv4'],
+  devices: [{ name: 'vxlan.calico', mtuBytes: 1450 }],
+  podMtuBytes: 1450,
+  objects: [],
+};
+const BLOCKS = { one: '10.244.1.0/26', two: '10.244.2.0/26', three: '10.244.3.0/26' };
+
+/** Everything as planned, with every other node's block behind a device. */
+const node = (own: string, device: string): CalicoNodeFacts => ({
+  devices: { 'vxlan.calico': 1450 },
+  links: [{ device: 'cali1', mtuBytes: 1450, podMtuBytes: 1450 }],
+  routes: Object.entries(BLOCKS)
+    .filter(([name]) => name !== own)
+    .map(([, cidr]) => ({ cidr, device })),
+  wireguardPeers: null,
+});
+const facts = (device = 'vxlan.calico'): CalicoFacts & { nodes: Record<string, CalicoNodeFacts> } => ({
+  agents: { one: null, two: null, three: null },
+  blocks: Object.entries(BLOCKS).map(([name, cidr]) => ({ node: name, cidr })),
+  objects: { 'IPPool default-ipv4': [] },
+  nodes: { one: node('one', device), two: node('two', device), three: node('three', device) },
+});
+const judge = (found: CalicoFacts, planned = plan) =>
+  judgeCalico(found, planned, 'error').map(({ where, message }) => `${where}: ${message}`);
+
+describe('Calico of a live cluster', () => {
+  test('as planned is no finding', () => expect(judge(facts())).toEqual([]));
+
+  test('every way it can differ is a finding', () => {
+    const found = facts();
+    found.objects = {
+      'IPPool default-ipv4': null,
+      'FelixConfiguration default': ['spec.vxlanMTU is 1500, planned: 1450'],
+    };
+    found.agents = { one: 'container is starting', three: null };
+    found.nodes.one.devices = {};
+    found.nodes.two.devices = { 'vxlan.calico': 1500 };
+    found.nodes.two.links = [
+      { device: 'cali2', mtuBytes: 1450, podMtuBytes: 1500 },
+      { device: 'cali3', mtuBytes: 1450, podMtuBytes: null },
+    ];
+    found.nodes.three.routes = [{ cidr: BLOCKS.one, device: 'ens3' }];
+    expect(judge(found)).toEqual([
+      'cluster: IPPool default-ipv4 is gone: `sitewright refresh` and then `up` put it back',
+      'cluster: FelixConfiguration default is not as planned: spec.vxlanMTU is 1500, planned: 1450: `sitewright refresh` and then `up` put it back',
+      'one: calico-node is not ready: container is starting',
+      'one: has no device vxlan.calico',
+      'two: calico-node does not run on it: kubectl -n kube-system describe ds/calico-node',
+      'two: vxlan.calico has an MTU of 1500, planned: 1450',
+      'two: the link cali2 has an MTU of 1450 on the node and 1500 in the pod, planned: 1450; restart the pod',
+      'three: reaches 10.244.1.0/26 (pods of one) by ens3, planned: vxlan.calico',
+      'three: has no route to 10.244.2.0/26 (pods of two)',
+    ]);
+  });
+
+  test('across subnets only is a tunnel, and inside one the card', () => {
+    const planned = { ...plan, encapsulation: { sameSubnet: 'none', crossSubnet: 'vxlan' } as const };
+    const found = facts();
+    for (const name of ['one', 'two'] as const) {
+      found.nodes[name].routes.find(({ cidr }) => cidr !== BLOCKS.three)!.device = 'ens3';
+    }
+    expect(judge(found, planned)).toEqual([]);
+    expect(judge(facts(), planned)).toEqual([
+      'one: reaches 10.244.2.0/26 (pods of two) by vxlan.calico, planned: its own card',
+      'two: reaches 10.244.1.0/26 (pods of one) by vxlan.calico, planned: its own card',
+    ]);
+  });
+
+  test('WireGuard comes before the tunnel that is there too, and its peers have spoken', () => {
+    const planned = { ...plan, encapsulation: { sameSubnet: 'wireguard', crossSubnet: 'wireguard' } as const };
+    const found = facts();
+    for (const each of Object.values(found.nodes)) {
+      each.routes.push(...each.routes.map(({ cidr }) => ({ cidr, device: 'wireguard.cali' })));
+      each.wireguardPeers = [3, 20];
+    }
+    expect(judge(found, planned)).toEqual([]);
+    found.nodes.one.wireguardPeers = [3];
+    found.nodes.two.wireguardPeers = [null, 4000];
+    expect(judge(found, planned)).toEqual([
+      'one: knows 1 WireGuard peers, planned: 2 for each family',
+      'two: 2 of 2 WireGuard peers made no handshake: look at UDP 51820 and 51821 between the nodes',
+    ]);
+  });
+
+  test('is a part of the judgement of the cluster, and may be a warning', () => {
+    const found = { ...clusterFacts(), calico: { ...facts(), objects: { 'IPPool default-ipv4': null } } };
+    const findings = (warn: string[]) => judgeCluster(found, request({ calico: plan, warn }));
+    expect(findings([])).toMatchObject([{ probe: 'calico', severity: 'error', where: 'cluster' }]);
+    expect(findings(['calico'])).toMatchObject([{ severity: 'warn' }]);
+  });
+});
+
+test('of an object only what is planned is compared', () => {
+  const live = { cidr: '10.244.0.0/16', natOutgoing: true, allowedUses: ['Workload'], nested: { a: 1, b: 2 } };
+  expect([...differing({ cidr: '10.244.0.0/16', nested: { a: 1 } }, live, 'spec')]).toEqual([]);
+  expect([...differing({ natOutgoing: false, nested: { c: 3 }, allowedUses: [] }, live, 'spec')]).toEqual([
+    'spec.natOutgoing is true, planned: false',
+    'spec.nested.c is absent, planned: 3',
+    'spec.allowedUses is ["Workload"], planned: []',
+  ]);
+});
+
+describe('the program of a node', () => {
+  const space = `sitewright-calico-${process.pid}`;
+  const ip = (words: string) => execFileSync('ip', words.split(' '));
+  beforeAll(() => ip(`netns add ${space}-node`));
+  afterAll(() => {
+    for (const name of ['node', 'pod']) ip(`netns del ${space}-${name}`);
+  });
+
+  test('reads both ends of a link, the devices of the plan and their routes', () => {
+    ip(`netns add ${space}-pod`);
+    ip(`-n ${space}-node link add cali7 mtu 1450 type veth peer name eth0 netns ${space}-pod`);
+    ip(`-n ${space}-pod link set eth0 mtu 1400`);
+    ip(`-n ${space}-node link add vxlan.calico mtu 1440 type vxlan id 4096 dstport 4789`);
+    for (const device of ['cali7', 'vxlan.calico']) ip(`-n ${space}-node link set ${device} up`);
+    ip(`-n ${space}-node route add 10.244.1.0/26 dev vxlan.calico table 7`);
+    const question = JSON.stringify({ devices: ['vxlan.calico'], wireguard: ['wireguard.cali'] });
+    const answer = execFileSync('ip', ['netns', 'exec', `${space}-node`, 'python3', '-', question], {
+      input: calicoNodeProgram,
+      encoding: 'utf8',
+    });
+    expect(JSON.parse(answer)).toEqual({
+      devices: { 'vxlan.calico': 1440 },
+      links: [{ device: 'cali7', mtuBytes: 1450, podMtuBytes: 1400 }],
+      routes: expect.arrayContaining([{ cidr: '10.244.1.0/26', device: 'vxlan.calico' }]),
+      wireguardPeers: null,
+    });
+  });
+});
