@@ -24,8 +24,8 @@ export interface CalicoPlan {
   typha: { replicas: number } | null;
   /** Null: no BGP. */
   bgp: CalicoBgpPlan | null;
-  /** Where the API server is asked before Services work; only the dataplane bpf needs it. */
-  apiServer: { host: string; port: number } | null;
+  /** Where calico-node asks the API server, without a Service in between. */
+  apiServer: { host: string; port: number };
   /** install `manifest`: what is changed in the release manifest. Null with install `operator`. */
   manifest: CalicoManifestEdits | null;
   /** install `operator`: objects of operator.tigera.io/v1, in the order in which they are applied. Empty otherwise. */

@@ -2,6 +2,8 @@ import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
 import { AUDIT_POLICY, planAdmission } from './apiServerPolicy';
 import type { ClusterPlan, NodeClusterPlan, Taint } from './clusterTypes';
+import { planCalico } from './calico';
+import { checkPodSysctls, usesCalico } from './calicoModes';
 import { cniConfiguration, MASQUERADE_FILE, masqueradeRuleset, planCniRoutes, usesRoutes } from './cniRoutes';
 import { planContainerd } from './containerd';
 import { planDns } from './dns';
@@ -14,7 +16,7 @@ import { planKubelet } from './kubelet';
 import { planKubeProxy } from './kubeProxy';
 import type { MachinePlan } from './machines';
 import type { MtuPlan } from './types';
-import { planBundle } from './versions';
+import { hasComponent, planBundle } from './versions';
 import { planVip } from './vip';
 
 /** What the whole cluster shares, and what each node is in it, in the order of the site file. */
@@ -45,6 +47,11 @@ export function planCluster(
   const vip = planVip(spec, addressing, findings);
   const kubeProxy = planKubeProxy(spec, version, addressing.plan, findings);
   const routes = usesRoutes(spec) ? planCniRoutes(spec, addressing, findings) : null;
+  checkPodSysctls(spec, findings);
+  const calico =
+    usesCalico(spec) && bundle !== null && hasComponent(bundle, 'calico')
+      ? planCalico({ spec, addressing, mtu, bundle, endpoint }, findings)
+      : null;
   checkLabels(spec, findings);
   const dns = planDns(spec, version, DOMAIN, addressing, findings);
   const kubelet = planKubelet(spec, DOMAIN, dns, findings);
@@ -81,7 +88,7 @@ export function planCluster(
     dns,
     drainLimitSeconds,
     cni: spec.network.cni,
-    calico: null,
+    calico,
     podMasquerade:
       routes === null ? null : { file: MASQUERADE_FILE, ruleset: masqueradeRuleset(addressing.plan.podCidrs) },
   };

@@ -43,8 +43,8 @@ const SERVICE_HOST_BITS = { most: 20, least: 4 };
 
 export function checkClusterSizes(spec: SiteSpec, pods: Network[], services: Network[], findings: Findings): void {
   const nodeCount = spec.machines.nodes.length;
-  // Networks of the nodes are larger than blocks and have a check of their own.
-  const inBlocks = usesRoutes(spec) ? [] : pods;
+  // Networks of the nodes are larger than blocks, and stated pools have sizes of their own: each has its check elsewhere.
+  const inBlocks = usesRoutes(spec) || spec.network.calico.pools.length > 0 ? [] : pods;
   inBlocks.forEach((network, index) => {
     const block = BLOCK_PREFIX[network.family];
     const blocks = network.prefix > block ? 0 : 2 ** (block - network.prefix);

@@ -1,5 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
+import { usesCalico } from './calicoModes';
 import { POD_BRIDGE } from './cniRoutes';
 import { byText, type Findings } from './findings';
 import { FAMILY_NAME } from './ip';
@@ -44,7 +45,8 @@ const LARGEST_JUMBO_BYTES = 9000;
 interface Layer extends Overhead {
   encapsulation: Exclude<Encapsulation, 'none'>;
   family: Family;
-  device: string;
+  /** Null: no device of its own. */
+  device: string | null;
 }
 
 /** MTU that the interface of a machine in this subnet gets: a GRE underlay must be taken off before the first packet. */
@@ -60,7 +62,10 @@ export function planMtu(spec: SiteSpec, addressing: Addressing, findings: Findin
   const choice = chooseRouting(spec, addressing, findings);
   const routes = choice.routing === 'routes';
   const wireguard = spec.network.wireguard && !routes;
-  const layers = enabledLayers(choice, wireguard, addressing.podFamilies);
+  const layers = [
+    ...enabledLayers(choice, wireguard, addressing.podFamilies),
+    ...(usesCalico(spec) && spec.network.calico.dataplane === 'bpf' ? bpfLayers(addressing.podFamilies) : []),
+  ];
   const smallest = smallestUnderlay(spec, addressing);
   const steps = new Steps();
   steps.start(smallest.what, smallest.bytes, smallest.source);
@@ -80,6 +85,9 @@ export function planMtu(spec: SiteSpec, addressing: Addressing, findings: Findin
     steps.takeOff('pod MTU stated by the site', computedBytes - stated, 'network.podMtu');
   }
   const podMtuBytes = steps.leftBytes;
+  // A tunnel device keeps its own budget: only the pods' veth must fit through the tightest of them. Calico's operator
+  // has one number for all.
+  const ofOperator = usesCalico(spec) && spec.network.calico.install === 'operator';
   return {
     routing: choice.routing,
     routingReason: choice.reason,
@@ -89,9 +97,10 @@ export function planMtu(spec: SiteSpec, addressing: Addressing, findings: Findin
     underlayMtuBytes: underlayBytes,
     overheadBytes,
     podMtuBytes,
-    // A tunnel device keeps its own budget: only the pods' veth must fit through the tightest of them.
     devices: [
-      ...layers.map((layer) => ({ name: layer.device, mtuBytes: underlayBytes - layer.bytes })),
+      ...layers.flatMap(({ device, bytes }) =>
+        device === null ? [] : [{ name: device, mtuBytes: ofOperator ? podMtuBytes : underlayBytes - bytes }],
+      ),
       ...(routes ? [{ name: POD_BRIDGE, mtuBytes: podMtuBytes }] : []),
       { name: 'veth', mtuBytes: podMtuBytes },
     ].sort((a, b) => byText(a.name, b.name)),
@@ -111,6 +120,16 @@ function enabledLayers(choice: RoutingChoice, wireguard: boolean, podFamilies: F
     }),
   );
 }
+
+/** Programs forward what comes for a Service to the node of its pod in VXLAN, whatever the routing is. */
+const bpfLayers = (podFamilies: Family[]): Layer[] =>
+  podFamilies.map((family) => ({
+    bytes: OVERHEADS.vxlan[family]!.bytes,
+    source: `network.calico.dataplane bpf: ${OVERHEADS.vxlan[family]!.source}`,
+    encapsulation: 'vxlan',
+    family,
+    device: null,
+  }));
 
 interface Smallest {
   bytes: number;

@@ -1,5 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
+import { noBirdReason } from './calicoModes';
 import { usesRoutes } from './cniRoutes';
 import type { Findings } from './findings';
 import type { Encapsulation, MtuPlan, Routing } from './types';
@@ -49,6 +50,10 @@ function tunnelOf(routing: Routing): RoutingChoice['tunnel'] {
 
 function automatic(spec: SiteSpec, addressing: Addressing): { routing: Routing; reason: string } {
   const { usedSubnets, podFamilies } = addressing;
+  const noBird = noBirdReason(spec);
+  if (noBird !== null) {
+    return { routing: 'vxlan-cross-subnet', reason: `auto: ${noBird}, and vxlan needs none` };
+  }
   if (usedSubnets.length <= 1) {
     return { routing: 'bgp', reason: 'auto: all machines share one subnet, so pod packets need no tunnel' };
   }

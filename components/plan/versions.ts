@@ -128,6 +128,9 @@ function allowedVersions(from: Origin): string {
   return all.join(' or ');
 }
 
+export const hasComponent = (bundle: BundlePlan, name: BundleComponent): boolean =>
+  bundle.components.some((component) => component.name === name);
+
 /** Version of a component of a bundle. */
 export function componentVersion(bundle: BundlePlan, name: BundleComponent): string {
   return bundle.components.find((component) => component.name === name)!.version;

@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as k8s from '@pulumi/kubernetes';
+import * as pulumi from '@pulumi/pulumi';
+import { objectOptions, type ClusterAccess } from '../../addons/cluster';
+import { BGP_SECRET } from '../../plan/calicoBgp';
+import { CALICO_NAMESPACE } from '../../plan/calico';
+import type { CalicoPlan } from '../../plan/calicoTypes';
+import type { BundlePlan } from '../../plan/clusterTypes';
+import { editManifest, parseManifest, type ManifestObject } from './manifest';
+
+export interface CalicoArgs {
+  plan: CalicoPlan;
+  bundle: Pick<BundlePlan, 'images' | 'manifests'>;
+  /** Folder of the bundle on the machine of the engine; its files were held against its lock. */
+  bundleFolder: string;
+  access: ClusterAccess;
+  /** Passwords of BGP sessions, by the name that the plan has for them. Secret. */
+  bgpPasswords: Record<string, pulumi.Input<string>>;
+  /** Multiplies the periods of probes. Default 1. */
+  limitFactor?: number;
+}
+
+/**
+ * Calico: one resource for each object, so that a preview names what changes and what somebody took away comes back.
+ * In order: kinds before objects of them, what calico-node reads before calico-node.
+ */
+export class Calico extends pulumi.ComponentResource {
+  constructor(name: string, args: CalicoArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('sitewright:network:Calico', name, {}, opts);
+    const { plan } = args;
+    const options = objectOptions(this, args.access);
+    const register = (objects: ManifestObject[], after: pulumi.Resource[]) =>
+      objects.map((object) => customResource(name, object, { ...options, dependsOn: after }));
+
+    const { kinds, basis, workloads } = inStages(releaseObjects(args));
+    const madeKinds = register(kinds, []);
+    const madeBasis = register(basis, madeKinds);
+    const objects = register(plan.objects as ManifestObject[], madeBasis.length > 0 ? madeBasis : madeKinds);
+    const passwords = passwordSecret(name, args, { ...options, dependsOn: madeBasis });
+    const made = register(workloads, [...objects, ...passwords]);
+    register(plan.operator as ManifestObject[], made);
+    this.registerOutputs({});
+  }
+}
+
+export interface CalicoLateArgs {
+  plan: CalicoPlan;
+  access: ClusterAccess;
+}
+
+/** What must wait until calico-node is ready on every node: order it by `dependsOn` after the joins. */
+export class CalicoLate extends pulumi.ComponentResource {
+  constructor(name: string, { plan, access }: CalicoLateArgs, opts?: pulumi.ComponentResourceOptions) {
+    super('sitewright:network:CalicoLate', name, {}, opts);
+    const options = objectOptions(this, access);
+    for (const object of plan.lateObjects as ManifestObject[]) customResource(name, object, options);
+    this.registerOutputs({});
+  }
+}
+
+/** Every object of the release as it is applied. Throws where a manifest is not what the plan was made for. */
+export function releaseObjects({
+  plan,
+  bundle,
+  bundleFolder,
+  limitFactor = 1,
+}: Pick<CalicoArgs, 'plan' | 'bundle' | 'bundleFolder' | 'limitFactor'>): ManifestObject[] {
+  const read = (file: string) => parseManifest(file, readFileSync(join(bundleFolder, 'manifests', file), 'utf8'));
+  if (plan.manifest === null) return bundle.manifests.flatMap(({ name }) => read(name));
+  return editManifest(read(plan.manifest.file), { edits: plan.manifest, images: bundle.images, limitFactor });
+}
+
+/** What defines kinds, what others refer to, and what runs pods. */
+export function inStages(objects: ManifestObject[]) {
+  const isKind = ({ kind }: ManifestObject) => kind === 'CustomResourceDefinition' || kind === 'Namespace';
+  const runs = ({ kind }: ManifestObject) => kind === 'DaemonSet' || kind === 'Deployment';
+  return {
+    kinds: objects.filter(isKind),
+    basis: objects.filter((object) => !isKind(object) && !runs(object)),
+    workloads: objects.filter(runs),
+  };
+}
+
+function customResource(name: string, object: ManifestObject, options: pulumi.CustomResourceOptions): pulumi.Resource {
+  return new k8s.apiextensions.CustomResource(
+    `${name}-${object.kind.toLowerCase()}-${object.metadata.name}`,
+    object,
+    options,
+  );
+}
+
+function passwordSecret(
+  name: string,
+  { plan, bgpPasswords }: CalicoArgs,
+  options: pulumi.CustomResourceOptions,
+): pulumi.Resource[] {
+  const names = [...new Set((plan.bgp?.peers ?? []).flatMap(({ passwordFrom }) => passwordFrom ?? []))];
+  if (names.length === 0) return [];
+  return [
+    new k8s.core.v1.Secret(
+      `${name}-bgp-passwords`,
+      {
+        metadata: { name: BGP_SECRET, namespace: CALICO_NAMESPACE[plan.install] },
+        stringData: Object.fromEntries(names.map((key) => [key, pulumi.secret(bgpPasswords[key]!)])),
+      },
+      options,
+    ),
+  ];
+}

@@ -1,0 +1,222 @@
+import { parseAllDocuments } from 'yaml';
+import type { CalicoManifestEdits } from '../../plan/calicoTypes';
+import type { BundlePlan, CalicoImage, KubeDocument } from '../../plan/clusterTypes';
+
+/**
+ * Calico's release manifest with the values of a plan: edits of parsed objects at places that must be there. A newer
+ * manifest that lacks one is refused with its name, because a value that nobody reads would look like one that is set.
+ */
+
+/** An object of a manifest, as far as it is looked into. */
+export interface ManifestObject extends KubeDocument {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string };
+}
+
+interface Container {
+  name: string;
+  image: string;
+  imagePullPolicy?: string;
+  env?: { name: string; value?: string; valueFrom?: unknown }[];
+  livenessProbe?: Probe;
+  readinessProbe?: Probe;
+}
+
+interface Probe {
+  exec?: { command: string[] };
+  periodSeconds?: number;
+  timeoutSeconds?: number;
+  initialDelaySeconds?: number;
+}
+
+interface PodSpec {
+  containers: Container[];
+  initContainers?: Container[];
+}
+
+/** What a manifest lacks, every place at once. */
+export class ManifestError extends Error {
+  override readonly name = 'ManifestError';
+
+  constructor(
+    readonly file: string,
+    readonly problems: string[],
+  ) {
+    super(
+      `${file} is not a manifest that this kit knows; nothing of it is applied:\n${problems.map((line) => `  ${line}`).join('\n')}`,
+    );
+  }
+}
+
+export interface ManifestSettings {
+  edits: CalicoManifestEdits;
+  images: BundlePlan['images'];
+  /** Multiplies the periods and time-outs of probes; above 1 on machines that are known to be slow. */
+  limitFactor: number;
+}
+
+/** The objects of a manifest, in its order. */
+export function parseManifest(file: string, text: string): ManifestObject[] {
+  const documents = parseAllDocuments(text);
+  const problems = documents.flatMap(({ errors }) => errors.map(({ message }) => message.split('\n')[0]));
+  if (problems.length > 0) throw new ManifestError(file, problems);
+  return documents.map((document) => document.toJS() as ManifestObject | null).filter((object) => object !== null);
+}
+
+/**
+ * The objects with the edits made; those given stay as they are.
+ * @throws ManifestError with every place that is missing
+ */
+export function editManifest(objects: ManifestObject[], settings: ManifestSettings): ManifestObject[] {
+  const { edits } = settings;
+  const editor = new Editor(structuredClone(objects));
+  editor.config(edits);
+  editor.node(edits, settings.limitFactor);
+  if (edits.typhaReplicas !== null) editor.typha(edits.typhaReplicas, settings.limitFactor);
+  if (!edits.kubeControllers) editor.leaveOut(KUBE_CONTROLLERS);
+  editor.images(settings.images);
+  if (editor.problems.length > 0) throw new ManifestError(edits.file, editor.problems);
+  return editor.objects;
+}
+
+const CONFIG = 'calico-config';
+const NODE = 'calico-node';
+const TYPHA = 'calico-typha';
+const KUBE_CONTROLLERS = 'calico-kube-controllers';
+const NETWORK_CONFIG = 'cni_network_config';
+/** Marks a place-holder that stands without quotes, while its surroundings are parsed. */
+const UNQUOTED = '#unquoted';
+
+class Editor {
+  readonly problems: string[] = [];
+
+  constructor(public objects: ManifestObject[]) {}
+
+  config({ config, cniPlugin, cniPluginsAdded }: CalicoManifestEdits): void {
+    const data = this.find('ConfigMap', CONFIG)?.data as Record<string, string> | undefined;
+    if (data === undefined) return;
+    for (const [key, value] of Object.entries(config)) {
+      if (this.has(data, key, `ConfigMap ${CONFIG}`)) data[key] = value;
+    }
+    if (this.has(data, NETWORK_CONFIG, `ConfigMap ${CONFIG}`)) {
+      data[NETWORK_CONFIG] = this.networkConfig(data[NETWORK_CONFIG], cniPlugin, cniPluginsAdded);
+    }
+  }
+
+  /** JSON but for one place-holder of a number, which calico's installer fills in. */
+  private networkConfig(text: string, cniPlugin: Record<string, unknown>, added: KubeDocument[]): string {
+    const quoted = text.replace(/:\s*(__[A-Z_]+__)/g, `: "$1${UNQUOTED}"`);
+    let parsed: { plugins?: Record<string, unknown>[] };
+    try {
+      parsed = JSON.parse(quoted) as typeof parsed;
+    } catch {
+      this.problems.push(`ConfigMap ${CONFIG}: ${NETWORK_CONFIG} is no JSON`);
+      return text;
+    }
+    const first = parsed.plugins?.[0];
+    if (first?.type !== 'calico') {
+      this.problems.push(`ConfigMap ${CONFIG}: ${NETWORK_CONFIG} does not begin with the plugin calico`);
+      return text;
+    }
+    for (const key of Object.keys(cniPlugin)) this.has(first, key, `ConfigMap ${CONFIG}: plugin calico`);
+    Object.assign(first, cniPlugin);
+    parsed.plugins!.push(...added);
+    return JSON.stringify(parsed, null, 2).replace(new RegExp(`"(__[A-Z_]+__)${UNQUOTED}"`, 'g'), '$1');
+  }
+
+  node({ nodeEnv, nodeEnvAdded, bird }: CalicoManifestEdits, limitFactor: number): void {
+    const container = this.container('DaemonSet', NODE, NODE);
+    if (container === undefined) return;
+    const env = (container.env ??= []);
+    for (const [name, value] of Object.entries(nodeEnv)) {
+      const at = env.findIndex((one) => one.name === name);
+      if (at < 0) this.problems.push(`DaemonSet ${NODE}: container ${NODE} has no variable ${name}`);
+      else env[at] = { name, value };
+    }
+    for (const [name, value] of Object.entries(nodeEnvAdded)) {
+      const at = env.findIndex((one) => one.name === name);
+      if (at < 0) env.push({ name, value });
+      else env[at] = { name, value };
+    }
+    for (const [key, option] of [
+      ['livenessProbe', '-bird-live'],
+      ['readinessProbe', '-bird-ready'],
+    ] as const) {
+      const command = container[key]?.exec?.command;
+      if (command?.includes(option) !== true) {
+        this.problems.push(`DaemonSet ${NODE}: ${key} has no command with ${option}`);
+      } else if (!bird) container[key]!.exec!.command = command.filter((word) => word !== option);
+    }
+    slowProbes(container, limitFactor);
+  }
+
+  typha(replicas: number, limitFactor: number): void {
+    const deployment = this.find('Deployment', TYPHA);
+    const spec = deployment?.spec as { replicas?: number } | undefined;
+    if (spec === undefined || !this.has(spec, 'replicas', `Deployment ${TYPHA}`)) return;
+    spec.replicas = replicas;
+    const container = this.container('Deployment', TYPHA, TYPHA);
+    if (container !== undefined) slowProbes(container, limitFactor);
+  }
+
+  /** Everything of this name: the workload, its account and what that may do. */
+  leaveOut(name: string): void {
+    if (this.find('Deployment', name) === undefined) return;
+    this.objects = this.objects.filter(({ metadata }) => metadata.name !== name);
+  }
+
+  images(images: BundlePlan['images']): void {
+    for (const object of this.objects) {
+      const spec = (object.spec as { template?: { spec?: PodSpec } } | undefined)?.template?.spec;
+      for (const container of [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])]) {
+        const key = imageKey(container.image);
+        const reference = images[key];
+        if (reference === undefined) {
+          this.problems.push(
+            `${object.kind} ${object.metadata.name}: container ${container.name} wants ${container.image}, and the bundle has no image ${key}`,
+          );
+          continue;
+        }
+        container.image = reference;
+        // It comes with the bundle and nobody is to ask a registry for it.
+        container.imagePullPolicy = 'Never';
+      }
+    }
+  }
+
+  private find(kind: string, name: string): ManifestObject | undefined {
+    const found = this.objects.find((object) => object.kind === kind && object.metadata.name === name);
+    if (found === undefined) this.problems.push(`there is no ${kind} ${name}`);
+    return found;
+  }
+
+  private container(kind: string, name: string, container: string): Container | undefined {
+    const spec = this.find(kind, name)?.spec as { template?: { spec?: PodSpec } } | undefined;
+    if (spec === undefined) return undefined;
+    const found = spec.template?.spec?.containers.find((one) => one.name === container);
+    if (found === undefined) this.problems.push(`${kind} ${name} has no container ${container}`);
+    return found;
+  }
+
+  private has(holder: object, key: string, where: string): boolean {
+    if (key in holder) return true;
+    this.problems.push(`${where} has no ${key}`);
+    return false;
+  }
+}
+
+/** calico-node of quay.io/calico/node:v3.32.1; calico where one image has every program. */
+function imageKey(reference: string): CalicoImage {
+  const name = reference.split('/').pop()!.split(/[:@]/)[0];
+  return (name === 'calico' ? name : `calico-${name}`) as CalicoImage;
+}
+
+function slowProbes(container: Container, limitFactor: number): void {
+  for (const probe of [container.livenessProbe, container.readinessProbe]) {
+    if (probe === undefined) continue;
+    for (const key of ['periodSeconds', 'timeoutSeconds', 'initialDelaySeconds'] as const) {
+      if (probe[key] !== undefined) probe[key] = Math.round(probe[key] * limitFactor);
+    }
+  }
+}
