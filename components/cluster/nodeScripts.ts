@@ -61,6 +61,8 @@ export interface MemberSettings {
   /** Fingerprint of the KubeletConfiguration of the cluster. */
   kubeletConfigSum: string;
   labels: Record<string, string>;
+  /** Beyond what others write; empty for most nodes. */
+  annotations: Record<string, string>;
   taints: Taint[];
   /** Whether the kit has made what the node becomes Ready by. */
   waitReady: boolean;
@@ -79,9 +81,17 @@ export interface JoinSettings extends MemberSettings {
 function memberSettings({ node, cluster, nodeCluster, limitSeconds }: ClusterNodeSettings): MemberSettings {
   const { part, labels, taints } = nodeCluster;
   const kubeletConfigSum = fingerprint(cluster.kubeadm.kubeletConfiguration);
+  const annotations = reflectorAnnotations(cluster, node);
   // Calico comes when the API answers, and before anything joins.
   const waitReady = cluster.cni === 'routes' || (cluster.cni === 'calico' && part !== 'init');
-  return { node, part, kubeletConfigSum, labels, taints, waitReady, limitSeconds };
+  return { node, part, kubeletConfigSum, labels, annotations, taints, waitReady, limitSeconds };
+}
+
+/** How calico-node learns that it reflects routes. */
+function reflectorAnnotations({ calico }: ClusterPlan, node: string): Record<string, string> {
+  const { routeReflectors = [], clusterId = null } = calico?.bgp ?? {};
+  if (clusterId === null || !routeReflectors.includes(node)) return {};
+  return { 'projectcalico.org/RouteReflectorClusterID': clusterId };
 }
 
 /** @param caCertHash of the certificate authority of Kubernetes, as kubeadm pins it. */
@@ -119,12 +129,13 @@ function memberValues({ part, kubeletConfigSum }: MemberSettings): Values {
 }
 
 /** Of what the first control-plane node does about a Node. */
-function nodeObjectValues({ node, labels, taints, waitReady }: MemberSettings): Values {
+function nodeObjectValues({ node, labels, annotations, taints, waitReady }: MemberSettings): Values {
+  const metadata = { name: node, labels, ...(Object.keys(annotations).length === 0 ? {} : { annotations }) };
   return [
     ['WAIT_READY', waitReady ? 'yes' : 'no'],
     ['KUBELET_CERTIFICATES_PROGRAM', KUBELET_CERTIFICATES_PROGRAM],
     // Only what the kit owns: a server-side apply leaves the rest alone.
-    ['NODE_MANIFEST', JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: node, labels } })],
+    ['NODE_MANIFEST', JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata })],
     ['TAINTS', taints.map(({ key, value, effect }) => `${key}${value === undefined ? '' : `=${value}`}:${effect}`)],
   ];
 }

@@ -4,7 +4,7 @@ import { AUDIT_POLICY, planAdmission } from './apiServerPolicy';
 import type { ClusterPlan, NodeClusterPlan, Taint } from './clusterTypes';
 import { planCalico } from './calico';
 import { checkPodSysctls, usesCalico } from './calicoModes';
-import { cniConfiguration, MASQUERADE_FILE, masqueradeRuleset, planCniRoutes, usesRoutes } from './cniRoutes';
+import { cniConfiguration, MASQUERADE_FILE, planCniRoutes, podRuleset, usesRoutes } from './cniRoutes';
 import { planContainerd } from './containerd';
 import { planDns } from './dns';
 import { planEndpoint } from './endpoint';
@@ -61,6 +61,7 @@ export function planCluster(
 
   const admissionConfiguration = planAdmission(spec);
   const admission = admissionConfiguration !== null;
+  const { mssClamp } = spec.network;
   const cluster: ClusterPlan = {
     kubernetesVersion: version,
     domain: DOMAIN,
@@ -90,7 +91,12 @@ export function planCluster(
     cni: spec.network.cni,
     calico,
     podMasquerade:
-      routes === null ? null : { file: MASQUERADE_FILE, ruleset: masqueradeRuleset(addressing.plan.podCidrs) },
+      routes === null && !mssClamp
+        ? null
+        : {
+            file: MASQUERADE_FILE,
+            ruleset: podRuleset({ masquerade: routes === null ? [] : addressing.plan.podCidrs, mssClamp }),
+          },
   };
   const nodes = spec.machines.nodes.map((_, index) => planNode(spec, addressing, index, routes?.podCidrs[index], mtu));
   return { cluster, nodes, routes: routes?.routes ?? spec.machines.nodes.map(() => []) };

@@ -40,8 +40,9 @@ export interface ClusterPlan {
   /** Null with another CNI. */
   calico: CalicoPlan | null;
   /**
-   * cni `routes`: nftables ruleset that every node loads at boot and whenever it changes (`nft -f <file>`; it replaces its
-   * own table at once), so that pods reach what is outside the cluster. Null with another CNI, which does that itself.
+   * nftables ruleset that every node loads at boot and whenever it changes (`nft -f <file>`; it replaces its own table at
+   * once): with cni `routes` so that pods reach what is outside the cluster, which another CNI does itself, and for
+   * network.mssClamp. Null where there is nothing of both.
    */
   podMasquerade: { file: string; ruleset: string } | null;
 }

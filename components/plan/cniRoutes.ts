@@ -169,20 +169,30 @@ export function cniConfiguration(podCidrs: string[], podMtuBytes: number): KubeD
 /** File of the ruleset on every node, loaded at boot before kubelet starts. */
 export const MASQUERADE_FILE = '/etc/sitewright/pod-masquerade.nft';
 
+const MASQUERADE_WHY = 'pods reach what is outside the cluster with the address of their node';
+const CLAMP_WHY = 'TCP segments fit the route';
+/** A table of the kit's own: what Calico and kube-proxy do to theirs leaves it alone (networking facts, section 1). */
+const CLAMP = `  chain forward {
+    type filter hook forward priority mangle; policy accept;
+    tcp flags syn tcp option maxseg size set rt mtu
+  }
+`;
+
 /** The table is made before it is deleted, because nft refuses to delete one that is not there: one load is one change. */
-export function masqueradeRuleset(podCidrs: string[]): string {
-  const rules = podCidrs.map((cidr) => {
+export function podRuleset({ masquerade, mssClamp }: { masquerade: string[]; mssClamp: boolean }): string {
+  const rules = masquerade.map((cidr) => {
     const family = cidr.includes(':') ? 'ip6' : 'ip';
     const multicast = family === 'ip' ? '224.0.0.0/4' : 'ff00::/8';
     return `    ${family} saddr ${cidr} ${family} daddr != { ${cidr}, ${multicast} } masquerade\n`;
   });
-  return `# Made by sitewright: pods reach what is outside the cluster with the address of their node.
+  const postrouting = `  chain postrouting {
+    type nat hook postrouting priority srcnat; policy accept;
+${rules.join('')}  }
+`;
+  return `# Made by sitewright: ${[...(rules.length > 0 ? [MASQUERADE_WHY] : []), ...(mssClamp ? [CLAMP_WHY] : [])].join('; ')}.
 table inet sitewright_pods
 delete table inet sitewright_pods
 table inet sitewright_pods {
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-${rules.join('')}  }
-}
+${rules.length > 0 ? postrouting : ''}${mssClamp ? CLAMP : ''}}
 `;
 }

@@ -1,4 +1,5 @@
 import type { ClusterPlan } from './clusterTypes';
+import { renderCalico } from './renderCalico';
 import { table } from './renderTable';
 import type { NodePlan, SitePlan } from './types';
 
@@ -11,7 +12,8 @@ const ENDPOINT_KIND = {
 /** The cluster part of a plan: versions, endpoint, Services, DNS, and what each node is. */
 export function renderCluster(plan: SitePlan): string[] {
   if (plan.cluster === null) return ['None: the site names no kubernetes.version.'];
-  return [summary(plan.cluster), members(plan.nodes)];
+  const { calico } = plan.cluster;
+  return [summary(plan.cluster), ...(calico === null ? [] : renderCalico(calico)), members(plan.nodes)];
 }
 
 function summary({
@@ -38,7 +40,7 @@ function summary({
       ['endpoint', `${endpoint.name}:${endpoint.port} is ${endpoint.address}, ${ENDPOINT_KIND[endpoint.kind]}`],
       ['API Service', rest.apiServiceAddresses.join(', ')],
       ['containerd', `${containerd.version}, configuration version ${containerd.configVersion}`],
-      ['pods', cni === 'routes' ? `bridge and routes${masquerade(rest)}` : 'no network of the kit: install one'],
+      ['pods', podNetwork({ cni, ...rest })],
       ['kube-proxy', `mode ${kubeProxy.mode}; ${conntrack}`],
       [
         'DNS',
@@ -48,6 +50,14 @@ function summary({
     ],
     [22, 96],
   );
+}
+
+function podNetwork({ cni, calico, podMasquerade }: Pick<ClusterPlan, 'cni' | 'calico' | 'podMasquerade'>): string {
+  if (cni === 'routes') return `bridge and routes${masquerade({ podMasquerade })}`;
+  if (calico === null) return 'no network of the kit: install one';
+  const { version, install, dataplane } = calico;
+  const clamp = podMasquerade === null ? '' : '; TCP segments are clamped to the route (nftables)';
+  return `Calico ${version} by its ${install}, dataplane ${dataplane}${clamp}`;
 }
 
 const masquerade = ({ podMasquerade }: Pick<ClusterPlan, 'podMasquerade'>) =>

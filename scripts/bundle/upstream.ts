@@ -5,7 +5,7 @@ import { lacking, wantedArtifacts } from '../../components/bundle/contents';
 import { teamLockPath } from '../../components/bundle/find';
 import { LOCK_SCHEMA_VERSION, type BundleArtifact, type BundleLock } from '../../components/bundle/lock';
 import { BundleError, lockText, parseLock } from '../../components/bundle/parse';
-import type { BundlePlan } from '../../components/plan/clusterTypes';
+import type { BundleManifest, BundlePlan } from '../../components/plan/clusterTypes';
 import { cacheDir } from '../../components/cacheDir';
 import { writeAtomically } from '../engine/cache';
 import { download, downloadText, type Mirror } from './download';
@@ -68,6 +68,10 @@ export async function buildFromUpstream(
       await add(artifactPath, part, path.basename(artifactPath), source);
     }
   }
+  for (const manifest of plan.manifests) {
+    const part = await manifestFile(manifest, options, log);
+    await add(`manifests/${manifest.name}`, part, manifest.name, manifest.url);
+  }
   for (const [name, reference] of Object.entries(plan.images)) {
     const part = await imageFile(name, reference, agreed, options, log);
     await add(`images/${name}.tar`, part, `${name}.tar`, `${reference}@${part.facts.digest}`);
@@ -127,6 +131,35 @@ async function releaseFiles(
   if (agreed !== null || made.facts.heldAgainst === 'published checksum') return made;
   await forgetPart(made);
   return ensurePart(part, log);
+}
+
+/** A release manifest; the plan itself has its checksum, which no lock has to agree on. */
+function manifestFile(
+  { name, component, url, sha256 }: BundleManifest,
+  { mirror }: UpstreamOptions,
+  log: Log,
+): Promise<MadePart> {
+  return ensurePart(
+    {
+      name: `manifest-${component}`,
+      recipe: { url, sha256 },
+      async make(out) {
+        log(`${component}: downloading ${url}`);
+        const downloads = downloadsFolder(url);
+        const target = path.join(downloads, name);
+        await download(url, target, log, { mirror });
+        const found = await sha256OfFile(target);
+        if (found !== sha256) {
+          await fs.rm(target);
+          throw new BundleError(`${url} has the sha256 ${found}, but this kit was made for ${sha256}`);
+        }
+        await fs.rename(target, path.join(out, name));
+        await fs.rm(downloads, { recursive: true });
+        return {};
+      },
+    },
+    log,
+  );
 }
 
 /** Archives name their members with and without a leading dot. */

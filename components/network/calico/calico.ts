@@ -83,9 +83,12 @@ export function inStages(objects: ManifestObject[]) {
 }
 
 function customResource(name: string, object: ManifestObject, options: pulumi.CustomResourceOptions): pulumi.Resource {
+  const { kind, metadata } = object;
+  // Typha wants more nodes than the first, kube-controllers a Service, the operator both: all of it comes later.
+  const notAwaited = kind === 'Deployment' ? { annotations: { 'pulumi.com/skipAwait': 'true' } } : {};
   return new k8s.apiextensions.CustomResource(
-    `${name}-${object.kind.toLowerCase()}-${object.metadata.name}`,
-    object,
+    `${name}-${kind.toLowerCase()}-${metadata.name}`,
+    { ...object, metadata: { ...metadata, ...notAwaited } },
     options,
   );
 }
