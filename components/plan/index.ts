@@ -15,6 +15,7 @@ import type { Subnet } from './subnets';
 import { tellClusterKeys } from './withoutCluster';
 import { SCHEMA_VERSION, type Finding, type NodePlan, type SitePlan } from './types';
 
+export * from './calicoTypes';
 export * from './clusterTypes';
 export * from './types';
 export { IMPACTS, impactOf, type ImpactEntry } from './impact';
