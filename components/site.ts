@@ -6,7 +6,7 @@ import { stateIdentity } from './identity';
 import type { SiteBundle } from './machines/bundle';
 import { ExistingMachines } from './machines/existing';
 import { KvmMachines } from './machines/kvm';
-import type { Machine, SiteSecrets, Stamp } from './machines/machine';
+import type { LostMachine, Machine, SiteSecrets, Stamp } from './machines/machine';
 import { Node } from './nodes/node';
 import type { SitePlan } from './plan/types';
 import { Proof } from './proof/proof';
@@ -45,7 +45,7 @@ export class Site extends pulumi.ComponentResource {
     const { plan } = args;
     const stamp: Stamp = { site: plan.site, id: stateIdentity(name, args.identity, { parent: this }) };
 
-    const machines = this.machines(name, args, stamp);
+    const { machines, lost } = this.machines(name, args, stamp);
 
     const nodes = plan.nodes.map(
       (node, index) =>
@@ -60,7 +60,7 @@ export class Site extends pulumi.ComponentResource {
     const proof = new Proof(`${name}-proof`, { plan, machines, after: nodes }, { parent: this });
 
     // The gate: nothing of a cluster is installed on a network that is not what the plan says.
-    this.cluster = this.makeCluster(name, args, machines, proof);
+    this.cluster = this.makeCluster(name, args, machines, lost, proof);
     if (this.cluster !== null) this.makeAddons(name, args, { stamp, machines, nodes, cluster: this.cluster });
 
     this.nodes = pulumi.all(nodes.map((node) => node.facts));
@@ -68,14 +68,33 @@ export class Site extends pulumi.ComponentResource {
     this.registerOutputs({ nodes: this.nodes, proof: this.proof });
   }
 
-  private makeCluster(name: string, args: SiteArgs, machines: Machine[], proof: Proof): Cluster | null {
+  private makeCluster(
+    name: string,
+    args: SiteArgs,
+    machines: Machine[],
+    lost: LostMachine[],
+    proof: Proof,
+  ): Cluster | null {
     const { plan, cluster, limitFactor = 1 } = args;
     if (plan.cluster === null) return null;
     if (cluster === null) throw new Error(`${name}: its cluster needs a bundle and keys`);
-    const nodes = plan.nodes.map((node, index) => ({ machine: machines[index]!, plan: node.cluster! }));
+    const nodes = plan.nodes.map(({ cluster: part, state }, index) => ({
+      machine: machines[index]!,
+      plan: part!,
+      state,
+    }));
     return new Cluster(
       `${name}-cluster`,
-      { site: plan.site, plan: plan.cluster, nodes, ...cluster, after: [proof], limitFactor },
+      {
+        site: plan.site,
+        plan: plan.cluster,
+        nodes,
+        lost,
+        ...cluster,
+        after: [proof],
+        protectEtcd: keepsEtcd(plan),
+        limitFactor,
+      },
       { parent: this },
     );
   }
@@ -110,30 +129,40 @@ export class Site extends pulumi.ComponentResource {
     );
   }
 
-  private machines(name: string, { plan, secrets, cluster, limitFactor = 1 }: SiteArgs, stamp: Stamp): Machine[] {
+  private machines(
+    name: string,
+    { plan, secrets, cluster, limitFactor = 1 }: SiteArgs,
+    stamp: Stamp,
+  ): { machines: Machine[]; lost: LostMachine[] } {
     const { kvm, jump } = plan.machines;
     const group = `${name}-machines`;
     const bundle = cluster?.bundle ?? null;
     const sshLimitSeconds = Math.round(SSH_LIMIT_SECONDS * limitFactor);
-    if (kvm === null)
-      return new ExistingMachines(
+    if (kvm === null) {
+      const { machines } = new ExistingMachines(
         group,
         { nodes: plan.nodes, jump, secrets, sshLimitSeconds, bundle },
         { parent: this },
-      ).machines;
+      );
+      return { machines, lost: plan.dead.map((machine) => ({ ...machine, owner: null })) };
+    }
     return new KvmMachines(
       group,
       {
         kvm,
         nodes: plan.nodes,
+        dead: plan.dead,
         jump,
         stamp,
         secrets,
-        protectEtcd: plan.environment !== 'lab',
+        protectEtcd: keepsEtcd(plan),
         sshLimitSeconds,
         bundle,
       },
       { parent: this },
-    ).machines;
+    );
   }
 }
+
+/** A lab is made to be destroyed. */
+const keepsEtcd = ({ environment }: SitePlan) => environment !== 'lab';

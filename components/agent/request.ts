@@ -4,6 +4,7 @@ import type { NodeRequest, PairRequest, ProofResult } from '../proof/facts';
 import { awaitSsh, type AwaitSshRequest, type AwaitSshResult, type RunOptions } from './awaitSsh';
 import { copyBundle, type CopyBundleRequest, type CopyBundleResult } from './copyBundle';
 import { joinNode, type JoinNodeRequest, type JoinNodeResult } from './joinNode';
+import { leaveNode, type LeaveNodeRequest, type LeaveNodeResult } from './leaveNode';
 import { placeBundleImage, type PlaceBundleImageRequest, type PlaceBundleImageResult } from './placeBundleImage';
 
 export type AgentRequest =
@@ -13,9 +14,16 @@ export type AgentRequest =
   | PairRequest
   | NodeRequest
   | JoinNodeRequest
+  | LeaveNodeRequest
   | ClusterProbeRequest;
 export type AgentResult =
-  AwaitSshResult | CopyBundleResult | PlaceBundleImageResult | ProofResult | JoinNodeResult | ClusterProbeResult;
+  | AwaitSshResult
+  | CopyBundleResult
+  | PlaceBundleImageResult
+  | ProofResult
+  | JoinNodeResult
+  | LeaveNodeResult
+  | ClusterProbeResult;
 
 /**
  * Runs one request in this process. Proofs resolve with their findings whether or not they passed; whatever keeps an
@@ -35,6 +43,8 @@ export async function runRequest(request: AgentRequest, opts: RunOptions = {}): 
       return proveNode(request, opts);
     case 'join-node':
       return joinNode(request, opts);
+    case 'leave-node':
+      return leaveNode(request, opts);
     case 'probe-cluster':
       return probeCluster(request, opts);
     default:

@@ -1,10 +1,12 @@
 import * as pulumi from '@pulumi/pulumi';
 import type { Bundle } from '../bundle/lock';
 import { agentRequest, agentTarget, remoteScript } from '../commands';
-import { goneWith, scriptFor, type Machine } from '../machines/machine';
+import { goneWith, scriptFor, type LostMachine, type Machine } from '../machines/machine';
 import type { ClusterPlan, NodeClusterPlan } from '../plan/clusterTypes';
 import { apiServerUrl } from '../plan/endpoint';
+import type { NodePlan } from '../plan/types';
 import { caCertHash, type ClusterPki } from '../secrets/pki';
+import { leave } from './leave';
 import { joinSettings, renderControlPlaneScript, type ClusterNodeSettings } from './nodeScripts';
 import { renderClusterRemoveScript } from './removeScript';
 import { neededArtifacts, renderRuntimeScript } from './runtimeScript';
@@ -13,12 +15,16 @@ export interface ClusterArgs {
   site: string;
   plan: ClusterPlan;
   /** Every machine of the site with its place in the cluster, in the order of the site file. */
-  nodes: { machine: Machine; plan: NodeClusterPlan }[];
+  nodes: { machine: Machine; plan: NodeClusterPlan; state: NodePlan['state'] }[];
+  /** Machines that are lost. */
+  lost: LostMachine[];
   bundle: Bundle;
   /** Secret. */
   pki: pulumi.Output<ClusterPki>;
   /** The proof of the network. An option of the component would not reach its commands. */
   after: pulumi.Resource[];
+  /** Protects what would take a control-plane node apart where its lines are deleted: its data of etcd would be gone. */
+  protectEtcd: boolean;
   /** Multiplies the time limits. */
   limitFactor: number;
 }
@@ -28,10 +34,10 @@ const LIMIT_SECONDS = 900;
 
 /**
  * A Kubernetes cluster of prepared machines, in order: what every node needs (runtime), the first control-plane node, then
- * everything that joins. Each is one idempotent script or request: a changed plan runs it again in place.
+ * everything that joins, and what leaves. Each is one idempotent script or request: a changed plan runs it again in place.
  */
 export class Cluster extends pulumi.ComponentResource {
-  /** What uses the cluster depends on these: every node is a member. */
+  /** What uses the cluster depends on these: every node is a member, and none that is to go. */
   readonly ready: pulumi.Resource[];
   /** Where the API answers inside and outside of the cluster. */
   readonly apiServerUrl: string;
@@ -41,16 +47,34 @@ export class Cluster extends pulumi.ComponentResource {
     const { plan, nodes } = args;
     const first = nodes.find(({ plan: { part } }) => part === 'init');
     if (first === undefined) throw new Error(`${args.site}: no node of the plan has the part init`);
+    const staying = nodes.filter(({ state }) => state === 'active');
     const runtimes = new Map(nodes.map((node) => [node, this.runtime(name, node, args)]));
     const controlPlanes = new Map(
-      nodes
+      staying
         .filter(({ plan: { part } }) => part !== 'join-worker')
         .map((node) => [node, this.controlPlane(name, node, args, runtimes.get(node)!)]),
     );
-    const members = nodes
+    const asked = [...controlPlanes.keys()].map(({ machine }) => machine);
+    // One after the other: two members of etcd at once, or two nodes of one PodDisruptionBudget, could be one too many.
+    const goodbye = (machine: Machine | LostMachine, before: pulumi.Resource[]) =>
+      leave(
+        `${name}-${machine.name}-leave`,
+        {
+          machine,
+          controlPlanes: asked,
+          drainLimitSeconds: Math.round(plan.drainLimitSeconds * args.limitFactor),
+          limitSeconds: limitSeconds(args),
+        },
+        { parent: this, dependsOn: before },
+      );
+    // The lost first: while they are members, etcd counts them against the majority that a join needs.
+    let last = [controlPlanes.get(first)!];
+    for (const machine of args.lost) last = [goodbye(machine, last)];
+
+    const members = staying
       .filter((node) => node !== first)
       .map((node) => {
-        const before = [controlPlanes.get(first)!, runtimes.get(node)!, controlPlanes.get(node)];
+        const before = [...last, runtimes.get(node)!, controlPlanes.get(node)];
         return this.join(
           name,
           node,
@@ -59,7 +83,9 @@ export class Cluster extends pulumi.ComponentResource {
           before.filter((one) => one !== undefined),
         );
       });
-    this.ready = [controlPlanes.get(first)!, ...members];
+    // Those that leave go last: what takes their place is there by then.
+    this.ready = [...last, ...members];
+    for (const { machine, state } of nodes) if (state === 'leaving') this.ready = [goodbye(machine, this.ready)];
     this.apiServerUrl = apiServerUrl(plan);
     this.registerOutputs({ apiServerUrl: this.apiServerUrl });
   }
@@ -92,7 +118,13 @@ export class Cluster extends pulumi.ComponentResource {
             }
           : {}),
       },
-      { parent: this, dependsOn: [...args.after, machine.bundleReady], ...goneWith(machine) },
+      {
+        parent: this,
+        dependsOn: [...args.after, machine.bundleReady],
+        // Where the kit made the machine, that is protected.
+        protect: args.protectEtcd && machine.owner === null && machine.role === 'control-plane',
+        ...goneWith(machine),
+      },
     );
   }
 

@@ -108,9 +108,10 @@ export function joinSettings(settings: ClusterNodeSettings, caCertHash: string):
 const endpointHostsLine = ({ endpoint: { name, address } }: ClusterPlan) =>
   name === address ? '' : `${address} ${name}`;
 
-type Values = [name: string, value: string | readonly string[]][];
+export type Values = [name: string, value: string | readonly string[]][];
 
-function commonValues({ node, limitSeconds }: Pick<MemberSettings, 'node' | 'limitSeconds'>): Values {
+/** What every script of a node of the cluster begins with. */
+export function commonValues({ node, limitSeconds }: Pick<MemberSettings, 'node' | 'limitSeconds'>): Values {
   return [
     ['NODE', node],
     ['STATE_FOLDER', '/var/lib/sitewright/cluster'],
@@ -128,12 +129,16 @@ function memberValues({ part, kubeletConfigSum }: MemberSettings): Values {
   ];
 }
 
+/** On a Node that the kit has cordoned because it leaves: one that stays after all gets its pods back. */
+export const LEAVING_ANNOTATION = 'sitewright.internal/leaving';
+
 /** Of what the first control-plane node does about a Node. */
 function nodeObjectValues({ node, labels, annotations, taints, waitReady }: MemberSettings): Values {
   const metadata = { name: node, labels, ...(Object.keys(annotations).length === 0 ? {} : { annotations }) };
   return [
     ['WAIT_READY', waitReady ? 'yes' : 'no'],
     ['KUBELET_CERTIFICATES_PROGRAM', KUBELET_CERTIFICATES_PROGRAM],
+    ['LEAVING_ANNOTATION', LEAVING_ANNOTATION],
     // Only what the kit owns: a server-side apply leaves the rest alone.
     ['NODE_MANIFEST', JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata })],
     ['TAINTS', taints.map(({ key, value, effect }) => `${key}${value === undefined ? '' : `=${value}`}:${effect}`)],
@@ -173,7 +178,8 @@ function vipValues(node: string, { endpoint, vip }: ClusterPlan, pki: ClusterPki
   ];
 }
 
-function render(title: string, values: Values, libraries: string[]): string {
+/** Data first, then the same functions for every node, and their run as the last line. */
+export function render(title: string, values: Values, libraries: string[]): string {
   return [
     `# ${title} Made by sitewright.\n${AS_ROOT}`,
     values.map(([name, value]) => assignment(name, value)).join(''),

@@ -1,14 +1,14 @@
 import type * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import { agentRequest, agentTarget, localScript, remoteScript, type ScriptArgs } from '../commands';
-import type { KvmImagePlan, KvmPlan, NodePlan, SshEndpointPlan } from '../plan/types';
+import type { DeadMachinePlan, KvmImagePlan, KvmPlan, NodePlan, SshEndpointPlan } from '../plan/types';
 import { deriveHostKey, publicKeyOf } from '../secrets/hostKey';
 import { awaitSsh } from './awaitSsh';
 import { baseImageDeleteScript, baseImageScript } from './baseImageScript';
 import { BUNDLE_DEVICE, type SiteBundle } from './bundle';
 import { bundleImageScript } from './bundleImageScript';
 import { sshConnection } from './connection';
-import type { Machine, SiteSecrets, Stamp } from './machine';
+import type { LostMachine, Machine, SiteSecrets, Stamp } from './machine';
 import { kvmParts, machineDeleteScript, machineScript } from './machineScript';
 
 type HypervisorPlan = KvmPlan['hypervisors'][number];
@@ -16,10 +16,12 @@ type HypervisorPlan = KvmPlan['hypervisors'][number];
 export interface KvmMachinesArgs {
   kvm: KvmPlan;
   nodes: NodePlan[];
+  /** Machines that are lost. */
+  dead: DeadMachinePlan[];
   jump: SshEndpointPlan | null;
   stamp: Stamp;
   secrets: SiteSecrets;
-  /** Protects control-plane machines, which hold etcd, from deletion and replacement. A lab is made to be destroyed. */
+  /** Protects control-plane machines, which hold etcd, from deletion and replacement. */
   protectEtcd: boolean;
   /** Time for a machine to answer over SSH. */
   sshLimitSeconds: number;
@@ -31,6 +33,8 @@ export interface KvmMachinesArgs {
 export class KvmMachines extends pulumi.ComponentResource {
   /** In the order of `nodes`. */
   readonly machines: Machine[];
+  /** In the order of `dead`. */
+  readonly lost: LostMachine[];
 
   constructor(name: string, args: KvmMachinesArgs, opts?: pulumi.ComponentResourceOptions) {
     super('sitewright:machines:KvmMachines', name, {}, opts);
@@ -51,6 +55,10 @@ export class KvmMachines extends pulumi.ComponentResource {
       const hypervisor = hypervisors.get(kvmParts({ node, kvm: args.kvm }).hypervisor.name)!;
       const machine = new KvmMachine(`${name}-${node.name}`, { ...args, node, image, hypervisor }, { parent: this });
       return machine.machine;
+    });
+    this.lost = args.dead.map((plan) => {
+      const hypervisor = hypervisors.get(plan.hypervisor!)!;
+      return new LostKvmMachine(`${name}-${plan.name}`, { ...args, plan, hypervisor }, { parent: this }).machine;
     });
     this.registerOutputs({});
   }
@@ -144,7 +152,7 @@ export class KvmMachine extends pulumi.ComponentResource {
             machineScript({ ...planned, stampId, image, bundle, seed: { authorizedKey: publicKey, hostKey: pair } }),
           ),
         onDelete: stamp.id.apply((stampId) => machineDeleteScript({ ...planned, stampId })),
-        replaceOn: replacements(args),
+        replaceOn: madeFrom(node, hypervisor.plan),
       },
       {
         parent: this,
@@ -180,12 +188,43 @@ export class KvmMachine extends pulumi.ComponentResource {
   }
 }
 
+export interface LostKvmMachineArgs extends Pick<KvmMachinesArgs, 'secrets' | 'protectEtcd'> {
+  plan: DeadMachinePlan;
+  hypervisor: KvmHypervisor;
+}
+
+/** A machine that is lost: what is left of it stays as it is, and goes with the machine's lines in the site file. */
+export class LostKvmMachine extends pulumi.ComponentResource {
+  readonly machine: LostMachine;
+
+  constructor(name: string, { plan, hypervisor, ...args }: LostKvmMachineArgs, opts?: pulumi.ComponentResourceOptions) {
+    // To the state it is the machine that it was.
+    super('sitewright:machines:KvmMachine', name, {}, opts);
+    const neverMade = `${plan.name} is declared dead and the kit has never made it: delete its lines in the site file`;
+    const owner = scriptOn(
+      hypervisor.plan,
+      `${name}-domain`,
+      args.secrets,
+      { script: `echo 'error: ${neverMade}' >&2\nexit 1\n`, replaceOn: [] },
+      {
+        parent: this,
+        dependsOn: [hypervisor.baseImage],
+        // Everything as the state has it: neither the script above nor the connection counts for a machine that was made.
+        ignoreChanges: ['*'],
+        protect: args.protectEtcd && plan.role === 'control-plane',
+      },
+    );
+    this.machine = { name: plan.name, role: plan.role, addresses: plan.addresses, owner };
+    this.registerOutputs({});
+  }
+}
+
 function hasEtcdDisk(node: NodePlan): boolean {
   return node.kvm !== null && node.kvm.etcdDiskBytes !== null;
 }
 
 /** What cannot change under a machine that stays. Words, because a preview shows them. */
-function replacements({ node, hypervisor: { plan: hypervisor } }: KvmMachineArgs): string[] {
+export function madeFrom(node: NodePlan, hypervisor: HypervisorPlan): string[] {
   return [
     `hypervisor ${hypervisor.name}`,
     `pool ${hypervisor.pool}`,

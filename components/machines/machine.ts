@@ -40,6 +40,15 @@ export interface Machine {
   incarnation: pulumi.Input<string>;
 }
 
+/** A machine that is lost: all that is done about it is done elsewhere. */
+export interface LostMachine {
+  name: string;
+  role: Machine['role'];
+  /** Without prefix length. */
+  addresses: string[];
+  owner: pulumi.Resource | null;
+}
+
 /** Option of what runs on a machine: a machine of the kit takes it along when it is deleted. */
 export const goneWith = ({ owner }: Pick<Machine, 'owner'>): Pick<pulumi.CustomResourceOptions, 'deletedWith'> =>
   owner === null ? {} : { deletedWith: owner };

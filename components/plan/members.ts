@@ -1,5 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Findings } from './findings';
+import { parseIp } from './ip';
 import { homeOf, planSsh } from './machines';
 import type { DeadMachinePlan, Finding } from './types';
 
@@ -39,6 +40,7 @@ export function planDead(spec: SiteSpec, findings: Findings): DeadMachinePlan[] 
       {
         name,
         role,
+        addresses: node.addresses.map((address) => parseIp(address).text),
         ssh: planSsh(spec, node, ['machines', 'nodes', index], findings),
         hypervisor: homeOf(node, index, spec, hypervisors, findings),
       },

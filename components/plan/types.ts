@@ -177,6 +177,8 @@ export interface OffloadRule {
 export interface DeadMachinePlan {
   name: string;
   role: 'control-plane' | 'worker';
+  /** Without prefix length. */
+  addresses: string[];
   ssh: SshPlan;
   /** Null: the kit did not make it. */
   hypervisor: string | null;

@@ -70,6 +70,7 @@ const ROLES: Record<string, string> = {
   prepare: 'preparation',
   runtime: 'Kubernetes programs',
   'control-plane': 'control plane',
+  leave: 'leave of the cluster',
   'proof-node': 'proof',
   'proof-pair': 'proof',
 };

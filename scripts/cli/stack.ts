@@ -182,6 +182,10 @@ export class SiteStack {
     await this.call(['state', 'unprotect', '--all', '--yes', '--stack', this.plan.site]);
   }
 
+  async unprotect(urn: string): Promise<void> {
+    await this.call(['state', 'unprotect', urn, '--yes', '--stack', this.plan.site]);
+  }
+
   async removeLock(): Promise<void> {
     await this.call(['cancel', '--yes', '--stack', this.plan.site]);
   }

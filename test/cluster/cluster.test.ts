@@ -1,16 +1,34 @@
 import * as pulumi from '@pulumi/pulumi';
 import { Cluster } from '../../components/cluster/cluster';
 import { apiServerUrl } from '../../components/plan/endpoint';
-import type { Machine } from '../../components/machines/machine';
+import type { LostMachine, Machine } from '../../components/machines/machine';
 import { mintPki, type ClusterPki } from '../../components/secrets/pki';
 import { recordProgram } from '../support/recordingMonitor';
 import { bundle, cluster, controlPlaneNode, workerNode } from './fixtures';
+
+interface Made {
+  owned?: boolean;
+  incarnation?: string;
+  plan?: typeof cluster;
+  preview?: boolean;
+  protectEtcd?: boolean;
+  /** Another control-plane node and more workers, in these states; `dead` ones are lost. */
+  more?: Record<string, 'active' | 'leaving' | 'dead'>;
+}
 
 let pki: ClusterPki;
 beforeAll(async () => (pki = await mintPki('oslo', new Date())));
 
 /** A cluster of cp1 and w1, with stand-ins for what comes before it. */
-async function record({ owned = true, incarnation = 'uuid-1', plan = cluster, preview = false } = {}) {
+async function record(settings: Made = {}) {
+  const {
+    owned = true,
+    incarnation = 'uuid-1',
+    plan = cluster,
+    preview = false,
+    protectEtcd = true,
+    more = {},
+  } = settings;
   class StandIn extends pulumi.CustomResource {
     constructor(name: string) {
       super('test:index:StandIn', name, {});
@@ -18,8 +36,8 @@ async function record({ owned = true, incarnation = 'uuid-1', plan = cluster, pr
   }
   const machine = (name: string): Machine => ({
     name,
-    role: name === 'cp1' ? 'control-plane' : 'worker',
-    addresses: [],
+    role: name.startsWith('cp') ? 'control-plane' : 'worker',
+    addresses: ['192.0.2.19/24'],
     nicDriver: null,
     disks: { root: null, etcd: name === 'cp1' ? '/dev/disk/by-id/virtio-etcd' : null },
     bundle: owned ? { device: '/dev/disk/by-id/virtio-bundle' } : { directory: '/var/lib/sitewright/bundles/b1' },
@@ -36,9 +54,18 @@ async function record({ owned = true, incarnation = 'uuid-1', plan = cluster, pr
         site: 'oslo',
         plan,
         nodes: [
-          { machine: machine('cp1'), plan: controlPlaneNode },
-          { machine: machine('w1'), plan: workerNode },
+          { machine: machine('cp1'), plan: controlPlaneNode, state: 'active' },
+          { machine: machine('w1'), plan: workerNode, state: 'active' },
+          ...Object.entries(more).flatMap(([name, state]) => {
+            const part = name.startsWith('cp') ? 'join-control-plane' : 'join-worker';
+            return state === 'dead' ? [] : [{ machine: machine(name), plan: { ...workerNode, part } as const, state }];
+          }),
         ],
+        lost: Object.keys(more)
+          .filter((name) => more[name] === 'dead')
+          .map((name): LostMachine => ({ ...machine(name), addresses: ['192.0.2.19'] }))
+          .map(({ name, role, addresses, owner }) => ({ name, role, addresses, owner })),
+        protectEtcd,
         bundle,
         pki: pulumi.secret(pki),
         after: [new StandIn('proof')],
@@ -107,6 +134,53 @@ test('what only the API server reads does not run a join again', async () => {
   const [before, after] = [await record(), await record({ plan })];
   expect(after.named('w1-join').inputs).toEqual(before.named('w1-join').inputs);
   expect(after.named('cp1-control-plane').inputs).not.toEqual(before.named('cp1-control-plane').inputs);
+});
+
+describe('members that go', () => {
+  const request = async (more: Made['more'], name: string) => {
+    const { named } = await record({ more });
+    return JSON.parse(String(named(`${name}-leave`).inputs.stdin)) as Record<string, unknown>;
+  };
+
+  test('one that leaves has a leave in place of its join, after everybody else has joined; its programs stay', async () => {
+    const { resources, named, made } = await record({ more: { w2: 'leaving', w3: 'active' } });
+    const ofW2 = resources.filter(({ name }) => name.includes('-w2-')).map(({ name }) => name);
+    expect(ofW2).toEqual(['oslo-cluster-w2-runtime', 'oslo-cluster-w2-leave']);
+    expect(named('w2-leave')).toMatchObject({ deletedWith: 'owner-w2', secretInputs: ['stdin'] });
+    expect(named('w2-leave').dependencies).toEqual(
+      expect.arrayContaining(['oslo-cluster-w1-join', 'oslo-cluster-w3-join']),
+    );
+    expect(made.ready).toHaveLength(1);
+  });
+
+  test('what is asked of a worker, of a member of etcd and of a lost machine', async () => {
+    expect(await request({ w2: 'leaving' }, 'w2')).toMatchObject({
+      kind: 'leave-node',
+      target: { host: 'w2' },
+      isControlPlane: false,
+      controlPlanes: [{ name: 'cp1', target: { host: 'cp1' } }],
+      settings: { node: 'w2', addresses: ['192.0.2.19'], drainLimitSeconds: 1200, limitSeconds: 1800 },
+    });
+    const member = await request({ cp2: 'active', cp3: 'leaving' }, 'cp3');
+    expect(member).toMatchObject({ isControlPlane: true, controlPlanes: [{ name: 'cp1' }, { name: 'cp2' }] });
+    expect(await request({ cp2: 'dead' }, 'cp2')).toMatchObject({ target: null, isControlPlane: true });
+  });
+
+  test('the lost go before anybody joins, and those that leave one after the other', async () => {
+    const { named } = await record({ more: { w2: 'leaving', w3: 'leaving', cp2: 'active', cp4: 'dead' } });
+    expect(named('cp4-leave').dependencies).toEqual(['oslo-cluster-cp1-control-plane']);
+    for (const one of ['w1', 'cp2']) expect(named(`${one}-join`).dependencies).toContain('oslo-cluster-cp4-leave');
+    expect(named('w3-leave').dependencies).toContain('oslo-cluster-w2-leave');
+    expect(named('cp4-runtime')).toBeUndefined();
+  });
+});
+
+test('on a machine of others the engine keeps what would take a member of etcd apart', async () => {
+  const protectedOnes = async (settings: Made) =>
+    (await record(settings)).resources.filter(({ protect }) => protect).map(({ name }) => name);
+  expect(await protectedOnes({ owned: false })).toEqual(['oslo-cluster-cp1-runtime']);
+  expect(await protectedOnes({ owned: true })).toEqual([]);
+  expect(await protectedOnes({ owned: false, protectEtcd: false })).toEqual([]);
 });
 
 test('the address of the API', () => {

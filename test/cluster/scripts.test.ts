@@ -1,3 +1,4 @@
+import { renderLeaveScript, renderResetScript } from '../../components/cluster/leaveScripts';
 import { renderControlPlaneScript, renderInviteScript, renderJoinScript } from '../../components/cluster/nodeScripts';
 import { neededArtifacts, renderRuntimeScript } from '../../components/cluster/runtimeScript';
 import { renderClusterRemoveScript } from '../../components/cluster/removeScript';
@@ -5,12 +6,15 @@ import { bundle, cluster, controlPlane, pki, runtime, worker } from './fixtures'
 import { expectGolden } from './golden';
 import { describeScripts } from '../support/bashScripts';
 
+const leaving = { node: 'cp3', addresses: ['192.0.2.13', '2001:db8::13'], drainLimitSeconds: 600, limitSeconds: 900 };
 const TOKEN = 'abcdef.0123456789abcdef';
 const scripts: [name: string, text: string][] = [
   ['runtime.sh', renderRuntimeScript(runtime)],
   ['control-plane.sh', renderControlPlaneScript(controlPlane)],
   ['join.sh', renderJoinScript(worker, TOKEN)],
   ['invite.sh', renderInviteScript(worker, 'invite')],
+  ['leave.sh', renderLeaveScript(leaving, 'drain')],
+  ['reset.sh', renderResetScript(leaving)],
   ['remove.sh', renderClusterRemoveScript('oslo', ['/usr/local/bin/kubelet'])],
 ];
 describeScripts(scripts, expectGolden);

@@ -1,4 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
+import type { DeadMachinePlan } from '../../components/plan/types';
 import { KvmMachines, type Machine } from '../../components/machines';
 import { stateIdentity } from '../../components/identity';
 import { deriveHostKey } from '../../components/secrets/hostKey';
@@ -10,13 +11,28 @@ const nodes = [node('cp1', 'control-plane'), { ...worker, kvm: { ...worker.kvm!,
 
 const bundle = { id: '12'.repeat(32), isoSha256: '34'.repeat(32) };
 
-async function record(preview: boolean, { protectEtcd = true, newState = false, withBundle = false } = {}) {
+/** cp9 was on the hypervisor that is reached over SSH. */
+const lost: DeadMachinePlan[] = [
+  {
+    name: 'cp9',
+    role: 'control-plane',
+    addresses: ['192.0.2.19'],
+    ssh: { host: '192.0.2.19', port: 22, user: 'root', hostKey: null },
+    hypervisor: 'hv2',
+  },
+];
+
+async function record(
+  preview: boolean,
+  { protectEtcd = true, newState = false, withBundle = false, dead = [] as DeadMachinePlan[] } = {},
+) {
   let machines: Machine[] = [];
   const resources = await recordProgram(
     () => {
       machines = new KvmMachines('acme-machines', {
         kvm: kvmPlan,
         nodes,
+        dead,
         jump: null,
         stamp: { site: 'acme', id: newState ? stateIdentity('acme', null, {}) : pulumi.output('4b1d') },
         secrets: secrets(),
@@ -196,6 +212,7 @@ test('the image of the lab is refused where the program did not fill it in', asy
         new KvmMachines('lab-machines', {
           kvm: { ...kvmPlan, image: 'lab' },
           nodes: [node('cp1', 'control-plane')],
+          dead: [],
           jump: null,
           stamp: { site: 'lab', id: pulumi.output('1') },
           secrets: secrets(),
@@ -205,4 +222,17 @@ test('the image of the lab is refused where the program did not fill it in', asy
       { preview: false },
     );
   await expect(make()).rejects.toThrow("the lab's image");
+});
+
+test('a lost machine stays in the state as it is: nothing reaches it, and no input of the program counts', async () => {
+  const { byName, machines } = await record(false, { dead: lost });
+  expect([...byName.keys()].filter((name) => name.includes('cp9'))).toEqual([
+    'acme-machines-cp9',
+    'acme-machines-cp9-domain',
+  ]);
+  const domain = byName.get('acme-machines-cp9-domain')!;
+  expect(domain).toMatchObject({ ignoreChanges: ['*'], protect: true, type: 'command:remote:Command' });
+  expect(byName.get('acme-machines-cp9')!.type).toBe(byName.get('acme-machines-cp1')!.type);
+  expect(String(domain.inputs.stdin)).toContain('delete its lines');
+  expect(machines.map(({ name }) => name)).toEqual(['cp1', 'w1']);
 });

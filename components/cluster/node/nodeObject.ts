@@ -26,6 +26,15 @@ wait_kubelet_reached() {
 node_object_apply() {
   labels_apply
   taints_apply
+  stays
+}
+
+# A node that was to leave, and is to stay before it was gone: cordoned by the kit then.
+stays() {
+  [[ $(admin_kubectl get node "$NODE" -o 'jsonpath={.metadata.annotations}') = *"\"$LEAVING_ANNOTATION\""* ]] || return 0
+  audit "Node $NODE" leaving active
+  { admin_kubectl uncordon "$NODE" && admin_kubectl annotate node "$NODE" "$LEAVING_ANNOTATION-"; } >&2 ||
+    problem "Node $NODE" schedulable 'cordoned, as it was to leave' "kubectl's message is above"
 }
 
 labels_apply() {

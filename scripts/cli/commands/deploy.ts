@@ -5,12 +5,14 @@ import { collectChanges, type Changes } from '../changes';
 import { contextOf, printJson, type Context } from '../context';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
+import { forgetLostMachines, partedResources, refuseLostMembers, type SiteState } from '../members';
 import { operate } from '../operate';
 import { ask } from '../passphrase';
 import { renderChanges, renderCounts } from '../renderChanges';
 import { renderOutputs } from '../report';
 import { ensureSecrets, hasSecrets, lacksClusterKeys, openStack, type OpenStack } from '../secrets';
 import { openSiteAloud } from '../site';
+import type { SiteStack } from '../stack';
 import { clearPendingOperations } from '../state';
 
 /** Commands that run the engine on a site: preview, up, refresh. */
@@ -72,6 +74,7 @@ async function preview(context: Context, site: string): Promise<void> {
   const { plan } = openSiteAloud(context, site);
   const open = await openStack(context, plan);
   checkedClusterPki(open.config, plan, new Date());
+  refuseLostMembers(await stateOf(open.stack), plan);
   const found = await previewChanges(context, plan, open);
   if (context.json) printJson(context, found);
   else context.out(renderChanges(site, found, context.color));
@@ -95,12 +98,14 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
       `secrets of ${site}: the kit's own certificate was due and is made anew. Commit stacks/Pulumi.${site}.yaml`,
     );
   }
+  refuseLostMembers(await stateOf(open.stack), plan);
   const cleared = await clearPendingOperations(open.stack);
   if (cleared.length > 0) {
     context.say(`The last run was killed in the middle of: ${cleared.join(', ')}. It is done again now.`);
   }
   if (!yes && context.terminal && process.stdin.isTTY === true && !(await confirmed(context, plan, open))) return;
 
+  await forgetLostMachines(open.stack, plan);
   const { result, progress, events } = await operate(context, open.stack, {
     site,
     nodes: nodeNames(plan),
@@ -112,6 +117,7 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
       `--verbose shows the engine's output.`,
     ],
   });
+  await letGo(open.stack, plan);
   const counts = progress.counts();
   const outputs = Object.fromEntries(
     Object.entries(result).map(([name, output]) => [name, output.secret ? '[secret]' : (output.value as unknown)]),
@@ -134,6 +140,14 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
       ...next.map((line) => `  ${line}`),
     ].join('\n'),
   );
+}
+
+const stateOf = async (stack: SiteStack) => JSON.parse(await stack.exportState()) as SiteState;
+
+/** The engine's protection stands until a member of etcd has left: what the program says of a machine is said before that. */
+async function letGo(stack: SiteStack, plan: SitePlan): Promise<void> {
+  if (plan.dead.length === 0 && plan.nodes.every(({ state }) => state === 'active')) return;
+  for (const urn of partedResources(await stateOf(stack), plan)) await stack.unprotect(urn);
 }
 
 async function confirmed(context: Context, plan: SitePlan, open: OpenStack): Promise<boolean> {

@@ -20,6 +20,7 @@ PART='init'
 KUBELET_CONFIG_SUM='d9979ea057d066ba79d2b445e9893e291fd89822d4210099923ad765baab0236'
 WAIT_READY='yes'
 KUBELET_CERTIFICATES_PROGRAM='/usr/local/sbin/sitewright-kubelet-certificates'
+LEAVING_ANNOTATION='sitewright.internal/leaving'
 NODE_MANIFEST='{"apiVersion":"v1","kind":"Node","metadata":{"name":"cp1","labels":{}}}'
 TAINTS=('node-role.kubernetes.io/control-plane:NoSchedule')
 ENDPOINT_NAME='api.oslo.internal'
@@ -573,6 +574,15 @@ wait_kubelet_reached() {
 node_object_apply() {
   labels_apply
   taints_apply
+  stays
+}
+
+# A node that was to leave, and is to stay before it was gone: cordoned by the kit then.
+stays() {
+  [[ $(admin_kubectl get node "$NODE" -o 'jsonpath={.metadata.annotations}') = *"\"$LEAVING_ANNOTATION\""* ]] || return 0
+  audit "Node $NODE" leaving active
+  { admin_kubectl uncordon "$NODE" && admin_kubectl annotate node "$NODE" "$LEAVING_ANNOTATION-"; } >&2 ||
+    problem "Node $NODE" schedulable 'cordoned, as it was to leave' "kubectl's message is above"
 }
 
 labels_apply() {

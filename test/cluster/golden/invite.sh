@@ -18,6 +18,7 @@ AUDIT_LOG='/var/log/sitewright/audit.log'
 RUN_DIR='/run/sitewright'
 WAIT_READY='yes'
 KUBELET_CERTIFICATES_PROGRAM='/usr/local/sbin/sitewright-kubelet-certificates'
+LEAVING_ANNOTATION='sitewright.internal/leaving'
 NODE_MANIFEST='{"apiVersion":"v1","kind":"Node","metadata":{"name":"w1","labels":{"topology.kubernetes.io/zone":"room-1"}}}'
 TAINTS=('gpu=yes:NoSchedule')
 TOKEN_DESCRIPTION='sitewright: join of w1'
@@ -224,6 +225,15 @@ wait_kubelet_reached() {
 node_object_apply() {
   labels_apply
   taints_apply
+  stays
+}
+
+# A node that was to leave, and is to stay before it was gone: cordoned by the kit then.
+stays() {
+  [[ $(admin_kubectl get node "$NODE" -o 'jsonpath={.metadata.annotations}') = *"\"$LEAVING_ANNOTATION\""* ]] || return 0
+  audit "Node $NODE" leaving active
+  { admin_kubectl uncordon "$NODE" && admin_kubectl annotate node "$NODE" "$LEAVING_ANNOTATION-"; } >&2 ||
+    problem "Node $NODE" schedulable 'cordoned, as it was to leave' "kubectl's message is above"
 }
 
 labels_apply() {

@@ -229,7 +229,7 @@ export async function until(what: string, condition: () => boolean | Promise<boo
   }
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.once('error', reject);

@@ -1,0 +1,149 @@
+import { expectExit, Lab, type Result, until, type Running } from '../lab';
+import { story } from '../story';
+
+/** A worker that comes and goes, and runs that are killed while nodes become members. */
+
+const SITE = 'members';
+const CASE_LIMIT_MILLISECONDS = 45 * 60 * 1000;
+const STEP_LIMIT_SECONDS = 1800;
+
+jest.setTimeout(CASE_LIMIT_MILLISECONDS);
+
+const lab = new Lab(SITE, { cluster: true });
+const step = story();
+
+/** The lines of lab2 in the site file, the last machine there. */
+const LAB2 = /^ {4}- name: lab2$[^]*?(?=^\S)/m;
+let linesOfLab2 = '';
+
+const kubectl = (words: string) =>
+  lab.ssh('lab1', `sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf ${words}`);
+const nodes = () => kubectl(`get nodes -o jsonpath='{range .items[*]}{.metadata.name} {end}'`);
+const up = (): Promise<Result> => lab.sitewright('up', SITE, '--yes');
+const state = (value: 'active' | 'leaving') =>
+  lab.edit((text) =>
+    text.replace(/( {4}- name: lab2\n)( {6}state: \w+\n)?/, value === 'active' ? '$1' : `$1      state: ${value}\n`),
+  );
+
+/** What the state of the site and its machines are: equal before and after what changed nothing. */
+const everything = async () => [await lab.exportState(), await lab.domains(), await lab.volumes()];
+
+/** Starts an `up` and ends it like a crash while kubeadm does this on a node. */
+async function killedDuring(node: 'lab1' | 'lab2', word: 'init' | 'join'): Promise<void> {
+  const running: Running = lab.start('up', SITE, '--yes');
+  await until(`kubeadm ${word} runs on ${node}`, STEP_LIMIT_SECONDS, async () => {
+    if (running.ended) throw new Error(`up ended before kubeadm ${word} was seen\n${running.result.output}`);
+    return lab.ssh(node, `pgrep -a -x kubeadm | grep -q ' ${word} --config'`).then(
+      () => true,
+      () => false,
+    );
+  });
+  await running.killTree();
+  expectExit(await lab.sitewright('unlock', SITE), 0);
+}
+
+afterAll(async () => {
+  await lab.down();
+  lab.remove();
+});
+
+describe('members of a cluster', () => {
+  step('begin with one, although up was killed during its kubeadm init', async () => {
+    linesOfLab2 = LAB2.exec(lab.read())![0];
+    lab.edit((text) => `${text.replace(LAB2, '')}`.replace(/^( *)version: /m, '$1drainLimit: 30s\n$1version: '));
+    await lab.host('down', '--name', SITE);
+    expectExit(await lab.host('up', '--name', SITE), 0);
+    await killedDuring('lab1', 'init');
+    expectExit(await up(), 0);
+    expect(await nodes()).toBe('lab1');
+    expect(await kubectl('get --raw /readyz')).toBe('ok');
+  });
+
+  step('get a worker by an edit, although up was killed during its join', async () => {
+    lab.edit((text) => text.replace(/^( {4}- name: lab1$[^]*?)(?=^\S)/m, `$1${linesOfLab2}`));
+    await killedDuring('lab2', 'join');
+    expectExit(await up(), 0);
+    await kubectl('wait node/lab2 --for=condition=Ready --timeout=60s');
+    // The token of the join that was killed is gone with the others.
+    expect(
+      await kubectl('-n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name'),
+    ).toBe('');
+  });
+
+  step('keep the machine of one whose lines are deleted before it has left', async () => {
+    const before = await everything();
+    const text = lab.read();
+    lab.edit((all) => all.replace(LAB2, ''));
+    for (const command of ['preview', 'up']) {
+      const refused = await lab.sitewright(command, SITE);
+      expectExit(refused, 2);
+      expect(refused.stderr).toMatch(/lab2 is no longer in the site file.*state: leaving/);
+    }
+    lab.edit(() => text);
+    expect(await everything()).toEqual(before);
+  });
+
+  step('keep the machine of one whose pod is held by a PodDisruptionBudget, and name the budget', async () => {
+    const image = await kubectl(
+      `get pods -n kube-system -l k8s-app=kube-proxy -o jsonpath='{.items[0].spec.containers[0].image}'`,
+    );
+    const spec = {
+      nodeSelector: { 'kubernetes.io/hostname': 'lab2' },
+      terminationGracePeriodSeconds: 1,
+      containers: [{ name: 'web', image, imagePullPolicy: 'Never', command: ['sleep', '36000'] }],
+    };
+    const labels = { app: 'web' };
+    const selector = { matchLabels: labels };
+    const objects = [
+      {
+        ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' } },
+        spec: { replicas: 1, selector, template: { metadata: { labels }, spec } },
+      },
+      {
+        ...{ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: 'web-stays' } },
+        spec: { minAvailable: 1, selector },
+      },
+    ];
+    for (const object of objects) {
+      const text = Buffer.from(JSON.stringify(object)).toString('base64');
+      await lab.ssh(
+        'lab1',
+        `echo ${text} | base64 -d | sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f -`,
+      );
+    }
+    await kubectl('rollout status deployment/web --timeout=600s');
+
+    state('leaving');
+    const machines = await lab.domains();
+    const failed = await up();
+    expectExit(failed, 1);
+    expect(failed.stderr).toMatch(/pod default\/web-.*held by a PodDisruptionBudget \(default\/web-stays\)/);
+    expect(await lab.domains()).toEqual(machines);
+    expect(await nodes()).toBe('lab1 lab2');
+    expect(await kubectl(`get pods -l app=web -o jsonpath='{.items[0].status.phase}'`)).toBe('Running');
+    expect(await kubectl(`get node lab2 -o jsonpath='{.spec.unschedulable}'`)).toBe('true');
+  });
+
+  step('lose the node once its budget lets go, and keep its machine', async () => {
+    await kubectl('delete pdb web-stays');
+    expectExit(await up(), 0);
+    expect(await nodes()).toBe('lab1');
+    expect(Object.keys(await lab.domains()).sort()).toEqual([`${SITE}-lab1`, `${SITE}-lab2`]);
+    // It has nothing to register with, also when it starts again.
+    expect(await lab.ssh('lab2', 'sudo systemctl restart kubelet; systemctl is-active kubelet || true')).toBe(
+      'inactive',
+    );
+    expect(await lab.ssh('lab2', 'sudo ls -A /etc/kubernetes 2>/dev/null || true')).toBe('');
+  });
+
+  step('lose the machine when its lines are deleted then', async () => {
+    lab.edit((text) => text.replace(LAB2, ''));
+    expectExit(await up(), 0);
+    expect(Object.keys(await lab.domains())).toEqual([`${SITE}-lab1`]);
+    expect((await lab.volumes()).filter((name) => name.includes('lab2'))).toEqual([]);
+    expect(await nodes()).toBe('lab1');
+    const again = await lab.sitewright('up', SITE, '--yes', '--json');
+    expectExit(again, 0);
+    expect(JSON.parse(again.stdout)).toMatchObject({ counts: { create: 0, update: 0, delete: 0, replace: 0 } });
+  });
+});
