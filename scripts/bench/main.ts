@@ -2,7 +2,9 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchUp } from './labUp';
+import { benchNames } from './names';
 import { benchPlan } from './plan';
+import { benchServices } from './services';
 import { benchTunnel } from './tunnel';
 
 /** The measurements of the README's figures: `npm run bench`. */
@@ -28,6 +30,18 @@ const BENCHES: Bench[] = [
     tools: ['ip', 'nft', 'ethtool'],
     needsRoot: true,
     run: ({ rounds }, signal) => benchTunnel(rounds, signal),
+  },
+  {
+    name: 'services',
+    tools: ['ip', 'nft', 'iptables', 'python3'],
+    needsRoot: true,
+    run: ({ rounds }, signal) => benchServices(rounds, signal),
+  },
+  {
+    name: 'names',
+    tools: ['ip', 'nft', 'iptables', 'python3'],
+    needsRoot: true,
+    run: ({ rounds }, signal) => benchNames(rounds, signal),
   },
   {
     name: 'up',

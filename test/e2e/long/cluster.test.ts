@@ -1,3 +1,4 @@
+import { Capture } from '../capture';
 import { expectExit, Lab, NODES, type NodeName, type Result, until } from '../lab';
 import { story } from '../story';
 
@@ -32,7 +33,10 @@ async function rebooted(node: NodeName): Promise<void> {
   await until(`${node} is back`, STEP_LIMIT_SECONDS, async () => (await bootId().catch(() => first)) !== first);
 }
 
+let capture: Capture | undefined;
+
 afterAll(async () => {
+  capture?.abandon();
   await lab.down();
   lab.remove();
 });
@@ -40,6 +44,8 @@ afterAll(async () => {
 describe('a lab with a cluster', () => {
   step('comes up from nothing and is verified', async () => {
     await lab.host('down', '--name', SITE);
+    expectExit(await lab.host('up', '--name', SITE), 0);
+    capture = await Capture.start(SITE);
     expectExit(await lab.up(), 0);
     const nodes = await kubectl('get nodes --no-headers');
     for (const node of NODE_NAMES) expect(nodes).toMatch(new RegExp(`^${node} +Ready `, 'm'));
@@ -47,6 +53,19 @@ describe('a lab with a cluster', () => {
     expect(table).toMatch(/^TCP +10\.96\.0\.1:443 rr\n +-> 192\.0\.2\.11:6443/m);
     expect(table).toMatch(/^UDP +10\.96\.0\.10:53 rr\n +-> 10\.244\./m);
     expectExit(await verify(), 0);
+  });
+
+  step('has no way out, and sent neither TCP nor a question about a name of the internet', async () => {
+    for (const node of NODE_NAMES) {
+      // Its gateway is the lab's own end, which forwards nothing: what wanted to leave would be seen there.
+      expect(await lab.ssh(node, 'timeout 5 bash -c ": </dev/tcp/203.0.113.9/443" 2>&- || echo closed')).toBe('closed');
+      expect(await lab.ssh(node, 'getent hosts registry.k8s.io || echo unknown')).toBe('unknown');
+    }
+    const { leaving, names } = await capture!.stop();
+    // What was tried above, which shows that the capture sees what it is to see, and nothing else.
+    expect(leaving.filter((line) => !line.includes(' > 203.0.113.9.443: '))).toEqual([]);
+    expect(leaving).not.toEqual([]);
+    expect(names.filter((name) => !/\.(internal|arpa)$/.test(name))).toEqual(['registry.k8s.io']);
   });
 
   step('changes nothing on a second up', async () => {
