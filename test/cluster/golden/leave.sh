@@ -143,6 +143,18 @@ write_secret() {
   fi
 }
 
+# settle_now NAME COMMAND...
+settle_now() {
+  pending "$1"
+  settle "$@"
+}
+
+enable_unit() {
+  [ ! -e "/etc/systemd/system/multi-user.target.wants/$1.service" ] || return 0
+  audit "unit $1" disabled enabled
+  systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
+}
+
 # wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
 wait_until() {
   local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
@@ -195,6 +207,15 @@ wait_node_ready() {
   # Without a CNI of the kit somebody else's makes it Ready, later.
   [ "$WAIT_READY" = no ] || wait_until "$LIMIT_SECONDS" "the Node $NODE is Ready" node_ready ||
     refuse "the Node $NODE is not Ready: $(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}')"
+}
+
+# By the certificate that the cluster signed: without it there are no logs, no exec and no metrics of the node.
+kubelet_reached() {
+  "$KUBELET_CERTIFICATES_PROGRAM" && [ "$(admin_kubectl get --raw "/api/v1/nodes/$NODE/proxy/healthz")" = ok ]
+}
+wait_kubelet_reached() {
+  wait_until "$LIMIT_SECONDS" "the API server reaches kubelet of $NODE" kubelet_reached ||
+    refuse "the API server does not reach kubelet of $NODE: $("$KUBELET_CERTIFICATES_PROGRAM" 2>&1; admin_kubectl get --raw "/api/v1/nodes/$NODE/proxy/healthz" 2>&1)"
 }
 
 # What the plan says of the Node, beyond what kubelet registered.

@@ -18,6 +18,7 @@ AUDIT_LOG='/var/log/sitewright/audit.log'
 RUN_DIR='/run/sitewright'
 CRI_SOCKET='unix:///run/containerd/containerd.sock'
 ETCD_FOLDER='/var/lib/etcd'
+UNITS=('sitewright-vip.service' 'sitewright-api-proxy.service' 'sitewright-kubelet-certificates.timer')
 
 step() { printf 'step: %s\n' "$1" >&2; }
 
@@ -141,6 +142,18 @@ write_secret() {
   fi
 }
 
+# settle_now NAME COMMAND...
+settle_now() {
+  pending "$1"
+  settle "$@"
+}
+
+enable_unit() {
+  [ ! -e "/etc/systemd/system/multi-user.target.wants/$1.service" ] || return 0
+  audit "unit $1" disabled enabled
+  systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
+}
+
 # wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
 wait_until() {
   local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
@@ -185,8 +198,13 @@ finish() {
 }
 
 main() {
-  local path
+  local path unit
   lock "$LIMIT_SECONDS"
+  # The virtual address goes to another node before the API server of this one stops.
+  for unit in "${UNITS[@]}"; do
+    [ ! -e "/etc/systemd/system/$unit" ] || systemctl --quiet disable --now "$unit" ||
+      refuse "$unit cannot be stopped; the message of systemctl is above"
+  done
   if [ -e /etc/kubernetes ] || [ -e /var/lib/kubelet/config.yaml ] || [ -d "$ETCD_FOLDER/member" ]; then
     step 'the node is taken apart'
     audit "node $NODE" 'of a cluster' 'taken apart'
