@@ -68,7 +68,7 @@ export function refuseLostMembers(state: SiteState, plan: SitePlan): void {
             `put it back; or remove the site with sitewright destroy ${plan.site}`,
         ]
       : members.flatMap((member) => problemOf(member, state, plan));
-  problems.push(...neverMade(state, plan));
+  problems.push(...secondCluster(members, plan), ...neverMade(state, plan));
   if (problems.length > 0) throw badInput(`${problems.join('\n')}\nNothing was changed.`);
 }
 
@@ -110,6 +110,19 @@ function remaking(node: NodePlan, state: SiteState, plan: SitePlan): string[] {
     .map((now, index) => ({ now, was: before[index] }))
     .filter(({ now, was }) => typeof was === 'string' && was !== now)
     .map(({ now, was }) => `${String(was)} becomes ${now}`);
+}
+
+/** The first control-plane machine that stays begins the cluster where it is no member: beside a living one it must be. */
+function secondCluster(members: Member[], plan: SitePlan): string[] {
+  const first = plan.nodes.find(({ cluster }) => cluster?.part === 'init');
+  const living = members.filter(
+    ({ name, role }) => role === 'control-plane' && plan.nodes.some((node) => node.name === name),
+  );
+  if (first === undefined || living.length === 0 || members.some(({ name }) => name === first.name)) return [];
+  return [
+    `${first.name} would begin a second cluster, for it comes first among the control-plane machines that stay and is no member ` +
+      `yet: keep ${living[0].name} active and before it until it has joined`,
+  ];
 }
 
 function neverMade(state: SiteState, plan: SitePlan): string[] {

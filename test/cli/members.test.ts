@@ -161,3 +161,21 @@ test('what would be undone on a lost machine over SSH is only forgotten', () => 
   expect(kept.map(({ urn }) => urn.split('::').pop())).toEqual([names[0], names[2], names[3]]);
   expect(retainLost(found, dead)).toBe(false);
 });
+
+test('a machine that is no member yet cannot come first, where it would begin a cluster of its own', () => {
+  const fresh = { ...controlPlanes(4)[3], name: 'cp4' };
+  const [cp1, cp2] = controlPlanes(2);
+  const nodes = (...list: Record<string, unknown>[]) => plan([...list, ...workers]);
+  expect(refusal(state(), nodes(fresh, ...controlPlanes(3).slice(0, 2)))).toMatch(
+    /cp4 would begin a second cluster.* keep cp1 active/s,
+  );
+  const two = without(
+    state(),
+    'oslo-cluster-cp2-control-plane',
+    'oslo-cluster-cp2-join',
+    'oslo-cluster-cp3-control-plane',
+    'oslo-cluster-cp3-join',
+  );
+  expect(refusal(two, nodes({ ...cp1, state: 'leaving' }, cp2))).toMatch(/cp2 would begin a second cluster/);
+  expect(refusal(state(), plan(leaving('cp1')))).toBeNull();
+});
