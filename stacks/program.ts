@@ -7,6 +7,7 @@ import { formatProblem, loadSite, toProblems } from '../components/spec';
 import { parsePki } from '../components/secrets/pki';
 import { withBundle } from './bundle';
 import { expandBackend } from '../scripts/cli/backend';
+import { VERSION_OUTPUT } from '../scripts/cli/clusterVersion';
 import { withLab } from './lab';
 
 /** The folder of the kit: two levels above bin/stacks. */
@@ -51,5 +52,10 @@ export async function program(): Promise<Record<string, unknown>> {
     identity: config.get('identity') ?? null,
     limitFactor,
   });
-  return { nodes: site.nodes, mtu: plan.mtu, proof: site.proof };
+  return {
+    nodes: site.nodes,
+    mtu: plan.mtu,
+    proof: site.proof,
+    [VERSION_OUTPUT]: site.cluster?.version ?? null,
+  };
 }

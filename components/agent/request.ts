@@ -5,6 +5,7 @@ import { awaitSsh, type AwaitSshRequest, type AwaitSshResult, type RunOptions } 
 import { copyBundle, type CopyBundleRequest, type CopyBundleResult } from './copyBundle';
 import { joinNode, type JoinNodeRequest, type JoinNodeResult } from './joinNode';
 import { leaveNode, type LeaveNodeRequest, type LeaveNodeResult } from './leaveNode';
+import { upgradeCluster, type UpgradeClusterRequest, type UpgradeClusterResult } from './upgradeCluster';
 import { placeBundleImage, type PlaceBundleImageRequest, type PlaceBundleImageResult } from './placeBundleImage';
 
 export type AgentRequest =
@@ -15,6 +16,7 @@ export type AgentRequest =
   | NodeRequest
   | JoinNodeRequest
   | LeaveNodeRequest
+  | UpgradeClusterRequest
   | ClusterProbeRequest;
 export type AgentResult =
   | AwaitSshResult
@@ -23,6 +25,7 @@ export type AgentResult =
   | ProofResult
   | JoinNodeResult
   | LeaveNodeResult
+  | UpgradeClusterResult
   | ClusterProbeResult;
 
 /**
@@ -45,6 +48,8 @@ export async function runRequest(request: AgentRequest, opts: RunOptions = {}): 
       return joinNode(request, opts);
     case 'leave-node':
       return leaveNode(request, opts);
+    case 'upgrade-cluster':
+      return upgradeCluster(request, opts);
     case 'probe-cluster':
       return probeCluster(request, opts);
     default:

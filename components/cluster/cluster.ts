@@ -9,7 +9,8 @@ import { caCertHash, type ClusterPki } from '../secrets/pki';
 import { leave } from './leave';
 import { joinSettings, renderControlPlaneScript, type ClusterNodeSettings } from './nodeScripts';
 import { renderClusterRemoveScript } from './removeScript';
-import { neededArtifacts, renderRuntimeScript } from './runtimeScript';
+import { neededArtifacts, renderRuntimeScript, type RuntimeSettings } from './runtimeScript';
+import { upgradeSettings } from './upgradeScripts';
 
 export interface ClusterArgs {
   site: string;
@@ -33,12 +34,15 @@ export interface ClusterArgs {
 const LIMIT_SECONDS = 900;
 
 /**
- * A Kubernetes cluster of prepared machines, in order: what every node needs (runtime), the first control-plane node, then
- * everything that joins, and what leaves. Each is one idempotent script or request: a changed plan runs it again in place.
+ * A Kubernetes cluster of prepared machines, in order: the move of a living one to another version (upgrade), what every
+ * node needs (runtime), the first control-plane node, then everything that joins, and what leaves. Each is one idempotent
+ * script or request: a changed plan runs it again in place.
  */
 export class Cluster extends pulumi.ComponentResource {
   /** What uses the cluster depends on these: every node is a member, and none that is to go. */
   readonly ready: pulumi.Resource[];
+  /** Of Kubernetes, once every node runs it. */
+  readonly version: pulumi.Output<string>;
   /** Where the API answers inside and outside of the cluster. */
   readonly apiServerUrl: string;
 
@@ -48,7 +52,8 @@ export class Cluster extends pulumi.ComponentResource {
     const first = nodes.find(({ plan: { part } }) => part === 'init');
     if (first === undefined) throw new Error(`${args.site}: no node of the plan has the part init`);
     const staying = nodes.filter(({ state }) => state === 'active');
-    const runtimes = new Map(nodes.map((node) => [node, this.runtime(name, node, args)]));
+    const upgrade = this.upgrade(name, first.machine, args);
+    const runtimes = new Map(nodes.map((node) => [node, this.runtime(name, node, args, upgrade)]));
     const controlPlanes = new Map(
       staying
         .filter(({ plan: { part } }) => part !== 'join-worker')
@@ -86,22 +91,43 @@ export class Cluster extends pulumi.ComponentResource {
     // Those that leave go last: what takes their place is there by then.
     this.ready = [...last, ...members];
     for (const { machine, state } of nodes) if (state === 'leaving') this.ready = [goodbye(machine, this.ready)];
+    this.version = pulumi.all(this.ready.map(({ urn }) => urn)).apply(() => plan.kubernetesVersion);
     this.apiServerUrl = apiServerUrl(plan);
     this.registerOutputs({ apiServerUrl: this.apiServerUrl });
   }
 
-  private runtime(name: string, { machine, plan }: ClusterArgs['nodes'][number], args: ClusterArgs): pulumi.Resource {
-    const { bundle, site } = args;
-    if (machine.bundle === null) throw new Error(`${machine.name} has no bundle`);
-    const script = renderRuntimeScript({
-      node: machine.name,
-      cluster: args.plan,
-      part: plan.part,
-      cniConfiguration: plan.cniConfiguration,
-      bundle,
-      bundlePlace: machine.bundle,
-      limitSeconds: limitSeconds(args),
+  /** Before everything else of the cluster: the scripts of the nodes find the planned version, or a machine that has none. */
+  private upgrade(name: string, first: Machine, args: ClusterArgs): pulumi.Resource {
+    const request = pulumi.jsonStringify({
+      kind: 'upgrade-cluster',
+      name: args.site,
+      maxUnavailable: args.plan.upgrade.maxUnavailable,
+      nodes: args.nodes.map(({ machine, plan }) => ({
+        target: agentTarget(machine.connection),
+        incarnation: machine.incarnation,
+        settings: upgradeSettings(
+          nodeSettings(machine, plan, args),
+          runtimeSettings(machine, plan, args),
+          Math.round(args.plan.drainLimitSeconds * args.limitFactor),
+        ),
+      })),
     });
+    const dependsOn = [...args.after, ...args.nodes.map(({ machine }) => machine.bundleReady)];
+    return agentRequest(
+      `${name}-upgrade`,
+      { request: pulumi.secret(request) },
+      { parent: this, dependsOn, ...goneWith(first) },
+    );
+  }
+
+  private runtime(
+    name: string,
+    { machine, plan }: ClusterArgs['nodes'][number],
+    args: ClusterArgs,
+    upgrade: pulumi.Resource,
+  ): pulumi.Resource {
+    const { bundle, site } = args;
+    const script = renderRuntimeScript(runtimeSettings(machine, plan, args));
     const programs = neededArtifacts({ cluster: args.plan, part: plan.part, bundle }).programs;
     return remoteScript(
       `${name}-${machine.name}-runtime`,
@@ -120,7 +146,7 @@ export class Cluster extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        dependsOn: [...args.after, machine.bundleReady],
+        dependsOn: [upgrade, ...args.after, machine.bundleReady],
         // Where the kit made the machine, that is protected.
         protect: args.protectEtcd && machine.owner === null && machine.role === 'control-plane',
         ...goneWith(machine),
@@ -186,3 +212,16 @@ const nodeSettings = (machine: Machine, nodeCluster: NodeClusterPlan, args: Clus
   nodeCluster,
   limitSeconds: limitSeconds(args),
 });
+
+function runtimeSettings(machine: Machine, plan: NodeClusterPlan, args: ClusterArgs): RuntimeSettings {
+  if (machine.bundle === null) throw new Error(`${machine.name} has no bundle`);
+  return {
+    node: machine.name,
+    cluster: args.plan,
+    part: plan.part,
+    cniConfiguration: plan.cniConfiguration,
+    bundle: args.bundle,
+    bundlePlace: machine.bundle,
+    limitSeconds: limitSeconds(args),
+  };
+}

@@ -9,6 +9,7 @@ import {
   AUDIT_POLICY_FILE,
   ENCRYPTION_FILE,
   ETCD_FOLDER,
+  STATE_FOLDER,
 } from '../plan/clusterPaths';
 import type { ClusterPlan, NodeClusterPlan, Taint } from '../plan/clusterTypes';
 import { API_PORT } from '../plan/endpoint';
@@ -25,7 +26,7 @@ import {
   kubeletNames,
   type Member,
 } from './kubeletCertificates';
-import { CONTROL_PLANE } from './node/controlPlane';
+import { API_SERVER_FILES, CONTROL_PLANE } from './node/controlPlane';
 import { CLUSTER_CORE } from './node/core';
 import { ENDPOINT } from './node/endpoint';
 import { ETCD_DISK } from './node/etcdDisk';
@@ -114,7 +115,7 @@ export type Values = [name: string, value: string | readonly string[]][];
 export function commonValues({ node, limitSeconds }: Pick<MemberSettings, 'node' | 'limitSeconds'>): Values {
   return [
     ['NODE', node],
-    ['STATE_FOLDER', '/var/lib/sitewright/cluster'],
+    ['STATE_FOLDER', STATE_FOLDER],
     ['LIMIT_SECONDS', String(limitSeconds)],
     ['AUDIT_LOG', AUDIT_LOG],
     ['RUN_DIR', '/run/sitewright'],
@@ -122,7 +123,7 @@ export function commonValues({ node, limitSeconds }: Pick<MemberSettings, 'node'
 }
 
 /** Of what runs on the node itself. */
-function memberValues({ part, kubeletConfigSum }: MemberSettings): Values {
+export function memberValues({ part, kubeletConfigSum }: Pick<MemberSettings, 'part' | 'kubeletConfigSum'>): Values {
   return [
     ['PART', part],
     ['KUBELET_CONFIG_SUM', kubeletConfigSum],
@@ -178,6 +179,27 @@ function vipValues(node: string, { endpoint, vip }: ClusterPlan, pki: ClusterPki
   ];
 }
 
+/** YAML of what the API server reads; empty: the file is not there. */
+export interface ApiServerFiles {
+  auditPolicy: string;
+  admissionConfiguration: string;
+}
+
+export const apiServerFiles = ({ auditPolicy, admissionConfiguration }: ClusterPlan): ApiServerFiles => ({
+  auditPolicy: toYaml(auditPolicy),
+  admissionConfiguration: admissionConfiguration === null ? '' : toYaml(admissionConfiguration),
+});
+
+export const apiServerFileValues = ({ auditPolicy, admissionConfiguration }: ApiServerFiles): Values => [
+  ['AUDIT_POLICY_FILE', AUDIT_POLICY_FILE],
+  ['AUDIT_POLICY', auditPolicy],
+  ['ADMISSION_FILE', ADMISSION_FILE],
+  ['ADMISSION_CONFIG', admissionConfiguration],
+];
+
+/** What kubeadm was given on a control-plane node. */
+export const KUBEADM_FILE = `${API_SERVER_FOLDER}/kubeadm.yaml`;
+
 /** Data first, then the same functions for every node, and their run as the last line. */
 export function render(title: string, values: Values, libraries: string[]): string {
   return [
@@ -223,18 +245,15 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ['SERVICE_ACCOUNT_KEY', pki.serviceAccount.privateKey],
     ['ENCRYPTION_FILE', ENCRYPTION_FILE],
     ['ENCRYPTION_CONFIG', encryptionConfiguration(pki.encryptionKey)],
-    ['AUDIT_POLICY_FILE', AUDIT_POLICY_FILE],
-    ['AUDIT_POLICY', toYaml(cluster.auditPolicy)],
+    ...apiServerFileValues(apiServerFiles(cluster)),
     ['AUDIT_LOG_FOLDER', AUDIT_LOG_FOLDER],
-    ['ADMISSION_FILE', ADMISSION_FILE],
-    ['ADMISSION_CONFIG', cluster.admissionConfiguration === null ? '' : toYaml(cluster.admissionConfiguration)],
     ['KUBELET_NAMES_FILE', KUBELET_NAMES_FILE],
     ['KUBELET_NAMES', kubeletNames(members)],
     ['KUBELET_CERTIFICATES_TEXT', KUBELET_CERTIFICATES_TEXT],
     ['KUBELET_CERTIFICATES_UNIT', KUBELET_CERTIFICATES_UNIT],
     ['KUBELET_CERTIFICATES_SERVICE', KUBELET_CERTIFICATES_SERVICE],
     ['KUBELET_CERTIFICATES_TIMER', KUBELET_CERTIFICATES_TIMER],
-    ['KUBEADM_FILE', `${API_SERVER_FOLDER}/kubeadm.yaml`],
+    ['KUBEADM_FILE', KUBEADM_FILE],
     ['KUBEADM_CONFIG', kubeadmDocuments(cluster, nodeCluster)],
     ['CONTROL_PLANE_SUM', fingerprint(clusterConfiguration)],
     // What decides the names in the certificate of the API server.
@@ -248,6 +267,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     NODE_OBJECT,
     KUBELET_UPDATE,
     CONTROL_PLANE_UPDATE,
+    API_SERVER_FILES,
     CONTROL_PLANE,
   ]);
 }

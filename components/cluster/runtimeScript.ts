@@ -4,8 +4,9 @@ import { assignment } from '../nodes/bash';
 import { AS_ROOT } from '../nodes/prep/asRoot';
 import { CORE } from '../nodes/prep/core';
 import { AUDIT_LOG } from '../nodes/script';
-import { CNI_CONFIGURATION_FILE, CNI_PLUGIN_FOLDER, PROGRAM_FOLDER } from '../plan/clusterPaths';
+import { CNI_CONFIGURATION_FILE, CNI_PLUGIN_FOLDER, PROGRAM_FOLDER, STATE_FOLDER } from '../plan/clusterPaths';
 import type { ClusterImage, ClusterPlan, NodeClusterPlan } from '../plan/clusterTypes';
+import type { Values } from './nodeScripts';
 import { BUNDLE } from './node/bundle';
 import { CNI_DEVICES } from './node/cniDevices';
 import { CLUSTER_CORE } from './node/core';
@@ -69,20 +70,28 @@ export function neededArtifacts({
   return { programs, images };
 }
 
-export function renderRuntimeScript(settings: RuntimeSettings): string {
-  const { node, cluster, bundle, bundlePlace } = settings;
+/** How the scripts of a node find its bundle, and what they take from it. */
+export function bundleValues(settings: Pick<RuntimeSettings, 'cluster' | 'part' | 'bundle' | 'bundlePlace'>): Values {
+  const { bundle, bundlePlace } = settings;
   const { programs, images } = neededArtifacts(settings);
-  const { cniConfiguration } = settings;
-  const { podMasquerade } = cluster;
-  const values: [name: string, value: string | readonly string[]][] = [
-    ['KUBERNETES_VERSION', cluster.kubernetesVersion],
-    ['CONTAINERD_VERSION', cluster.containerd.version],
+  return [
     ['BUNDLE_ID', bundle.id],
     ['BUNDLE_DEVICE', 'device' in bundlePlace ? bundlePlace.device : ''],
     ['BUNDLE_FOLDER', 'directory' in bundlePlace ? bundlePlace.directory : ''],
     ['BUNDLE_MOUNT', '/run/sitewright/bundle'],
     ['PROGRAMS', programs.map(({ artifact, target }) => `${artifact.sha256} ${artifact.path} ${target}`)],
     ['IMAGES', images.map(({ artifact, reference }) => `${artifact.sha256} ${artifact.path} ${reference}`)],
+  ];
+}
+
+export function renderRuntimeScript(settings: RuntimeSettings): string {
+  const { node, cluster } = settings;
+  const { cniConfiguration } = settings;
+  const { podMasquerade } = cluster;
+  const values: Values = [
+    ['KUBERNETES_VERSION', cluster.kubernetesVersion],
+    ['CONTAINERD_VERSION', cluster.containerd.version],
+    ...bundleValues(settings),
     ['CONTAINERD_CONFIG', cluster.containerd.toml],
     ['CONTAINERD_UNIT', CONTAINERD_UNIT],
     ['CRICTL_CONFIG', CRICTL_CONFIG],
@@ -95,6 +104,7 @@ export function renderRuntimeScript(settings: RuntimeSettings): string {
     ['MASQUERADE_RULES', podMasquerade?.ruleset ?? ''],
     ['MASQUERADE_UNIT', podMasquerade === null ? '' : masqueradeUnit(podMasquerade.file)],
     ['PROGRAM_FOLDER', PROGRAM_FOLDER],
+    ['STATE_FOLDER', STATE_FOLDER],
     ['LIMIT_SECONDS', String(settings.limitSeconds)],
     ['AUDIT_LOG', AUDIT_LOG],
     ['RUN_DIR', '/run/sitewright'],

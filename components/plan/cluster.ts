@@ -10,13 +10,13 @@ import { planDns } from './dns';
 import { planEndpoint } from './endpoint';
 import { byText, type Findings } from './findings';
 import { addressNumber, parseIp } from './ip';
-import { planClusterConfiguration, planEtcd, planRegistration } from './kubeadm';
+import { planClusterConfiguration, planEtcd, planRegistration, planUpgradeConfiguration } from './kubeadm';
 import { wholeSeconds } from './kubeValues';
 import { planKubelet } from './kubelet';
 import { planKubeProxy } from './kubeProxy';
 import type { MachinePlan } from './machines';
 import type { MtuPlan } from './types';
-import { hasComponent, planBundle } from './versions';
+import { hasComponent, planBundle, supportedUntil } from './versions';
 import { planVip } from './vip';
 
 /** What the whole cluster shares, and what each node is in it, in the order of the site file. */
@@ -81,7 +81,10 @@ export function planCluster(
         admission,
       }),
       kubeletConfiguration: kubelet,
+      upgradeConfiguration: planUpgradeConfiguration(spec, version),
     },
+    supportedUntil: supportedUntil(version),
+    upgrade: spec.kubernetes.upgrade,
     auditPolicy: AUDIT_POLICY,
     admissionConfiguration,
     containerd: planContainerd(bundle),

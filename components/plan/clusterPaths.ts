@@ -13,6 +13,8 @@ export const KUBERNETES_CA_FILE = '/etc/kubernetes/pki/ca.crt';
 /** Where the API server writes its audit log; made by the control-plane script, 0700. */
 export const AUDIT_LOG_FOLDER = '/var/log/kubernetes';
 
+/** What the kit remembers of the cluster on each node. */
+export const STATE_FOLDER = '/var/lib/sitewright/cluster';
 /** Data folder of etcd, on a disk of its own where the machine has one. */
 export const ETCD_FOLDER = '/var/lib/etcd';
 export const CRI_SOCKET = 'unix:///run/containerd/containerd.sock';

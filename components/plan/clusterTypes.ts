@@ -26,6 +26,14 @@ export interface ClusterPlan {
     clusterConfiguration: KubeDocument;
     /** kubelet.config.k8s.io/v1beta1 KubeletConfiguration. */
     kubeletConfiguration: KubeDocument;
+    /** kubeadm.k8s.io/v1beta4 UpgradeConfiguration, to this version from another. */
+    upgradeConfiguration: KubeDocument;
+  };
+  /** Day of the last fixes of this minor of Kubernetes, such as 2027-06-28. */
+  supportedUntil: string;
+  upgrade: {
+    /** Workers that are drained and moved to another version at the same time. */
+    maxUnavailable: number;
   };
   /** audit.k8s.io/v1 Policy. */
   auditPolicy: KubeDocument;

@@ -183,6 +183,27 @@ const EMULATION_TIMEOUTS = {
   upgradeManifests: '15m0s',
 };
 
+/**
+ * What is no obstacle to an upgrade. CoreDNS and its Corefile are the kit's own, in versions that kubeadm does not know how to
+ * migrate and does not have to.
+ */
+const UPGRADE_IGNORED = ['CoreDNSMigration', 'CoreDNSUnsupportedPlugins'];
+/** kubeadm gives the Job that it tries a cluster with 60 s, whatever the time limits are; an emulated node needs longer. */
+const EMULATION_UPGRADE_IGNORED = ['CreateJob'];
+
+/** UpgradeConfiguration for every node: `apply` counts on the first control-plane node, `node` on the others. */
+export function planUpgradeConfiguration(spec: SiteSpec, version: string): KubeDocument {
+  const ignorePreflightErrors = [...UPGRADE_IGNORED, ...(emulated(spec) ? EMULATION_UPGRADE_IGNORED : [])];
+  const common = { ignorePreflightErrors, imagePullPolicy: 'Never' };
+  return {
+    apiVersion: API_VERSION,
+    kind: 'UpgradeConfiguration',
+    apply: { kubernetesVersion: `v${version}`, ...common },
+    node: common,
+    ...(emulated(spec) ? { timeouts: EMULATION_TIMEOUTS } : {}),
+  };
+}
+
 export interface RegistrationArgs {
   spec: SiteSpec;
   index: number;

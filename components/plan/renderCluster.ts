@@ -2,6 +2,7 @@ import type { ClusterPlan } from './clusterTypes';
 import { renderCalico } from './renderCalico';
 import { table } from './renderTable';
 import type { NodePlan, SitePlan } from './types';
+import { minorOf } from './versions';
 
 const ENDPOINT_KIND = {
   node: 'the only control-plane machine',
@@ -34,7 +35,7 @@ function summary({
   return table(
     ['Cluster', ''],
     [
-      ['Kubernetes', kubernetesVersion],
+      ['Kubernetes', `${kubernetesVersion}; fixes of ${minorOf(kubernetesVersion)} until ${rest.supportedUntil}`],
       ['bundle', `${bundle.name}: ${components}`],
       ['images', `${bundle.imageRepository}, never pulled: all of them are in the bundle`],
       ['endpoint', `${endpoint.name}:${endpoint.port} is ${endpoint.address}, ${ENDPOINT_KIND[endpoint.kind]}`],

@@ -11,6 +11,8 @@ type Companions = Record<Exclude<BundleComponent, 'kubernetes' | 'toolbox' | 'ca
 
 interface Release {
   minor: string;
+  /** End of life (kubernetes.io/releases). */
+  supportedUntil: string;
   /**
    * Patches that can be built: module versions that the package registries have. Upstream has every patch, and its
    * checksums are in the lock of the bundle.
@@ -30,6 +32,7 @@ interface Release {
 const RELEASES: readonly Release[] = [
   {
     minor: '1.35',
+    supportedUntil: '2027-02-28',
     sourcePatches: [],
     companions: {
       source: null,
@@ -47,6 +50,7 @@ const RELEASES: readonly Release[] = [
   },
   {
     minor: '1.36',
+    supportedUntil: '2027-06-28',
     sourcePatches: ['1.36.1', '1.36.3'],
     companions: {
       source: {
@@ -79,10 +83,15 @@ const REPOSITORY: Record<Origin, string> = { source: 'bundle.sitewright.internal
 
 export const minorOf = (version: string) => version.split('.').slice(0, 2).join('.');
 
+const releaseOf = (version: string) => RELEASES.find(({ minor }) => minor === minorOf(version));
+
+/** Day of the last fixes of the minor of a version that can be planned. */
+export const supportedUntil = (version: string): string => releaseOf(version)!.supportedUntil;
+
 /** What the bundle of a site must hold, or null beside a finding. */
 export function planBundle(spec: SiteSpec, version: string, findings: Findings): BundlePlan | null {
   const { from } = spec.artifacts;
-  const release = RELEASES.find(({ minor }) => minor === minorOf(version));
+  const release = releaseOf(version);
   const companions = release?.companions[from];
   if (!release || !companions || (from === 'source' && !release.sourcePatches.includes(version))) {
     findings.error(

@@ -123,6 +123,15 @@ export const kubernetes = z.strictObject({
       'Most time that a node may take to give up its pods, in whole seconds. Pods are evicted, so a PodDisruptionBudget can hold them back; what is still there at the end stops `up`.',
   }),
   kubelet: kubelet.prefault({}).meta({ description: 'The agent of Kubernetes on every node.' }),
+  upgrade: z
+    .strictObject({
+      maxUnavailable: z.int().min(1).max(100).default(1).meta({
+        description:
+          'Workers that are drained and moved to another version at the same time. The control plane goes one by one, whatever this is.',
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'How a cluster moves to another `version`.' }),
   etcd: etcd.prefault({}).meta({ description: 'The data store of the cluster, on the control-plane machines.' }),
 });
 

@@ -25,17 +25,18 @@ export function checkSiteName(site: string): void {
   throw badInput(`${site}: a site's name has lower-case letters, digits and dashes, at most 63, such as acme-prod`);
 }
 
-const refuse = (problems: Problem[]) =>
+/** Mistakes of a site file as one error; nothing was changed. */
+export const refuseProblems = (problems: Problem[]) =>
   new CliError(problems.map(formatProblem).join('\n'), EXIT.badInput, { problems });
 
 /** Reads, validates and plans a site. Every problem at once, as one error; nothing is changed. */
 export function openSite(context: Context, site: string): LoadedSite {
   checkSiteName(site);
   const loaded = loadSite({ stacksDir: context.stacksDir, site, kitVersion: context.kitVersion });
-  if (!loaded.ok) throw refuse(loaded.problems);
+  if (!loaded.ok) throw refuseProblems(loaded.problems);
   const { plan, findings } = computePlan(loaded.spec, context.kitVersion);
   const problems = toProblems(findings, loaded.source);
-  if (plan === null) throw refuse(problems);
+  if (plan === null) throw refuseProblems(problems);
   return { spec: loaded.spec, source: loaded.source, plan, warnings: problems };
 }
 

@@ -87,12 +87,16 @@ describe.each([true, false])('preview: %s', (preview) => {
     const { resources, named } = await record({ preview });
     expect(resources.map(({ name, type, parent }) => [name, type, parent])).toEqual([
       ['oslo-cluster', 'sitewright:cluster:Cluster', null],
+      ['oslo-cluster-upgrade', 'command:local:Command', 'oslo-cluster'],
       ['oslo-cluster-cp1-runtime', 'command:remote:Command', 'oslo-cluster'],
       ['oslo-cluster-w1-runtime', 'command:remote:Command', 'oslo-cluster'],
       ['oslo-cluster-cp1-control-plane', 'command:remote:Command', 'oslo-cluster'],
       ['oslo-cluster-w1-join', 'command:local:Command', 'oslo-cluster'],
     ]);
-    expect(named('w1-runtime').dependencies).toEqual(expect.arrayContaining(['proof', 'bundle-w1']));
+    expect(named('upgrade').dependencies).toEqual(expect.arrayContaining(['proof', 'bundle-cp1', 'bundle-w1']));
+    expect(named('w1-runtime').dependencies).toEqual(
+      expect.arrayContaining(['oslo-cluster-upgrade', 'proof', 'bundle-w1']),
+    );
     expect(named('cp1-control-plane').dependencies).toContain('oslo-cluster-cp1-runtime');
     expect(named('w1-join').dependencies).toEqual(
       expect.arrayContaining(['oslo-cluster-cp1-control-plane', 'oslo-cluster-w1-runtime']),
@@ -103,7 +107,10 @@ describe.each([true, false])('preview: %s', (preview) => {
   test('everything goes with the machines of the kit; from others it is taken off', async () => {
     const { resources } = await record({ preview });
     const commands = resources.slice(1);
-    expect(commands.map(({ deletedWith }) => deletedWith)).toEqual(['owner-cp1', 'owner-w1', 'owner-cp1', 'owner-w1']);
+    expect(commands.map(({ deletedWith }) => deletedWith)).toEqual([
+      ...['owner-cp1', 'owner-cp1', 'owner-w1'],
+      ...['owner-cp1', 'owner-w1'],
+    ]);
     expect(commands.some(({ inputs }) => inputs.delete !== undefined)).toBe(false);
     const { named } = await record({ preview, owned: false });
     expect(named('w1-runtime')).toMatchObject({ deletedWith: null });

@@ -5,6 +5,7 @@ import {
   type ControlPlaneSettings,
 } from '../../components/cluster/nodeScripts';
 import type { RuntimeSettings } from '../../components/cluster/runtimeScript';
+import { upgradeSettings } from '../../components/cluster/upgradeScripts';
 import type { ClusterPlan, NodeClusterPlan } from '../../components/plan/clusterTypes';
 import type { ClusterPki } from '../../components/secrets/pki';
 
@@ -46,7 +47,14 @@ export const cluster: ClusterPlan = {
       kind: 'KubeletConfiguration',
       cgroupDriver: 'systemd',
     },
+    upgradeConfiguration: {
+      apiVersion: 'kubeadm.k8s.io/v1beta4',
+      kind: 'UpgradeConfiguration',
+      apply: { kubernetesVersion: 'v1.36.1' },
+    },
   },
+  supportedUntil: '2027-06-28',
+  upgrade: { maxUnavailable: 1 },
   auditPolicy: { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'Metadata' }] },
   admissionConfiguration: { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AdmissionConfiguration', plugins: [] },
   containerd: { version: '1.6.20', configVersion: 2, toml: 'version = 2\n\nroot = "/var/lib/containerd"\n' },
@@ -158,4 +166,14 @@ export const runtime: RuntimeSettings = {
   bundle,
   bundlePlace: { device: '/dev/disk/by-id/virtio-bundle' },
   limitSeconds: 900,
+};
+
+/** Both nodes on their way to the version of the cluster. */
+export const upgrade = {
+  cp1: upgradeSettings(node, runtime, 600),
+  w1: upgradeSettings(
+    { ...node, node: 'w1', nodeCluster: workerNode },
+    { ...runtime, node: 'w1', part: 'join-worker', cniConfiguration: workerNode.cniConfiguration },
+    600,
+  ),
 };

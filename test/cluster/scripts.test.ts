@@ -2,7 +2,8 @@ import { renderLeaveScript, renderResetScript } from '../../components/cluster/l
 import { renderControlPlaneScript, renderInviteScript, renderJoinScript } from '../../components/cluster/nodeScripts';
 import { neededArtifacts, renderRuntimeScript } from '../../components/cluster/runtimeScript';
 import { renderClusterRemoveScript } from '../../components/cluster/removeScript';
-import { bundle, cluster, controlPlane, pki, runtime, worker } from './fixtures';
+import { renderUpgradeLeadScript, renderUpgradeNodeScript } from '../../components/cluster/upgradeScripts';
+import { bundle, cluster, controlPlane, pki, runtime, upgrade, worker } from './fixtures';
 import { expectGolden } from './golden';
 import { describeScripts } from '../support/bashScripts';
 
@@ -15,6 +16,11 @@ const scripts: [name: string, text: string][] = [
   ['invite.sh', renderInviteScript(worker, 'invite')],
   ['leave.sh', renderLeaveScript(leaving, 'drain')],
   ['reset.sh', renderResetScript(leaving)],
+  ['upgrade-node.sh', renderUpgradeNodeScript(upgrade.cp1, 'move')],
+  [
+    'upgrade-lead.sh',
+    renderUpgradeLeadScript({ lead: upgrade.cp1, action: 'gate', node: 'w1', members: ['cp1', 'w1'], busy: ['w1'] }),
+  ],
   ['remove.sh', renderClusterRemoveScript('oslo', ['/usr/local/bin/kubelet'])],
 ];
 describeScripts(scripts, expectGolden);
@@ -45,6 +51,16 @@ test('what a worker runs holds no key of the cluster, and the token only where i
       expect(text).not.toContain(secret.trim());
   expect(renderJoinScript(worker, null)).not.toContain(TOKEN);
   expect(renderJoinScript(worker, TOKEN).match(new RegExp(TOKEN, 'g'))).toHaveLength(1);
+});
+
+test('before a node is drained only the programs come that move it, and no key of the cluster is in a request', () => {
+  for (const settings of [upgrade.cp1, upgrade.w1]) {
+    const programs = Object.fromEntries(settings.bundle).PROGRAMS as string[];
+    expect(programs.map((entry) => entry.split('/').at(-1))).toEqual(['kubeadm']);
+    for (const secret of [pki.ca.privateKey, pki.encryptionKey])
+      expect(JSON.stringify(settings)).not.toContain(secret.trim());
+  }
+  expect(upgrade.w1.apiServerFiles).toBeNull();
 });
 
 test('what is planned for the API server decides whether its certificate is signed again', () => {

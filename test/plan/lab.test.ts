@@ -26,7 +26,7 @@ const cluster = plan.cluster!;
 const yaml = (...documents: unknown[]) => documents.map((one) => stringify(one)).join('---\n');
 
 test('kubeadm: what the control plane shares, kubelet, and each node', () => {
-  expectGolden('lab-kubeadm.yaml', yaml(cluster.kubeadm.clusterConfiguration, cluster.kubeadm.kubeletConfiguration));
+  expectGolden('lab-kubeadm.yaml', yaml(...Object.values(cluster.kubeadm)));
   expectGolden('lab-nodes.yaml', yaml(...plan.nodes.map(({ name, cluster: node }) => ({ name, ...node }))));
 });
 
@@ -44,6 +44,7 @@ test('the real kubeadm takes every document of the lab', async () => {
       ? [clusterConfiguration, kubeletConfiguration, node!.registration]
       : [{ ...node!.registration, discovery }],
   );
+  documents.push([cluster.kubeadm.upgradeConfiguration]);
   const folder = mkdtempSync(join(tmpdir(), 'kubeadm-'));
   try {
     documents.forEach((ofNode, index) => {

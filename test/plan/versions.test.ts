@@ -87,6 +87,13 @@ describe('ipvs', () => {
   });
 });
 
+test('a plan knows how long its minor gets fixes', () => {
+  const untilOf = (version: string) =>
+    planOf(smallCluster({ kubernetes: { version }, more: { artifacts: { from: 'upstream' } } })).cluster!
+      .supportedUntil;
+  expect([untilOf('1.35.4'), untilOf('1.36.1')]).toEqual(['2027-02-28', '2027-06-28']);
+});
+
 test('an upgrade is one minor at a time, and never back', () => {
   expect(upgradeProblem('1.36.1', '1.36.1')).toBeNull();
   expect(upgradeProblem('1.36.1', '1.36.3')).toBeNull();

@@ -42,6 +42,7 @@ test.each([true, false])('the whole lab, preview: %s', async (preview) => {
     'lab-cluster-lab1-runtime command:remote:Command < lab-cluster',
     'lab-cluster-lab2-join command:local:Command < lab-cluster',
     'lab-cluster-lab2-runtime command:remote:Command < lab-cluster',
+    'lab-cluster-upgrade command:local:Command < lab-cluster',
     'lab-identity command:local:Command < lab',
     'lab-lab1 sitewright:nodes:Node < lab',
     'lab-lab1-prepare command:remote:Command < lab-lab1',
@@ -272,6 +273,8 @@ describe('an edit of the lab changes what it must and nothing else', () => {
   const domains = each('machines-*-domain');
   const proofs = each('proof-node-*');
   const runtimes = each('cluster-*-runtime');
+  // Knows what every node is to have.
+  const upgrade = 'cluster-upgrade';
   const pair = 'proof-pair-lab1-lab2';
 
   test.each<[string, Edit, string[]]>([
@@ -280,7 +283,7 @@ describe('an edit of the lab changes what it must and nothing else', () => {
     ['more memory for one machine', [['machines', 'nodes', 1, 'memory'], '4GiB'], ['machines-lab2-domain']],
     ['another limit of jitter', [['checks', 'jitter'], '77ms'], [pair]],
     ['another limit of CPU steal', [['checks', 'cpuSteal'], '77%'], proofs],
-    ['a smaller MTU', [['underlay', 'mtu'], 1400], [...prepare, ...domains, pair, ...runtimes]],
+    ['a smaller MTU', [['underlay', 'mtu'], 1400], [...prepare, ...domains, pair, ...runtimes, upgrade]],
     [
       'another name server',
       [['underlay', 'dns', 'servers'], ['192.0.2.7']],
@@ -330,9 +333,9 @@ describe.each<[string, Record<string, unknown>]>([
   test.each([false, true])('at the front of the list: %s; the others only learn its name', async (front) => {
     const effect = await effectOf(site, listed(front));
     const known = plan.nodes.map((node) => node.name);
-    // Control planes let the kubelet of the new node have a certificate.
+    // Control planes let the kubelet of the new node have a certificate, and an upgrade goes to every node.
     const learn = plan.nodes.flatMap(({ name, role, cluster }) =>
-      cluster !== null && role === 'control-plane' ? [`cluster-${name}-control-plane`] : [],
+      cluster !== null && role === 'control-plane' ? [`cluster-${name}-control-plane`, 'cluster-upgrade'] : [],
     );
     expect(effect.changed).toEqual([...known.map((machine) => `${machine}-prepare`), ...learn].sort());
     expect(effect).toMatchObject({ removed: [], replaced: [], elsewhere: [] });
@@ -348,7 +351,7 @@ describe.each<[string, Record<string, unknown>]>([
     for (const name of effect.removed) if (!dns?.removed.includes(name)) expect(name.split('-')).toContain(first!.name);
     expect(effect).toMatchObject({ added: [], replaced: [], elsewhere: [] });
     // The control plane forgets the node; it was the last worker of the lab, so pods then run beside the control plane.
-    const forgets = site === 'lab' ? ['cluster-lab1-control-plane'] : [];
+    const forgets = site === 'lab' ? ['cluster-lab1-control-plane', 'cluster-upgrade'] : [];
     expect(effect.changed).toEqual(
       [...(dns?.changed ?? []), ...forgets, ...others.map(({ name }) => `${name}-prepare`)].sort(),
     );

@@ -111,4 +111,18 @@ images_apply() {
     printf '%s' "$reference \${DIGESTS["$reference"]}" >"$stamp.new" && mv -f "$stamp.new" "$stamp"
   done
 }
+
+# What earlier bundles brought may go when the disk fills: kubelet removes what nothing uses and nobody has pinned.
+images_release() {
+  local stamp text
+  for stamp in /var/lib/sitewright/images/*; do
+    [[ -f $stamp && " \${IMAGES[*]}" != *" \${stamp##*/} "* ]] || continue
+    slurp text "$stamp"
+    if [[ " \${IMAGES[*]} " != *" \${text%% *} "* ]]; then
+      audit "image \${text%% *}" pinned 'may be removed'
+      ctr -n k8s.io images label "\${text%% *}" io.cri-containerd.pinned= >/dev/null 2>&1
+    fi
+    rm -f "$stamp"
+  done
+}
 `;

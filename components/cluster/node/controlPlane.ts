@@ -1,5 +1,18 @@
 import { bash } from '../../nodes/bash';
 
+/** What the API server reads when it starts and everybody may know. */
+export const API_SERVER_FILES = bash`
+api_server_files() {
+  write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
+  if [ -n "$ADMISSION_CONFIG" ]; then
+    write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
+  elif [ -e "$ADMISSION_FILE" ]; then
+    audit "$ADMISSION_FILE" present removed
+    rm -f "$ADMISSION_FILE"
+  fi
+}
+`;
+
 /**
  * A control-plane node: its files and its share of the virtual address, and on the first one the cluster. Once it belongs
  * to a cluster, what has changed is taken over; the others come in by their join. `kubeadm init` is resumable as it is: each phase takes what it finds (certificates,
@@ -32,16 +45,9 @@ control_plane_files() {
   write_file "$pki/sa.pub" 0644 "$SERVICE_ACCOUNT_PUBLIC_KEY"
   write_secret "$pki/sa.key" "$SERVICE_ACCOUNT_KEY"
 
-  # The API server reads these when it starts.
   step 'configuration of the control plane'
   write_secret "$ENCRYPTION_FILE" "$ENCRYPTION_CONFIG" kube-apiserver
-  write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
-  if [ -n "$ADMISSION_CONFIG" ]; then
-    write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
-  elif [ -e "$ADMISSION_FILE" ]; then
-    audit "$ADMISSION_FILE" present removed
-    rm -f "$ADMISSION_FILE"
-  fi
+  api_server_files
   write_file "$KUBEADM_FILE" 0600 "$KUBEADM_CONFIG"
   mkdir -p "$AUDIT_LOG_FOLDER"
   chmod 0700 "$AUDIT_LOG_FOLDER" "\${ENCRYPTION_FILE%/*}" "\${KUBEADM_FILE%/*}" "$pki"

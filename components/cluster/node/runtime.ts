@@ -2,14 +2,16 @@ import { bash } from '../../nodes/bash';
 
 /** The order of the work that every node needs before kubeadm. */
 export const RUNTIME = bash`
-# kubeadm moves a cluster by one version, node by node. Programs of another one must not get under it.
+# A cluster is moved to another version node by node, drained first: programs of another one come with that alone.
 refuse_other_version() {
-  local found
+  local found mark
+  slurp mark "$STATE_FOLDER/upgrading"
+  [ "\${mark%% *}" != "$KUBERNETES_VERSION" ] || return 0
   [ -e /etc/kubernetes/kubelet.conf ] && [ -x "$PROGRAM_FOLDER/kubelet" ] || return 0
   found=$("$PROGRAM_FOLDER/kubelet" --version 2>/dev/null)
   found=\${found#Kubernetes v}
   [ -z "$found" ] || [ "$found" = "$KUBERNETES_VERSION" ] ||
-    refuse "this node runs Kubernetes $found and the site file says $KUBERNETES_VERSION: a running cluster is not upgraded by this release of the kit; set kubernetes.version to $found"
+    refuse "this node runs Kubernetes $found and the site file says $KUBERNETES_VERSION, and the upgrade of the cluster has not come to it: run 'up' again"
 }
 
 main() {
@@ -18,6 +20,7 @@ main() {
   programs_apply
   containerd_apply
   images_apply
+  images_release
   kubelet_apply
   masquerade_apply
   cni_devices_apply

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { SitePlan } from '../../../components/plan';
 import { checkedClusterPki, renewAdminWhenDue } from '../clusterKeys';
 import { collectChanges, type Changes } from '../changes';
+import { checkClusterVersion } from '../clusterVersion';
 import { contextOf, printJson, type Context } from '../context';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
@@ -71,9 +72,12 @@ async function previewChanges(context: Context, plan: SitePlan, open: OpenStack)
 }
 
 async function preview(context: Context, site: string): Promise<void> {
-  const { plan } = openSiteAloud(context, site);
+  const loaded = openSiteAloud(context, site);
+  const { plan } = loaded;
   const open = await openStack(context, plan);
-  checkedClusterPki(open.config, plan, new Date());
+  const now = new Date();
+  await checkClusterVersion(context, loaded, open.stack, now);
+  checkedClusterPki(open.config, plan, now);
   refuseLostMembers(await stateOf(open.stack), plan);
   const found = await previewChanges(context, plan, open);
   if (context.json) printJson(context, found);
@@ -81,7 +85,8 @@ async function preview(context: Context, site: string): Promise<void> {
 }
 
 async function up(context: Context, site: string, yes: boolean): Promise<void> {
-  const { plan } = openSiteAloud(context, site);
+  const loaded = openSiteAloud(context, site);
+  const { plan } = loaded;
   await enterLab(plan);
   // A lab comes from one command: what it keeps secret protects nothing that lasts. Elsewhere only what a site that has
   // its secrets lacks since its file names a version of Kubernetes is made here.
@@ -92,6 +97,7 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
   const open = await openStack(context, plan);
   refuseLocked(plan);
   const now = new Date();
+  await checkClusterVersion(context, loaded, open.stack, now);
   const pki = checkedClusterPki(open.config, plan, now);
   if (pki !== null && (await renewAdminWhenDue(open, pki, now))) {
     context.say(

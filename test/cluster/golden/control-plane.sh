@@ -96,13 +96,13 @@ kind: Policy
 rules:
   - level: Metadata
 END_OF_AUDIT_POLICY
-AUDIT_LOG_FOLDER='/var/log/kubernetes'
 ADMISSION_FILE='/etc/kubernetes/sitewright/admission.yaml'
 IFS= read -r -d '' ADMISSION_CONFIG <<'END_OF_ADMISSION_CONFIG'
 apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins: []
 END_OF_ADMISSION_CONFIG
+AUDIT_LOG_FOLDER='/var/log/kubernetes'
 KUBELET_NAMES_FILE='/etc/kubernetes/sitewright/kubelet-names'
 IFS= read -r -d '' KUBELET_NAMES <<'END_OF_KUBELET_NAMES'
 cp1|DNS:cp1|IP Address:192.0.2.11
@@ -726,6 +726,16 @@ restart_api_server() {
   [ -z "$id" ] || crictl stop "$id"
 }
 
+api_server_files() {
+  write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
+  if [ -n "$ADMISSION_CONFIG" ]; then
+    write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
+  elif [ -e "$ADMISSION_FILE" ]; then
+    audit "$ADMISSION_FILE" present removed
+    rm -f "$ADMISSION_FILE"
+  fi
+}
+
 # Written when kubeadm has ended well and the cluster was seen: this control-plane node belongs to a cluster that lives.
 INITIALISED="$STATE_FOLDER/initialised"
 
@@ -750,16 +760,9 @@ control_plane_files() {
   write_file "$pki/sa.pub" 0644 "$SERVICE_ACCOUNT_PUBLIC_KEY"
   write_secret "$pki/sa.key" "$SERVICE_ACCOUNT_KEY"
 
-  # The API server reads these when it starts.
   step 'configuration of the control plane'
   write_secret "$ENCRYPTION_FILE" "$ENCRYPTION_CONFIG" kube-apiserver
-  write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
-  if [ -n "$ADMISSION_CONFIG" ]; then
-    write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
-  elif [ -e "$ADMISSION_FILE" ]; then
-    audit "$ADMISSION_FILE" present removed
-    rm -f "$ADMISSION_FILE"
-  fi
+  api_server_files
   write_file "$KUBEADM_FILE" 0600 "$KUBEADM_CONFIG"
   mkdir -p "$AUDIT_LOG_FOLDER"
   chmod 0700 "$AUDIT_LOG_FOLDER" "${ENCRYPTION_FILE%/*}" "${KUBEADM_FILE%/*}" "$pki"

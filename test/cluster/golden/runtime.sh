@@ -115,6 +115,7 @@ ExecStart=nft -f /etc/sitewright/pod-masquerade.nft
 WantedBy=multi-user.target
 END_OF_MASQUERADE_UNIT
 PROGRAM_FOLDER='/usr/local/bin'
+STATE_FOLDER='/var/lib/sitewright/cluster'
 LIMIT_SECONDS='900'
 AUDIT_LOG='/var/log/sitewright/audit.log'
 RUN_DIR='/run/sitewright'
@@ -406,6 +407,20 @@ images_apply() {
   done
 }
 
+# What earlier bundles brought may go when the disk fills: kubelet removes what nothing uses and nobody has pinned.
+images_release() {
+  local stamp text
+  for stamp in /var/lib/sitewright/images/*; do
+    [[ -f $stamp && " ${IMAGES[*]}" != *" ${stamp##*/} "* ]] || continue
+    slurp text "$stamp"
+    if [[ " ${IMAGES[*]} " != *" ${text%% *} "* ]]; then
+      audit "image ${text%% *}" pinned 'may be removed'
+      ctr -n k8s.io images label "${text%% *}" io.cri-containerd.pinned= >/dev/null 2>&1
+    fi
+    rm -f "$stamp"
+  done
+}
+
 containerd_answers() { ctr version; }
 
 containerd_apply() {
@@ -508,14 +523,16 @@ cni_devices_apply() {
   devices_file "$NETWORKMANAGER_DEVICES_FILE" "$manager" NetworkManager nmcli general reload
 }
 
-# kubeadm moves a cluster by one version, node by node. Programs of another one must not get under it.
+# A cluster is moved to another version node by node, drained first: programs of another one come with that alone.
 refuse_other_version() {
-  local found
+  local found mark
+  slurp mark "$STATE_FOLDER/upgrading"
+  [ "${mark%% *}" != "$KUBERNETES_VERSION" ] || return 0
   [ -e /etc/kubernetes/kubelet.conf ] && [ -x "$PROGRAM_FOLDER/kubelet" ] || return 0
   found=$("$PROGRAM_FOLDER/kubelet" --version 2>/dev/null)
   found=${found#Kubernetes v}
   [ -z "$found" ] || [ "$found" = "$KUBERNETES_VERSION" ] ||
-    refuse "this node runs Kubernetes $found and the site file says $KUBERNETES_VERSION: a running cluster is not upgraded by this release of the kit; set kubernetes.version to $found"
+    refuse "this node runs Kubernetes $found and the site file says $KUBERNETES_VERSION, and the upgrade of the cluster has not come to it: run 'up' again"
 }
 
 main() {
@@ -524,6 +541,7 @@ main() {
   programs_apply
   containerd_apply
   images_apply
+  images_release
   kubelet_apply
   masquerade_apply
   cni_devices_apply
