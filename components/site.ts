@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { Addons } from './addons/addons';
+import { clusterProvider } from './addons/cluster';
 import type { Bundle } from './bundle/lock';
 import { Cluster } from './cluster/cluster';
 import { stateIdentity } from './identity';
@@ -7,7 +8,9 @@ import type { SiteBundle } from './machines/bundle';
 import { ExistingMachines } from './machines/existing';
 import { KvmMachines } from './machines/kvm';
 import type { LostMachine, Machine, SiteSecrets, Stamp } from './machines/machine';
+import { Calico } from './network/calico/calico';
 import { Node } from './nodes/node';
+import type { CalicoPlan } from './plan/calicoTypes';
 import type { SitePlan } from './plan/types';
 import { Proof } from './proof/proof';
 import { kubeconfig, type ClusterPki } from './secrets/pki';
@@ -25,13 +28,17 @@ export interface SiteArgs {
 
 export interface SiteCluster {
   /** Everything that is installed, complete on the machine of the engine. */
-  bundle: Bundle & SiteBundle;
+  bundle: Bundle & SiteBundle & { folder: string };
   /** Certificate authorities and keys, from the stack's configuration. Secret. */
   pki: pulumi.Output<ClusterPki>;
+  /** Of BGP sessions, by the name that the plan has for them. Secret. */
+  bgpPasswords: Record<string, pulumi.Output<string>>;
 }
 
 /** Time for a machine to answer over SSH: an emulated one on a busy host needs some minutes for its first boot. */
 const SSH_LIMIT_SECONDS = 900;
+/** Its image is on the node already; a node that starts its control plane at the same time takes a while. */
+const CALICO_LIMIT_SECONDS = 600;
 
 /** A whole site, in order: identity, machines, prepared nodes, the proof on the wire, the cluster, what runs in it. */
 export class Site extends pulumi.ComponentResource {
@@ -60,7 +67,7 @@ export class Site extends pulumi.ComponentResource {
     const proof = new Proof(`${name}-proof`, { plan, machines, after: nodes }, { parent: this });
 
     // The gate: nothing of a cluster is installed on a network that is not what the plan says.
-    this.cluster = this.makeCluster(name, args, machines, lost, proof);
+    this.cluster = this.makeCluster(name, args, { stamp, machines, lost, proof });
     if (this.cluster !== null) this.makeAddons(name, args, { stamp, machines, nodes, cluster: this.cluster });
 
     this.nodes = pulumi.all(nodes.map((node) => node.facts));
@@ -71,9 +78,7 @@ export class Site extends pulumi.ComponentResource {
   private makeCluster(
     name: string,
     args: SiteArgs,
-    machines: Machine[],
-    lost: LostMachine[],
-    proof: Proof,
+    { stamp, machines, lost, proof }: { stamp: Stamp; machines: Machine[]; lost: LostMachine[]; proof: Proof },
   ): Cluster | null {
     const { plan, cluster, limitFactor = 1 } = args;
     if (plan.cluster === null) return null;
@@ -83,6 +88,7 @@ export class Site extends pulumi.ComponentResource {
       plan: part!,
       state,
     }));
+    const { calico } = plan.cluster;
     return new Cluster(
       `${name}-cluster`,
       {
@@ -93,6 +99,42 @@ export class Site extends pulumi.ComponentResource {
         ...cluster,
         after: [proof],
         protectEtcd: keepsEtcd(plan),
+        network: (made, apiAnswers) =>
+          calico === null ? [] : [this.makeCalico(name, args, { stamp, calico, cluster: made, apiAnswers })],
+        limitFactor,
+      },
+      { parent: this },
+    );
+  }
+
+  /** A node is Ready only with it, so it comes before anything joins, and does not wait for Services. */
+  private makeCalico(
+    name: string,
+    { plan, cluster: site, limitFactor = 1 }: SiteArgs,
+    {
+      stamp,
+      calico,
+      cluster,
+      apiAnswers,
+    }: { stamp: Stamp; calico: CalicoPlan; cluster: Cluster; apiAnswers: pulumi.Resource },
+  ): Calico {
+    const { bundle, pki, bgpPasswords } = site!;
+    return new Calico(
+      `${name}-calico`,
+      {
+        plan: calico,
+        bundle: plan.cluster!.bundle,
+        bundleFolder: bundle.folder,
+        access: {
+          provider: clusterProvider(
+            `${name}-calico`,
+            { kubeconfig: adminKubeconfig(plan.site, cluster, pki), stateId: stamp.id },
+            { parent: this, dependsOn: [apiAnswers] },
+          ),
+          cluster,
+          rolloutLimitSeconds: Math.round(CALICO_LIMIT_SECONDS * limitFactor),
+        },
+        bgpPasswords,
         limitFactor,
       },
       { parent: this },
@@ -104,22 +146,13 @@ export class Site extends pulumi.ComponentResource {
     { plan, cluster: site, limitFactor = 1 }: SiteArgs,
     { stamp, machines, nodes, cluster }: { stamp: Stamp; machines: Machine[]; nodes: Node[]; cluster: Cluster },
   ): void {
-    const server = cluster.apiServerUrl;
-    const ofAdmin = ({ ca, admin }: ClusterPki) =>
-      kubeconfig({
-        site: plan.site,
-        server,
-        caPem: ca.certificate,
-        clientCertificate: admin.certificate,
-        clientKey: admin.privateKey,
-      });
     new Addons(
       `${name}-addons`,
       {
         plan: plan.cluster!,
         machines,
         prepared: nodes,
-        kubeconfig: site!.pki.apply(ofAdmin),
+        kubeconfig: adminKubeconfig(plan.site, cluster, site!.pki),
         stateId: stamp.id,
         cluster,
         after: cluster.ready,
@@ -166,3 +199,15 @@ export class Site extends pulumi.ComponentResource {
 
 /** A lab is made to be destroyed. */
 const keepsEtcd = ({ environment }: SitePlan) => environment !== 'lab';
+
+/** Of an administrator; secret. */
+const adminKubeconfig = (site: string, { apiServerUrl }: Cluster, pki: pulumi.Output<ClusterPki>) =>
+  pki.apply(({ ca, admin }) =>
+    kubeconfig({
+      site,
+      server: apiServerUrl,
+      caPem: ca.certificate,
+      clientCertificate: admin.certificate,
+      clientKey: admin.privateKey,
+    }),
+  );

@@ -21,7 +21,7 @@ class SiteFileError extends pulumi.RunError {}
  * `sitewright` runs it through the Automation API, `pulumi up` through its language host; both give the same resources.
  *
  * Environment: SITEWRIGHT_STACKS_DIR, the folder of sites/ and profiles/ (default: stacks/ of the kit).
- * Configuration: `sshPrivateKey`, `hostKeySeed` and, for a cluster, `clusterPki` (secrets), `identity` (set by `sitewright adopt`).
+ * Configuration: `sshPrivateKey`, `hostKeySeed` and, for a cluster, `clusterPki` and `bgpPassword-<name>` (secrets), `identity` (set by `sitewright adopt`).
  */
 export async function program(): Promise<Record<string, unknown>> {
   const stacksDir = process.env.SITEWRIGHT_STACKS_DIR ?? join(KIT, 'stacks');
@@ -42,13 +42,17 @@ export async function program(): Promise<Record<string, unknown>> {
   const { plan: built, limitFactor } = await withLab(plan);
   const bundle = await withBundle(built, stacksDir);
   const config = new pulumi.Config('sitewright');
+  const passwordNames = built.cluster?.calico?.bgp?.peers.flatMap(({ passwordFrom }) => passwordFrom ?? []) ?? [];
+  const bgpPasswords = Object.fromEntries(
+    passwordNames.map((name) => [name, config.requireSecret(`bgpPassword-${name}`)]),
+  );
   const site = new Site(plan.site, {
     plan: built,
     secrets: {
       sshPrivateKey: config.requireSecret('sshPrivateKey'),
       hostKeySeed: config.requireSecret('hostKeySeed'),
     },
-    cluster: bundle === null ? null : { bundle, pki: config.requireSecret('clusterPki').apply(parsePki) },
+    cluster: bundle === null ? null : { bundle, pki: config.requireSecret('clusterPki').apply(parsePki), bgpPasswords },
     identity: config.get('identity') ?? null,
     limitFactor,
   });

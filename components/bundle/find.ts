@@ -30,7 +30,7 @@ export async function findBundle(
   stacksDir: string,
   site: string,
   plan: BundlePlan,
-): Promise<Bundle & { isoPath: string; isoSha256: string }> {
+): Promise<Bundle & { folder: string; isoPath: string; isoSha256: string }> {
   const build = `Run: sitewright bundle build ${site}`;
   const id = await plannedId(store, stacksDir, plan);
   const found = id === null ? null : await store.find(id);
@@ -43,7 +43,8 @@ export async function findBundle(
   if (missing.length > 0) {
     throw new BundleError(say(`the bundle ${plan.name} of ${site} is not what the plan wants`, missing, build));
   }
-  return { id, lock: found.lock!, isoPath: store.isoPath(id), isoSha256: (await store.recordedIso(id))! };
+  const isoSha256 = (await store.recordedIso(id))!;
+  return { id, lock: found.lock!, folder: store.bundleFolder(id), isoPath: store.isoPath(id), isoSha256 };
 }
 
 const say = (what: string, lines: string[], fix: string) =>

@@ -26,6 +26,8 @@ export interface ClusterArgs {
   after: pulumi.Resource[];
   /** Protects what would take a control-plane node apart where its lines are deleted: its data of etcd would be gone. */
   protectEtcd: boolean;
+  /** Makes what a node is Ready by inside the cluster, when its API answers: nodes join after it. Default: nothing. */
+  network?(cluster: Cluster, apiAnswers: pulumi.Resource): pulumi.Resource[];
   /** Multiplies the time limits. */
   limitFactor: number;
 }
@@ -49,6 +51,7 @@ export class Cluster extends pulumi.ComponentResource {
   constructor(name: string, args: ClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super('sitewright:cluster:Cluster', name, {}, opts);
     const { plan, nodes } = args;
+    this.apiServerUrl = apiServerUrl(plan);
     const first = nodes.find(({ plan: { part } }) => part === 'init');
     if (first === undefined) throw new Error(`${args.site}: no node of the plan has the part init`);
     const staying = nodes.filter(({ state }) => state === 'active');
@@ -76,10 +79,11 @@ export class Cluster extends pulumi.ComponentResource {
     let last = [controlPlanes.get(first)!];
     for (const machine of args.lost) last = [goodbye(machine, last)];
 
+    const network = args.network?.(this, controlPlanes.get(first)!) ?? [];
     const members = staying
       .filter((node) => node !== first)
       .map((node) => {
-        const before = [...last, runtimes.get(node)!, controlPlanes.get(node)];
+        const before = [...last, ...network, runtimes.get(node)!, controlPlanes.get(node)];
         return this.join(
           name,
           node,
@@ -89,10 +93,9 @@ export class Cluster extends pulumi.ComponentResource {
         );
       });
     // Those that leave go last: what takes their place is there by then.
-    this.ready = [...last, ...members];
+    this.ready = [...last, ...network, ...members];
     for (const { machine, state } of nodes) if (state === 'leaving') this.ready = [goodbye(machine, this.ready)];
     this.version = pulumi.all(this.ready.map(({ urn }) => urn)).apply(() => plan.kubernetesVersion);
-    this.apiServerUrl = apiServerUrl(plan);
     this.registerOutputs({ apiServerUrl: this.apiServerUrl });
   }
 

@@ -4,12 +4,9 @@
 set -eu
 root=$1 files=$3
 
-# What the start scripts of the project call; the shell is in the layer below, and its name as well.
-mkdir -p "$root/usr/bin" "$root/bin"
+# What the start scripts of the project call has its name by now, but for this one.
+mkdir -p "$root/usr/bin"
 ln -s ../../bin/busybox "$root/usr/bin/which"
-for program in cat cp env grep ls mkdir ps rm sed sleep; do
-  ln -s busybox "$root/bin/$program"
-done
 
 # The package has a link to services of its own there.
 rm -rf "$root/etc/service" "$root/etc/sv" "$root/etc/runit"

@@ -14,6 +14,8 @@ interface Made {
   protectEtcd?: boolean;
   /** Another control-plane node and more workers, in these states; `dead` ones are lost. */
   more?: Record<string, 'active' | 'leaving' | 'dead'>;
+  /** Something that makes nodes Ready. */
+  withNetwork?: boolean;
 }
 
 let pki: ClusterPki;
@@ -28,10 +30,11 @@ async function record(settings: Made = {}) {
     preview = false,
     protectEtcd = true,
     more = {},
+    withNetwork = false,
   } = settings;
   class StandIn extends pulumi.CustomResource {
-    constructor(name: string) {
-      super('test:index:StandIn', name, {});
+    constructor(name: string, opts?: pulumi.CustomResourceOptions) {
+      super('test:index:StandIn', name, {}, opts);
     }
   }
   const machine = (name: string): Machine => ({
@@ -69,6 +72,13 @@ async function record(settings: Made = {}) {
         bundle,
         pki: pulumi.secret(pki),
         after: [new StandIn('proof')],
+        ...(withNetwork
+          ? {
+              network: (_: Cluster, apiAnswers: pulumi.Resource) => [
+                new StandIn('network', { dependsOn: [apiAnswers] }),
+              ],
+            }
+          : {}),
         limitFactor: 2,
       });
     },
@@ -78,6 +88,7 @@ async function record(settings: Made = {}) {
   return {
     made: made!,
     resources: own,
+    network: resources.find(({ name }) => name === 'network'),
     named: (end: string) => own.find(({ name }) => name === `oslo-cluster-${end}`)!,
   };
 }
@@ -116,6 +127,14 @@ describe.each([true, false])('preview: %s', (preview) => {
     expect(named('w1-runtime')).toMatchObject({ deletedWith: null });
     expect(named('w1-runtime').inputs.delete).toContain('kubeadm reset');
   });
+});
+
+test("the pods' network comes when the API answers, and before anything joins", async () => {
+  const { made, named, network } = await record({ withNetwork: true });
+  expect(network!.dependencies).toEqual(['oslo-cluster-cp1-control-plane']);
+  expect(named('w1-join').dependencies).toContain('network');
+  expect(made.ready).toHaveLength(3);
+  expect((await record()).made.ready).toHaveLength(2);
 });
 
 test('keys of the cluster are in nothing but the secret script of the control plane', async () => {

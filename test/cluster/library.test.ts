@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BUNDLE } from '../../components/cluster/node/bundle';
+import { CNI_DEVICES } from '../../components/cluster/node/cniDevices';
 import { CLUSTER_CORE } from '../../components/cluster/node/core';
 import { DRAIN } from '../../components/cluster/node/drain';
 import { ENDPOINT } from '../../components/cluster/node/endpoint';
@@ -50,6 +51,22 @@ test('a secret is 0600, and neither the audit log nor the progress shows it', ()
   );
   expect(stdout).toBe('600\n1\n');
   expect(readFileSync(path('audit.log'), 'utf8') + stderr).not.toContain('geheim');
+});
+
+test("devices of the pods' network are out of the machine's own configuration, while there is such a network", () => {
+  program('systemctl', '[ "$3" = systemd-networkd.service ]');
+  program('networkctl');
+  const own = path('etc/systemd/network/05-sitewright-pods.network');
+  const names = "CNI_DEVICE_NAMES='cali* vxlan.calico'";
+  const first = run(CNI_DEVICES, `${names}; cni_devices_apply; cni_devices_apply; echo $CHANGES "\${PROBLEMS[@]}"`);
+  expect(first.stdout.trim()).toMatch(/^[1-9]\d*$/);
+  expect(readFileSync(own, 'utf8')).toContain('[Match]\nName=cali* vxlan.calico\n\n[Link]\nUnmanaged=yes\n');
+  expect(calls().filter((call) => call === 'networkctl reload')).toHaveLength(1);
+
+  const { stdout } = run(CNI_DEVICES, `CNI_DEVICE_NAMES=; cni_devices_apply; cni_devices_apply; echo $CHANGES`);
+  expect(stdout).toBe('1\n');
+  expect(existsSync(own)).toBe(false);
+  expect(calls().filter((call) => call === 'networkctl reload')).toHaveLength(2);
 });
 
 describe('the name of the API in /etc/hosts', () => {

@@ -128,7 +128,11 @@ function siteCluster({ cluster }: SitePlan): SiteCluster | null {
   }));
   const { name, from } = cluster.bundle;
   const lock: BundleLock = { schemaVersion: LOCK_SCHEMA_VERSION, name, from, artifacts };
-  return { bundle: { id: 'b1'.repeat(32), isoSha256: 'b2'.repeat(32), lock }, pki: pulumi.secret(clusterPki) };
+  return {
+    bundle: { id: 'b1'.repeat(32), isoSha256: 'b2'.repeat(32), folder: '/nowhere', lock },
+    pki: pulumi.secret(clusterPki),
+    bgpPasswords: {},
+  };
 }
 
 /** What each command prints, cut down to what its reader needs. */

@@ -1,0 +1,197 @@
+import { expectExit, Lab, NODES, type NodeName, type Result } from '../lab';
+import { story } from '../story';
+
+/** The lab with a real Calico, built from source: what is on the wire and on the nodes, by a table that is written here. */
+
+const SITE = 'calico';
+const CASE_LIMIT_MILLISECONDS = 45 * 60 * 1000;
+const NODE_NAMES = Object.keys(NODES) as NodeName[];
+const TOOLBOX = 'bundle.sitewright.internal/toolbox:bookworm';
+
+/** Bytes, on an underlay of 1500 with pods of both families: 50 and 70 for VXLAN, 60 and 80 for WireGuard. */
+const VXLAN_MTUS = { veth: 1430, 'vxlan.calico': 1450, 'vxlan-v6.calico': 1430 };
+const WIREGUARD_MTUS = { ...VXLAN_MTUS, veth: 1420, 'wireguard.cali': 1440, 'wg-v6.cali': 1420 };
+
+jest.setTimeout(CASE_LIMIT_MILLISECONDS);
+
+const lab = new Lab(SITE, { cluster: true });
+lab.edit((text) => text.replace(/^ {2}cni: routes$/m, '  cni: calico\n  routing: vxlan'));
+const step = story();
+
+const kubectl = (words: string) =>
+  lab.ssh('lab1', `sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf ${words}`);
+const apply = (...objects: object[]) =>
+  lab.ssh(
+    'lab1',
+    `printf %s '${JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })}' | ` +
+      'sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f -',
+  );
+
+async function upCounts(): Promise<Record<string, number>> {
+  const result = await lab.sitewright('up', SITE, '--json', '--yes');
+  expectExit(result, 0);
+  return (JSON.parse(result.stdout) as { counts: Record<string, number> }).counts;
+}
+const verify = (): Promise<Result> => lab.sitewright('verify', SITE);
+
+const SERVER = `import socket
+listener = socket.socket()
+listener.bind(("", 8080))
+listener.listen()
+while True:
+    connection, _ = listener.accept()
+    connection.send(b"hello")
+    connection.close()`;
+
+function pod(name: string, node: NodeName, role: string, command: string[]): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, labels: { role } },
+    spec: {
+      nodeName: node,
+      terminationGracePeriodSeconds: 0,
+      containers: [{ name, image: TOOLBOX, imagePullPolicy: 'Never', command }],
+      tolerations: [{ operator: 'Exists' }],
+    },
+  };
+}
+
+/** New ones: a pod keeps the network that it was made with. */
+async function makePods(): Promise<void> {
+  await kubectl('delete pods --all --force --ignore-not-found');
+  await apply(
+    pod('server', 'lab2', 'server', ['python3', '-c', SERVER]),
+    pod('friend', 'lab1', 'friend', ['sleep', '86400']),
+    pod('stranger', 'lab1', 'stranger', ['sleep', '86400']),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'server' },
+      spec: { selector: { role: 'server' }, ports: [{ port: 80, targetPort: 8080 }] },
+    },
+  );
+  await kubectl('wait pods --all --for=condition=Ready --timeout=600s');
+}
+
+const serverAddress = () => kubectl("get pod server -o jsonpath='{.status.podIP}'");
+const hello = (from: string, host: string, port: number) =>
+  kubectl(`exec ${from} -- busybox timeout 20 bash -c 'exec 3<>/dev/tcp/${host}/${port} && cat <&3'`);
+
+/** MTU of the named devices and of both ends of every link to a pod, as the kernel of the node has them. */
+async function mtus(node: NodeName): Promise<Record<string, number[]>> {
+  const text = await lab.ssh(
+    node,
+    `sudo sh -c 'cd /sys/class/net; for d in *cali*; do echo $d $(cat $d/mtu); done; ` +
+      `for n in /run/netns/*; do echo veth $(ip netns exec $(basename $n) cat /sys/class/net/eth0/mtu); done'`,
+  );
+  const found: Record<string, number[]> = {};
+  for (const line of text.split('\n')) {
+    const [name, mtu] = line.split(' ');
+    const key = /^cali[0-9a-f]/.test(name!) ? 'veth' : name!;
+    found[key] = [...new Set([...(found[key] ?? []), Number(mtu)])];
+  }
+  return found;
+}
+
+async function expectMtus(table: Record<string, number>): Promise<void> {
+  const wanted = Object.fromEntries(Object.entries(table).map(([name, mtu]) => [name, [mtu]]));
+  for (const node of NODE_NAMES) expect({ node, ...(await mtus(node)) }).toEqual({ node, ...wanted });
+}
+
+/** Echo requests with DF of exactly this size pass, and one byte more is refused. */
+async function expectFullSize(bytes: number): Promise<void> {
+  const ping = async (size: number) =>
+    kubectl(`exec friend -- ping -M do -c 3 -W 10 -s ${size - 28} ${await serverAddress()}`);
+  expect(await ping(bytes)).toMatch(/3 received|, [12] received/);
+  await expect(ping(bytes + 1)).rejects.toThrow(/exit 1/);
+}
+
+const routeToServer = async () => lab.ssh('lab1', `ip route get ${await serverAddress()} | head -1`);
+
+afterAll(async () => {
+  await lab.down();
+  lab.remove();
+});
+
+describe('a lab with Calico', () => {
+  step('comes up with VXLAN and is verified', async () => {
+    await lab.host('down', '--name', SITE);
+    expectExit(await lab.up(), 0);
+    const agents = await kubectl('get pods -n kube-system -l k8s-app=calico-node -o wide --no-headers');
+    for (const node of NODE_NAMES)
+      expect(agents).toMatch(new RegExp(`^calico-node-\\S+ +1/1 +Running .* ${node} `, 'm'));
+    expectExit(await verify(), 0);
+  });
+
+  step('has the MTU of the table on every device and at both ends of every link, and carries it', async () => {
+    await makePods();
+    await expectMtus(VXLAN_MTUS);
+    await expectFullSize(1430);
+    expect(await routeToServer()).toContain('dev vxlan.calico');
+    // Outside nobody has a way back to an address of a pod: an answer means that the packet had its node's.
+    expect(await kubectl('exec friend -- ping -c 3 -W 10 192.0.2.1')).toMatch(/[123] received/);
+  });
+
+  step('reaches a Service through ipvs, and lets pass what a policy allows and nothing else', async () => {
+    expect(await lab.ssh('lab1', 'sudo ipvsadm -Ln')).toContain(`${await serverAddress()}:8080`);
+    for (const from of ['friend', 'stranger'])
+      expect(await hello(from, 'server.default.svc.cluster.local', 80)).toBe('hello');
+    await apply({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'friends' },
+      spec: {
+        podSelector: { matchLabels: { role: 'server' } },
+        ingress: [{ from: [{ podSelector: { matchLabels: { role: 'friend' } } }] }],
+      },
+    });
+    const address = await serverAddress();
+    await expect(hello('stranger', address, 8080)).rejects.toThrow(/exit 1/);
+    expect(await hello('friend', address, 8080)).toBe('hello');
+    await kubectl('delete networkpolicy friends');
+    expect(await hello('stranger', address, 8080)).toBe('hello');
+  });
+
+  step('changes nothing on a second up', async () => {
+    expect(await upCounts()).toMatchObject({ create: 0, update: 0, delete: 0, replace: 0 });
+  });
+
+  step('tells that a pool of addresses was deleted, and puts it back', async () => {
+    const pools = await kubectl('get ippools.crd.projectcalico.org -o name');
+    const pool = pools.split('\n')[0]!;
+    await kubectl(`delete ${pool}`);
+    const found = await verify();
+    expectExit(found, 1);
+    expect(found.output).toContain(`IPPool ${pool.split('/')[1]} is gone`);
+    expectExit(await lab.sitewright('refresh', SITE), 0);
+    expect(await upCounts()).toMatchObject({ create: 1, delete: 0, replace: 0 });
+    expect(await kubectl('get ippools.crd.projectcalico.org -o name')).toBe(pools);
+    expectExit(await verify(), 0);
+  });
+
+  step('leaves the tunnel out inside a subnet', async () => {
+    lab.edit((text) => text.replace('routing: vxlan\n', 'routing: vxlan-cross-subnet\n'));
+    expect(await upCounts()).toMatchObject({ delete: 0, replace: 0 });
+    await makePods();
+    await expectMtus(VXLAN_MTUS);
+    await expectFullSize(1430);
+    expect(await routeToServer()).toMatch(/via 192\.0\.2\.12 dev (?!vxlan)/);
+    expectExit(await verify(), 0);
+  });
+
+  step('encrypts with WireGuard', async () => {
+    lab.edit((text) =>
+      text.replace('routing: vxlan-cross-subnet\n', 'routing: vxlan-cross-subnet\n  wireguard: true\n'),
+    );
+    expect(await upCounts()).toMatchObject({ delete: 0, replace: 0 });
+    // A pod keeps the MTU that it was made with.
+    await kubectl('rollout restart deployment coredns -n kube-system');
+    await kubectl('rollout status deployment coredns -n kube-system --timeout=600s');
+    await makePods();
+    await expectMtus(WIREGUARD_MTUS);
+    await expectFullSize(1420);
+    expect(await routeToServer()).toContain('dev wireguard.cali');
+    expectExit(await verify(), 0);
+  });
+});
