@@ -13,6 +13,7 @@ import { Node } from './nodes/node';
 import type { CalicoPlan } from './plan/calicoTypes';
 import type { SitePlan } from './plan/types';
 import { Proof } from './proof/proof';
+import { snapshotKey } from './secrets/etcdSnapshot';
 import { kubeconfig, type ClusterPki } from './secrets/pki';
 
 export interface SiteArgs {
@@ -83,6 +84,7 @@ export class Site extends pulumi.ComponentResource {
     const { plan, cluster, limitFactor = 1 } = args;
     if (plan.cluster === null) return null;
     if (cluster === null) throw new Error(`${name}: its cluster needs a bundle and keys`);
+    const snapshotKeyPem = args.secrets.hostKeySeed.apply((seed) => snapshotKey(seed).publicKeyPem);
     const nodes = plan.nodes.map(({ cluster: part, state }, index) => ({
       machine: machines[index]!,
       plan: part!,
@@ -97,6 +99,7 @@ export class Site extends pulumi.ComponentResource {
         nodes,
         lost,
         ...cluster,
+        snapshotKeyPem,
         after: [proof],
         protectEtcd: keepsEtcd(plan),
         network: (made, apiAnswers) =>

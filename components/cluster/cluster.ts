@@ -22,6 +22,8 @@ export interface ClusterArgs {
   bundle: Bundle;
   /** Secret. */
   pki: pulumi.Output<ClusterPki>;
+  /** PEM; snapshots of etcd are encrypted to it. */
+  snapshotKeyPem: pulumi.Output<string>;
   /** The proof of the network. An option of the component would not reach its commands. */
   after: pulumi.Resource[];
   /** Protects what would take a control-plane node apart where its lines are deleted: its data of etcd would be gone. */
@@ -163,6 +165,7 @@ export class Cluster extends pulumi.ComponentResource {
     args: ClusterArgs,
     runtime: pulumi.Resource,
   ): pulumi.Resource {
+    const { site } = args;
     const settings = nodeSettings(machine, plan, args);
     const members = args.nodes.map((node) => ({
       name: node.machine.name,
@@ -174,8 +177,15 @@ export class Cluster extends pulumi.ComponentResource {
       {
         script: scriptFor(
           machine,
-          args.pki.apply((pki) =>
-            renderControlPlaneScript({ ...settings, pki, members, etcdDisk: machine.disks.etcd }),
+          pulumi.all([args.pki, args.snapshotKeyPem]).apply(([pki, snapshotKeyPem]) =>
+            renderControlPlaneScript({
+              ...settings,
+              site,
+              pki,
+              members,
+              snapshotKeyPem,
+              etcdDisk: machine.disks.etcd,
+            }),
           ),
         ),
       },

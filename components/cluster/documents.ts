@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { sha256OfText } from '../bundle/checksum';
+import type { EncryptionKey } from '../secrets/pki';
 import type { ClusterPlan, KubeDocument, NodeClusterPlan } from '../plan/clusterTypes';
 
 /** YAML of Kubernetes documents, one after the other. Long lines are not folded: people compare them. */
@@ -32,14 +33,14 @@ export function joinDocument(cluster: ClusterPlan, node: NodeClusterPlan, caCert
 }
 
 /** Secrets are written encrypted, and read either way: those of a cluster that began without stay readable. */
-export function encryptionConfiguration(keyBase64: string): string {
+export function encryptionConfiguration(keys: EncryptionKey[]): string {
   return toYaml({
     apiVersion: 'apiserver.config.k8s.io/v1',
     kind: 'EncryptionConfiguration',
     resources: [
       {
         resources: ['secrets'],
-        providers: [{ secretbox: { keys: [{ name: 'key1', secret: keyBase64 }] } }, { identity: {} }],
+        providers: [{ secretbox: { keys } }, { identity: {} }],
       },
     ],
   });

@@ -9,6 +9,7 @@ import {
   AUDIT_POLICY_FILE,
   ENCRYPTION_FILE,
   ETCD_FOLDER,
+  RESTORE_FOLDER,
   STATE_FOLDER,
 } from '../plan/clusterPaths';
 import type { ClusterPlan, NodeClusterPlan, Taint } from '../plan/clusterTypes';
@@ -35,8 +36,11 @@ import { KUBELET_CERTIFICATES } from './node/kubeletCertificates';
 import { NODE_OBJECT } from './node/nodeObject';
 import { CONTROL_PLANE_UPDATE, KUBELET_UPDATE } from './node/updates';
 import { VIP } from './node/vip';
-import { ETCD_MOUNT_DROP_IN } from './units';
 import * as vipFiles from './vipFiles';
+import { REPAIR } from './node/repair';
+import { SNAPSHOT_TIMER } from './node/snapshotTimer';
+import { renderSnapshotScript } from './snapshotScripts';
+import { ETCD_MOUNT_DROP_IN, SNAPSHOT_UNIT, snapshotService, snapshotTimer } from './units';
 
 /** One node, and what of the plan makes it a member of its cluster. */
 export interface ClusterNodeSettings {
@@ -51,6 +55,9 @@ export interface ControlPlaneSettings extends ClusterNodeSettings {
   pki: ClusterPki;
   /** Every node of the cluster. */
   members: Member[];
+  /** Whom scheduled snapshots of etcd are encrypted to: PEM of the site's public key. */
+  snapshotKeyPem: string;
+  site: string;
   /** Stable path of the disk of etcd; null: etcd is on the root disk. */
   etcdDisk: string | null;
 }
@@ -244,7 +251,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ['SERVICE_ACCOUNT_PUBLIC_KEY', pki.serviceAccount.publicKey],
     ['SERVICE_ACCOUNT_KEY', pki.serviceAccount.privateKey],
     ['ENCRYPTION_FILE', ENCRYPTION_FILE],
-    ['ENCRYPTION_CONFIG', encryptionConfiguration(pki.encryptionKey)],
+    ['ENCRYPTION_CONFIG', encryptionConfiguration(pki.encryptionKeys)],
     ...apiServerFileValues(apiServerFiles(cluster)),
     ['AUDIT_LOG_FOLDER', AUDIT_LOG_FOLDER],
     ['KUBELET_NAMES_FILE', KUBELET_NAMES_FILE],
@@ -253,6 +260,9 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ['KUBELET_CERTIFICATES_UNIT', KUBELET_CERTIFICATES_UNIT],
     ['KUBELET_CERTIFICATES_SERVICE', KUBELET_CERTIFICATES_SERVICE],
     ['KUBELET_CERTIFICATES_TIMER', KUBELET_CERTIFICATES_TIMER],
+    ['SITE', settings.site],
+    ...snapshotValues(settings),
+    ['RESTORE_FOLDER', RESTORE_FOLDER],
     ['KUBEADM_FILE', KUBEADM_FILE],
     ['KUBEADM_CONFIG', kubeadmDocuments(cluster, nodeCluster)],
     ['CONTROL_PLANE_SUM', fingerprint(clusterConfiguration)],
@@ -268,8 +278,29 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     KUBELET_UPDATE,
     CONTROL_PLANE_UPDATE,
     API_SERVER_FILES,
+    SNAPSHOT_TIMER,
+    REPAIR,
     CONTROL_PLANE,
   ]);
+}
+
+function snapshotValues({ site, node, cluster, snapshotKeyPem }: ControlPlaneSettings): Values {
+  const file = '/usr/local/sbin/sitewright-etcd-snapshot';
+  const planned = cluster.etcdSnapshots;
+  const folder = planned === null ? null : { path: planned.directory, keep: planned.keep };
+  return [
+    ['SNAPSHOT_UNIT', SNAPSHOT_UNIT],
+    ['SNAPSHOT_FOLDER', planned?.directory ?? ''],
+    ['SNAPSHOT_SCRIPT_FILE', file],
+    [
+      'SNAPSHOT_SCRIPT',
+      folder === null
+        ? ''
+        : `#!/bin/bash\n${renderSnapshotScript({ site, node, publicKeyPem: snapshotKeyPem, folder })}`,
+    ],
+    ['SNAPSHOT_SERVICE', planned === null ? '' : snapshotService(file)],
+    ['SNAPSHOT_TIMER', planned === null ? '' : snapshotTimer(planned.everySeconds)],
+  ];
 }
 
 /** The script of a node that joins; without a token it says whether the node is a member, and keeps a member up to date. */

@@ -26,6 +26,8 @@ echo 'step: taking the node of the cluster apart' >&2
 if command -v kubeadm >/dev/null && [ -e /etc/kubernetes ]; then
   kubeadm reset --force --cri-socket "$CRI_SOCKET" >&2 || exit 1
 fi
+systemctl disable --now sitewright-etcd-snapshot.timer 2>/dev/null
+rm -f /etc/systemd/system/sitewright-etcd-snapshot.{timer,service} /usr/local/sbin/sitewright-etcd-snapshot
 for unit in "\${VIP_UNITS[@]}" kubelet containerd sitewright-pod-masquerade sitewright-kubelet-certificates; do
   [ ! -e "/etc/systemd/system/$unit.service" ] || systemctl disable --now "$unit.service" >&2
   rm -rf "/etc/systemd/system/$unit.service" "/etc/systemd/system/$unit.service.d"

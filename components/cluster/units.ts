@@ -65,6 +65,33 @@ export const ETCD_MOUNT_DROP_IN = `${HEAD}[Unit]
 RequiresMountsFor=/var/lib/etcd
 `;
 
+export const SNAPSHOT_UNIT = 'sitewright-etcd-snapshot';
+
+/** At a low priority: it reads what etcd has in memory and on its disk, which etcd needs in time. */
+export const snapshotService = (script: string) => `${HEAD}[Unit]
+Description=Encrypted snapshot of etcd
+After=kubelet.service
+
+[Service]
+Type=oneshot
+Nice=10
+IOSchedulingClass=idle
+ExecStart=/bin/bash ${script}
+`;
+
+/** The first one soon after a start of the machine; machines that started together do not all write at once. */
+export const snapshotTimer = (everySeconds: number) => `${HEAD}[Unit]
+Description=Time for an encrypted snapshot of etcd
+
+[Timer]
+OnActiveSec=5min
+OnUnitActiveSec=${everySeconds}s
+RandomizedDelaySec=${Math.min(300, Math.floor(everySeconds / 10))}s
+
+[Install]
+WantedBy=timers.target
+`;
+
 /** The rules stay when the service stops: pods go on. */
 export function masqueradeUnit(file: string): string {
   return `${HEAD}[Unit]

@@ -35,7 +35,7 @@ const PACKAGES: readonly NeededPackage[] = [
   {
     command: 'openssl',
     name: 'openssl',
-    reason: 'reads what certificates kubelets ask for',
+    reason: 'encrypts snapshots of etcd, and reads what certificates kubelets ask for',
     when: ({ cluster, role }) => cluster !== null && role === 'control-plane',
   },
   {

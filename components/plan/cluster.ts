@@ -10,7 +10,13 @@ import { planDns } from './dns';
 import { planEndpoint } from './endpoint';
 import { byText, type Findings } from './findings';
 import { addressNumber, parseIp } from './ip';
-import { planClusterConfiguration, planEtcd, planRegistration, planUpgradeConfiguration } from './kubeadm';
+import {
+  planClusterConfiguration,
+  planEtcd,
+  planRegistration,
+  planSnapshots,
+  planUpgradeConfiguration,
+} from './kubeadm';
 import { wholeSeconds } from './kubeValues';
 import { planKubelet } from './kubelet';
 import { planKubeProxy } from './kubeProxy';
@@ -56,6 +62,7 @@ export function planCluster(
   const dns = planDns(spec, version, DOMAIN, addressing, findings);
   const kubelet = planKubelet(spec, DOMAIN, dns, findings);
   const etcd = planEtcd(spec, machines, findings);
+  const etcdSnapshots = planSnapshots(spec, findings);
   const drainLimitSeconds = wholeSeconds(spec.kubernetes.drainLimit, ['kubernetes', 'drainLimit'], findings);
   if (bundle === null || findings.hasErrors()) return null;
 
@@ -85,6 +92,7 @@ export function planCluster(
     },
     supportedUntil: supportedUntil(version),
     upgrade: spec.kubernetes.upgrade,
+    etcdSnapshots,
     auditPolicy: AUDIT_POLICY,
     admissionConfiguration,
     containerd: planContainerd(bundle),

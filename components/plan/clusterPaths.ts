@@ -22,3 +22,5 @@ export const CRI_SOCKET = 'unix:///run/containerd/containerd.sock';
 export const PROGRAM_FOLDER = '/usr/local/bin';
 export const CNI_PLUGIN_FOLDER = '/opt/cni/bin';
 export const CNI_CONFIGURATION_FILE = '/etc/cni/net.d/10-sitewright.conflist';
+/** A restore of etcd that is not over; while it is there, the control plane of the machine is left alone. */
+export const RESTORE_FOLDER = '/var/lib/sitewright/etcd-restore';

@@ -35,6 +35,8 @@ export interface ClusterPlan {
     /** Workers that are drained and moved to another version at the same time. */
     maxUnavailable: number;
   };
+  /** Snapshots that each control-plane node takes by itself; null: none. */
+  etcdSnapshots: { everySeconds: number; keep: number; directory: string } | null;
   /** audit.k8s.io/v1 Policy. */
   auditPolicy: KubeDocument;
   /** apiserver.config.k8s.io/v1 AdmissionConfiguration; null: the defaults of Kubernetes. */

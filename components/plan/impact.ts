@@ -66,6 +66,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['kubernetes.etcd.quota', 'the static pod of etcd is started again, one control-plane node after another'],
     ['kubernetes.etcd.compaction', 'etcd and the API server are started again, one control-plane node after another'],
     ['kubernetes.vrid', 'keepalived is told, one control-plane node after another; the address may move once'],
+    ['kubernetes.etcd.snapshots.**', 'a timer of every control-plane node', 'look at the folder once it has run'],
     ['kubernetes.certSans.**', "the API server's certificate is made again, one control-plane node after another"],
   ]),
   ...entries('restart', RESTART_MACHINES, [

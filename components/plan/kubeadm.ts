@@ -11,7 +11,7 @@ import {
   ETCD_FOLDER,
   KUBERNETES_CA_FILE,
 } from './clusterPaths';
-import type { BundlePlan, EndpointPlan, KubeDocument, NodeClusterPlan, Taint } from './clusterTypes';
+import type { BundlePlan, ClusterPlan, EndpointPlan, KubeDocument, NodeClusterPlan, Taint } from './clusterTypes';
 import { API_PORT } from './endpoint';
 import { byText, type Findings } from './findings';
 import { parseIp } from './ip';
@@ -81,6 +81,18 @@ const emulationLeases = () => [
 
 /** For the same reason (etcd's own: 100 and 1000); an election takes ten heartbeats, as etcd's tuning guide has it. */
 const emulationEtcd = () => [arg('election-timeout', '5000'), arg('heartbeat-interval', '500')];
+
+const SNAPSHOT_MIN_SECONDS = 60;
+
+export function planSnapshots({ kubernetes }: SiteSpec, findings: Findings): ClusterPlan['etcdSnapshots'] {
+  const { snapshots } = kubernetes.etcd;
+  if (snapshots === undefined) return null;
+  const { every, keep, directory } = snapshots;
+  const path = ['kubernetes', 'etcd', 'snapshots', 'every'];
+  const everySeconds = wholeSeconds(every, path, findings);
+  if (everySeconds < SNAPSHOT_MIN_SECONDS) findings.error(path, every, `${every} is too often: write 1m or more`);
+  return { everySeconds, keep, directory };
+}
 
 export interface ClusterConfigurationArgs {
   spec: SiteSpec;

@@ -30,8 +30,15 @@ export interface ClusterPki {
   serviceAccount: { publicKey: string; privateKey: string };
   /** The kit's own client certificate, an administrator's. */
   admin: Credential;
-  /** Key of Secrets at rest in etcd: 32 bytes in base64. */
-  encryptionKey: string;
+  /** Keys of Secrets at rest in etcd. The first is written with, all are read with; more than one only while it is rotated. */
+  encryptionKeys: EncryptionKey[];
+}
+
+export interface EncryptionKey {
+  /** key1, key2 and so on: etcd has the name beside every Secret, so that no name comes twice. */
+  name: string;
+  /** 32 bytes in base64. */
+  secret: string;
 }
 
 /** PEM, each with a final newline; the private key is PKCS #8. */
@@ -75,8 +82,36 @@ export async function mintPki(site: string, now: Date): Promise<ClusterPki> {
     mintServiceAccountKey(),
   ]);
   const admin = await issueClientCertificate({ ca }, adminRequest(now));
-  const encryptionKey = randomBytes(ENCRYPTION_KEY_BYTES).toString('base64');
-  return { ca, etcdCa, frontProxyCa, serviceAccount, admin, encryptionKey };
+  return { ca, etcdCa, frontProxyCa, serviceAccount, admin, encryptionKeys: [encryptionKey(1)] };
+}
+
+const encryptionKey = (number: number): EncryptionKey => ({
+  name: `key${number}`,
+  secret: randomBytes(ENCRYPTION_KEY_BYTES).toString('base64'),
+});
+
+const numberOf = ({ name }: EncryptionKey) => Number(name.slice('key'.length));
+
+export const encryptionKeyNames = (pki: ClusterPki): string[] => pki.encryptionKeys.map(({ name }) => name);
+
+/**
+ * Where a rotation of the key of Secrets at rest stands. The keys themselves tell, so that it can be taken up wherever it was
+ * interrupted: `added`: the new key is read with; `promoted`: it is written with, and the old one still read with.
+ */
+export function rotationStage({ encryptionKeys }: ClusterPki): 'none' | 'added' | 'promoted' {
+  if (encryptionKeys.length === 1) return 'none';
+  return numberOf(encryptionKeys[0]) < numberOf(encryptionKeys[1]) ? 'added' : 'promoted';
+}
+
+/** The keys of the next stage of a rotation: none, added, promoted, and none again with the new key alone. */
+export function nextRotationStage(pki: ClusterPki): ClusterPki {
+  const keys = pki.encryptionKeys;
+  const next = {
+    none: () => [...keys, encryptionKey(numberOf(keys[0]) + 1)],
+    added: () => [keys[1], keys[0]],
+    promoted: () => [keys[0]],
+  };
+  return { ...pki, encryptionKeys: next[rotationStage(pki)]() };
 }
 
 /** The same with a new certificate and key of the kit. The old one stays valid until its end; nothing else changes. */
@@ -191,13 +226,22 @@ async function mintServiceAccountKey(): Promise<ClusterPki['serviceAccount']> {
 
 const text = z.string().min(1);
 const credentialShape = z.strictObject({ certificate: text, privateKey: text });
+/** A site whose keys were made before they could be rotated has one, without a name. */
+const namedKeys = (given: unknown) => {
+  if (typeof given !== 'object' || given === null || !('encryptionKey' in given)) return given;
+  const { encryptionKey: secret, ...rest } = given;
+  return { ...rest, encryptionKeys: [{ name: 'key1', secret }] };
+};
 const pkiShape = z.strictObject({
   ca: credentialShape,
   etcdCa: credentialShape,
   frontProxyCa: credentialShape,
   serviceAccount: z.strictObject({ publicKey: text, privateKey: text }),
   admin: credentialShape,
-  encryptionKey: text,
+  encryptionKeys: z
+    .array(z.strictObject({ name: z.string().regex(/^key[1-9][0-9]*$/), secret: text }))
+    .min(1)
+    .max(2),
 });
 
 /**
@@ -205,7 +249,7 @@ const pkiShape = z.strictObject({
  * of its content. A certificate that has expired is no reason: `pkiExpiries` tells.
  */
 export function parsePki(json: string): ClusterPki {
-  const found = pkiShape.safeParse(parseJson(json));
+  const found = pkiShape.safeParse(namedKeys(parseJson(json)));
   const problems = found.success
     ? contentProblems(found.data)
     : found.error.issues.map(({ path, message }) => `${path.join('.') || 'the whole'}: ${message}`);
@@ -225,7 +269,7 @@ function parseJson(json: string): unknown {
 }
 
 function contentProblems(pki: ClusterPki): string[] {
-  const { ca, etcdCa, frontProxyCa, admin, serviceAccount, encryptionKey } = pki;
+  const { ca, etcdCa, frontProxyCa, admin, serviceAccount, encryptionKeys } = pki;
   const checks: [string, () => boolean, string][] = [
     ...Object.entries({ ca, etcdCa, frontProxyCa, admin }).map(
       ([name, { certificate, privateKey }]): [string, () => boolean, string] => [
@@ -250,9 +294,9 @@ function contentProblems(pki: ClusterPki): string[] {
       'the public key is not the one of the private key',
     ],
     [
-      'encryptionKey',
-      () => Buffer.from(encryptionKey, 'base64').length === ENCRYPTION_KEY_BYTES,
-      `it must be ${ENCRYPTION_KEY_BYTES} bytes in base64`,
+      'encryptionKeys',
+      () => encryptionKeys.every(({ secret }) => Buffer.from(secret, 'base64').length === ENCRYPTION_KEY_BYTES),
+      `each must be ${ENCRYPTION_KEY_BYTES} bytes in base64`,
     ],
   ];
   return checks.flatMap(([name, holds, otherwise]) => {

@@ -78,6 +78,26 @@ const etcd = z.strictObject({
         'How long old revisions of objects are kept, in whole seconds; a watch that was away for longer reads everything ' +
         "again. 5m is the API server's own default.",
     }),
+  snapshots: z
+    .strictObject({
+      every: duration()
+        .default('6h')
+        .meta({ description: 'Time between two snapshots of a machine, in whole seconds, at least 1m.' }),
+      keep: z.int().min(1).max(1000).default(8).meta({
+        unit: 'files',
+        description: 'Snapshots of each control-plane machine that stay; older ones are removed.',
+      }),
+      directory: text(/^(\/[A-Za-z0-9._-]+)+$/, 'an absolute path, such as /mnt/backup/etcd').meta({
+        description:
+          'Folder on every control-plane machine, such as a mounted share. It must be there: the kit does not make it.',
+        examples: ['/mnt/backup/etcd'],
+      }),
+    })
+    .optional()
+    .meta({
+      description:
+        "Snapshots by a timer of every control-plane machine, encrypted so that only the site's secrets open them. Without it: by hand.",
+    }),
 });
 
 export const kubernetes = z.strictObject({

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import { quote } from '../nodes/bash';
 import type { SshSession } from './session';
 
@@ -14,6 +14,10 @@ export interface ScriptOptions {
   args?: string[];
   /** Standard input of the script. The script itself is then an argument that everybody on the machine can read: no secrets in it. */
   input?: string | Readable;
+  /** Follows the script on its own standard input, where its last line reads it: what is secret is in no argument, also where the script becomes root. */
+  payload?: Readable;
+  /** Takes the script's stdout as it comes, and is not ended; what is resolved with is then empty. */
+  output?: Writable;
   timeoutSeconds?: number;
   signal?: AbortSignal;
   /** One step that began, in words; no line end. */
@@ -37,7 +41,8 @@ export async function runScript(session: SshSession, script: string, opts: Scrip
       : ['exec bash -c', quote(script), 'sitewright', ...args];
   const said: string[] = [];
   const { code, stdout } = await session.exec(words.join(' '), {
-    stdin: opts.input ?? script,
+    stdin: opts.payload === undefined ? (opts.input ?? script) : Readable.from(followed(script, opts.payload)),
+    stdout: opts.output,
     timeoutSeconds: opts.timeoutSeconds,
     signal: opts.signal,
     onStderrLine: (line) => {
@@ -48,4 +53,9 @@ export async function runScript(session: SshSession, script: string, opts: Scrip
   if (code === 0) return stdout;
   if (said.length === 0) throw new ScriptError(`${opts.name ?? session.where}: a script ended with exit code ${code}`);
   throw new ScriptError(before + said.join('\n'));
+}
+
+async function* followed(script: string, payload: Readable): AsyncGenerator<Buffer> {
+  yield Buffer.from(script);
+  for await (const chunk of payload) yield chunk as Buffer;
 }

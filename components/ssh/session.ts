@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants as osConstants } from 'node:os';
-import { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, utils, type AuthenticationType, type ClientChannel, type SFTPWrapper } from 'ssh2';
@@ -52,6 +52,8 @@ export interface ExecOptions {
   signal?: AbortSignal;
   /** Each complete line as it arrives, without its line end. */
   onStdoutLine?(line: string): void;
+  /** Takes standard output as it comes, and is not ended; the result's is then empty. Its error ends the command. */
+  stdout?: Writable;
   onStderrLine?(line: string): void;
 }
 
@@ -153,6 +155,7 @@ export class SshSession {
         if (error) return onLost(new SshDroppedError(this.where, `the command could not be started: ${error.message}`));
         if (!this.running.has(onLost)) return opened.close();
         channel = opened;
+        opts.stdout?.once('error', stop);
         collect(opened, opts).then(
           (result) =>
             settle(() =>
@@ -339,7 +342,7 @@ function connectError(error: Error & { level?: string; code?: string }, where: s
 /** Resolves when the channel is closed: with the result, or undefined where no exit status ever came. */
 function collect(channel: ClientChannel, opts: ExecOptions): Promise<ExecResult | undefined> {
   return new Promise((resolve) => {
-    const stdout = capture(channel, opts.onStdoutLine);
+    const stdout = opts.stdout === undefined ? capture(channel, opts.onStdoutLine) : passOn(channel, opts.stdout);
     const stderr = capture(channel.stderr, opts.onStderrLine);
     let code: number | undefined;
     channel.on('exit', (exitCode: number | null, signalName?: string) => {
@@ -349,6 +352,11 @@ function collect(channel: ClientChannel, opts: ExecOptions): Promise<ExecResult 
     channel.on('error', () => undefined);
     channel.on('close', () => resolve(code === undefined ? undefined : { code, stdout: stdout(), stderr: stderr() }));
   });
+}
+
+function passOn(channel: ClientChannel, to: Writable): () => string {
+  channel.pipe(to, { end: false });
+  return () => '';
 }
 
 /** Keeps everything and hands out whole lines on the way; the returned function gives the text, last partial line flushed. */

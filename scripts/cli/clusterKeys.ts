@@ -76,7 +76,11 @@ export function pkiSecrets(config: ConfigValues): string[] {
   const keys = [pki.ca, pki.etcdCa, pki.frontProxyCa, pki.serviceAccount, pki.admin].map(
     ({ privateKey }) => privateKey,
   );
-  return [...keys, ...keys.map((key) => Buffer.from(key).toString('base64')), pki.encryptionKey];
+  return [
+    ...keys,
+    ...keys.map((key) => Buffer.from(key).toString('base64')),
+    ...pki.encryptionKeys.map(({ secret }) => secret),
+  ];
 }
 
 /** New keys for a cluster that exists would be trusted by none of its machines. */

@@ -6,6 +6,7 @@ import { certsCommand } from './commands/certs';
 import { debugCommand } from './commands/debug';
 import { deployCommands } from './commands/deploy';
 import { destroyCommand } from './commands/destroy';
+import { etcdCommand } from './commands/etcd';
 import { inspectCommands } from './commands/inspect';
 import { kubeconfigCommand } from './commands/kubeconfig';
 import { newCommand } from './commands/new';
@@ -29,6 +30,7 @@ const commands = () => [
   sshCommand(),
   debugCommand(),
   certsCommand(),
+  etcdCommand(),
   destroyCommand(),
   secretsCommand(),
   unlockCommand(),

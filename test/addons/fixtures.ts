@@ -29,6 +29,7 @@ export const clusterPlan: ClusterPlan = {
   kubeadm: { clusterConfiguration: {}, kubeletConfiguration: {}, upgradeConfiguration: {} },
   supportedUntil: '2027-06-28',
   upgrade: { maxUnavailable: 1 },
+  etcdSnapshots: null,
   auditPolicy: {},
   admissionConfiguration: null,
   containerd: { version: '1.6.20', configVersion: 2, toml: '' },

@@ -230,10 +230,10 @@ describe('time goes by', () => {
 
 test('keys that were tampered with are refused by name', async () => {
   const fresh = await mintPki('oslo', new Date());
-  setPki({ ...fresh, encryptionKey: 'c2hvcnQ=' });
+  setPki({ ...fresh, encryptionKeys: [{ name: 'key1', secret: 'c2hvcnQ=' }] });
   const { code, stderr } = run('up', 'oslo');
   expect(code).toBe(2);
-  expect(stderr).toMatch(/encryptionKey: it must be 32 bytes in base64\nBring stacks\/Pulumi\.oslo\.yaml back/);
+  expect(stderr).toMatch(/encryptionKeys: each must be 32 bytes in base64\nBring stacks\/Pulumi\.oslo\.yaml back/);
   setPki(fresh);
 });
 
@@ -254,8 +254,10 @@ test('a built cluster whose keys are gone gets no new ones', () => {
 });
 
 test('nothing of the keys is written or said in the clear', () => {
-  const { ca, admin, encryptionKey } = pki();
-  const planted = [ca, admin].flatMap(({ privateKey }) => privateKey.split('\n').slice(1, -2)).concat(encryptionKey);
+  const { ca, admin, encryptionKeys } = pki();
+  const planted = [ca, admin]
+    .flatMap(({ privateKey }) => privateKey.split('\n').slice(1, -2))
+    .concat(encryptionKeys[0].secret);
   const said = ['up', 'preview'].flatMap((command) => {
     const { stdout, stderr } = run(command, 'oslo', '--verbose');
     return stdout + stderr;

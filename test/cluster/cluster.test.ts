@@ -71,6 +71,7 @@ async function record(settings: Made = {}) {
         protectEtcd,
         bundle,
         pki: pulumi.secret(pki),
+        snapshotKeyPem: pulumi.output('public key'),
         after: [new StandIn('proof')],
         ...(withNetwork
           ? {
@@ -144,7 +145,7 @@ test('keys of the cluster are in nothing but the secret script of the control pl
     resources.filter(({ inputs }) => JSON.stringify(inputs).includes(secret)).map(({ name }) => name);
   for (const secret of [pki.ca, pki.etcdCa, pki.frontProxyCa].map(({ privateKey }) => privateKey.split('\n')[1]!))
     expect(holders(secret)).toEqual([named('cp1-control-plane').name]);
-  expect(holders(pki.encryptionKey)).toEqual([named('cp1-control-plane').name]);
+  expect(holders(pki.encryptionKeys[0].secret)).toEqual([named('cp1-control-plane').name]);
   expect(holders(pki.admin.privateKey.split('\n')[1]!)).toEqual([]);
 });
 

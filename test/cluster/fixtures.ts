@@ -7,6 +7,7 @@ import {
 import type { RuntimeSettings } from '../../components/cluster/runtimeScript';
 import { upgradeSettings } from '../../components/cluster/upgradeScripts';
 import type { ClusterPlan, NodeClusterPlan } from '../../components/plan/clusterTypes';
+import { snapshotKey } from '../../components/secrets/etcdSnapshot';
 import type { ClusterPki } from '../../components/secrets/pki';
 
 /** A small cluster, with values that are easy to tell apart rather than complete documents. */
@@ -55,6 +56,7 @@ export const cluster: ClusterPlan = {
   },
   supportedUntil: '2027-06-28',
   upgrade: { maxUnavailable: 1 },
+  etcdSnapshots: { everySeconds: 21_600, keep: 8, directory: '/mnt/backup' },
   auditPolicy: { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'Metadata' }] },
   admissionConfiguration: { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AdmissionConfiguration', plugins: [] },
   containerd: { version: '1.6.20', configVersion: 2, toml: 'version = 2\n\nroot = "/var/lib/containerd"\n' },
@@ -144,13 +146,15 @@ export const pki: ClusterPki = {
   frontProxyCa: credential('front-proxy-ca'),
   serviceAccount: { publicKey: 'public key\n', privateKey: 'private key of service accounts\n' },
   admin: credential('admin'),
-  encryptionKey: Buffer.from('a key of thirty-two bytes, here.').toString('base64'),
+  encryptionKeys: [{ name: 'key1', secret: Buffer.from('a key of thirty-two bytes, here.').toString('base64') }],
 };
 
 const node: ClusterNodeSettings = { node: 'cp1', cluster, nodeCluster: controlPlaneNode, limitSeconds: 900 };
 export const controlPlane: ControlPlaneSettings = {
   ...node,
+  site: 'oslo',
   pki,
+  snapshotKeyPem: snapshotKey(Buffer.alloc(32, 7).toString('base64')).publicKeyPem,
   members: [
     { name: 'cp1', addresses: ['192.0.2.11'] },
     { name: 'w1', addresses: ['192.0.2.21', '2001:db8::21'] },

@@ -94,7 +94,7 @@ test('the key of service accounts is one RSA pair', () => {
 test('nothing is made twice', () => {
   const values = [pki, other].flatMap((one) => [
     ...[one.ca, one.etcdCa, one.frontProxyCa, one.admin, one.serviceAccount].map(({ privateKey }) => privateKey),
-    one.encryptionKey,
+    one.encryptionKeys[0].secret,
   ]);
   expect(new Set(values).size).toBe(12);
   const serials = [pki.ca, other.ca, pki.admin].map(({ certificate }) =>
@@ -200,7 +200,11 @@ describe('reading', () => {
       }),
       /serviceAccount: the public key is not the one of the private key$/,
     ],
-    ['a short key', (own) => ({ ...own, encryptionKey: 'c2hvcnQ=' }), /encryptionKey: it must be 32 bytes in base64$/],
+    [
+      'a short key',
+      (own) => ({ ...own, encryptionKeys: [{ name: 'key1', secret: 'c2hvcnQ=' }] }),
+      /encryptionKeys: each must be 32 bytes in base64$/,
+    ],
   ])('%s is refused without a word of its content', (_title, change, message) => {
     const text = JSON.stringify(change(pki, other)) ?? 'not json';
     let said = '';
@@ -214,11 +218,11 @@ describe('reading', () => {
   });
 
   test('several reasons are told together', () => {
-    const text = JSON.stringify({ ...pki, etcdCa: pki.admin, encryptionKey: '' });
-    expect(() => parsePki(text)).toThrow(/encryptionKey/);
-    expect(() => parsePki(JSON.stringify({ ...pki, etcdCa: pki.admin, encryptionKey: 'aa' }))).toThrow(
-      /etcdCa: .*; encryptionKey: /,
-    );
+    const text = JSON.stringify({ ...pki, etcdCa: pki.admin, encryptionKeys: [] });
+    expect(() => parsePki(text)).toThrow(/encryptionKeys/);
+    expect(() =>
+      parsePki(JSON.stringify({ ...pki, etcdCa: pki.admin, encryptionKeys: [{ name: 'key1', secret: 'aa' }] })),
+    ).toThrow(/etcdCa: .*; encryptionKeys: /);
   });
 });
 

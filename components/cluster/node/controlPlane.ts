@@ -99,6 +99,9 @@ initialise() {
 main() {
   lock "$LIMIT_SECONDS"
   refuse_other_identity
+  refuse_expired
+  [ ! -e "$RESTORE_FOLDER/id" ] ||
+    refuse "a restore of etcd on this machine is not over: run the same 'sitewright etcd restore' again, which goes on where it was"
   mkdir -p "$STATE_FOLDER"
   etcd_disk_apply
   control_plane_files
@@ -106,6 +109,9 @@ main() {
   kubeadm config validate --config "$KUBEADM_FILE" >&2 || refuse "kubeadm does not take $KUBEADM_FILE; its message is above"
   if [ -e "$INITIALISED" ]; then
     systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
+    # Everything below asks the API by this name: a line that somebody took away comes back first.
+    getent hosts "$ENDPOINT_NAME" >/dev/null || endpoint_apply
+    api_here >/dev/null 2>&1 || repair_control_plane
     wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
     # The virtual address first: it may be what the cluster's name stands for already.
     ! port_is_shared || vip_apply
@@ -128,6 +134,7 @@ main() {
     wait_kubelet_reached
     wait_node_ready
   fi
+  snapshot_timer_apply
   finish
   printf '{"schemaVersion": 1, "node": "%s", "kubernetes": "%s"}\n' "$NODE" "$KUBERNETES_VERSION"
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { SitePlan } from '../../../components/plan';
-import { checkedClusterPki, renewAdminWhenDue } from '../clusterKeys';
+import { checkedClusterPki, clusterPkiOf, renewAdminWhenDue } from '../clusterKeys';
 import { collectChanges, type Changes } from '../changes';
 import { checkClusterVersion } from '../clusterVersion';
 import { contextOf, printJson, type Context } from '../context';
@@ -9,6 +9,7 @@ import { refuseLocked } from '../locks';
 import { forgetLostMachines, partedResources, refuseLostMembers, type SiteState } from '../members';
 import { operate } from '../operate';
 import { ask } from '../passphrase';
+import { markBroken } from '../repair';
 import { renderChanges, renderCounts } from '../renderChanges';
 import { renderOutputs } from '../report';
 import { ensureSecrets, hasSecrets, lacksClusterKeys, openStack, type OpenStack } from '../secrets';
@@ -109,6 +110,7 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
   if (cleared.length > 0) {
     context.say(`The last run was killed in the middle of: ${cleared.join(', ')}. It is done again now.`);
   }
+  if (pki !== null) await markBroken(context, plan, open, clusterPkiOf(open.config, plan));
   if (!yes && context.terminal && process.stdin.isTTY === true && !(await confirmed(context, plan, open))) return;
 
   await forgetLostMachines(open.stack, plan);

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput, failed } from '../errors';
 import { askTwice } from '../passphrase';
+import { rotateEncryptionKey } from '../rotateEncryptionKey';
 import { rotateSshKey } from '../rotateSshKey';
 import { openStack } from '../secrets';
 import { openSite } from '../site';
@@ -10,15 +11,16 @@ import { readSettings } from '../stack';
 
 export function secretsCommand(): Command {
   const rotate = new Command('rotate')
-    .description('replace the SSH key of a site, or the passphrase of its secrets')
+    .description('replace the SSH key of a site, the passphrase of its secrets, or the key of Secrets in etcd')
     .argument('<site>')
-    .argument('<what>', 'ssh-key or passphrase')
+    .argument('<what>', 'ssh-key, passphrase or encryption-key')
     .option('--new-passphrase-file <file>', 'file with the new passphrase (default: asked for)')
     .addHelpText(
       'after',
       `
 Examples:
   $ sitewright secrets rotate acme-prod ssh-key
+  $ sitewright secrets rotate acme-prod encryption-key
   $ sitewright secrets rotate acme-prod passphrase --new-passphrase-file /run/secrets/acme`,
     )
     .action((site: string, what: string, options: { newPassphraseFile?: string }, command: Command) =>
@@ -29,8 +31,9 @@ Examples:
 
 async function rotateSecret(context: Context, site: string, what: string, file: string | undefined): Promise<void> {
   if (what === 'ssh-key') return rotateSshKey(context, site);
+  if (what === 'encryption-key') return rotateEncryptionKey(context, site);
   if (what === 'passphrase') return rotatePassphrase(context, site, file);
-  throw badInput(`secrets rotate ${site} ${what}: allowed are ssh-key and passphrase`);
+  throw badInput(`secrets rotate ${site} ${what}: allowed are ssh-key, passphrase and encryption-key`);
 }
 
 async function rotatePassphrase(context: Context, site: string, file: string | undefined): Promise<void> {

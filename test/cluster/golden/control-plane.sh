@@ -204,6 +204,269 @@ OnUnitInactiveSec=5min
 [Install]
 WantedBy=timers.target
 END_OF_KUBELET_CERTIFICATES_TIMER
+SITE='oslo'
+SNAPSHOT_UNIT='sitewright-etcd-snapshot'
+SNAPSHOT_FOLDER='/mnt/backup'
+SNAPSHOT_SCRIPT_FILE='/usr/local/sbin/sitewright-etcd-snapshot'
+IFS= read -r -d '' SNAPSHOT_SCRIPT <<'END_OF_SNAPSHOT_SCRIPT'
+#!/bin/bash
+# Takes a snapshot of etcd on cp1. Made by sitewright.
+if [ "$EUID" -ne 0 ]; then
+  sudo -n bash -s -- "${SSH_CONNECTION-}"
+  code=$?
+  [ "$code" -eq 0 ] || sudo -n true 2>/dev/null ||
+    echo "error: the user $(id -un) must be able to run sudo without a password: add '$(id -un) ALL=(ALL) NOPASSWD:ALL' to a file in /etc/sudoers.d" >&2
+  exit "$code"
+fi
+set -u
+umask 022
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC0
+CHANGES=0
+
+SITE='oslo'
+NODE='cp1'
+IFS= read -r -d '' PUBLIC_KEY <<'END_OF_PUBLIC_KEY'
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VuAyEAI6tnkRqZd+TYEGeYaSaQLPEaey9bTpKDdgqDc0gcCls=
+-----END PUBLIC KEY-----
+END_OF_PUBLIC_KEY
+ENCRYPTION_FILE='/etc/kubernetes/sitewright/encryption.yaml'
+FORMAT='sitewright-etcd-snapshot-1'
+SUFFIX='.etcd-snapshot'
+FOLDER='/mnt/backup'
+KEEP='8'
+AUDIT_LOG='/var/log/sitewright/audit.log'
+RUN_DIR='/run/sitewright'
+
+step() { printf 'step: %s\n' "$1" >&2; }
+
+refuse() {
+  printf 'error: %s\n' "$@" >&2
+  exit 1
+}
+
+# lock SECONDS: one script at a time; the one of an interrupted run may still be at work.
+lock() {
+  exec 9>/run/sitewright.lock
+  flock -n 9 && return
+  step 'waiting for another script of the kit on this machine to end'
+  flock -w "$1" 9 ||
+    refuse "another script of the kit is still running on this machine after $1 seconds: see ps -ef, end it and run again"
+}
+
+# problem KEY WANTED FOUND WHY: remembered, so that the end can name all of them at once.
+PROBLEMS=()
+problem() { PROBLEMS+=("$1: wanted $2, found $3: $4"); }
+
+# slurp VARIABLE FILE: the content of a file, or nothing. A builtin: a process costs 20 ms on an emulated node.
+slurp() {
+  printf -v "$1" ''
+  [ ! -r "$2" ] || IFS= read -r -d '' "$1" <"$2" || true
+}
+
+# audit WHAT OLD NEW: written before the change is made, so that no change is without a line.
+audit() {
+  local now
+  printf -v now '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+  [ -d "${AUDIT_LOG%/*}" ] || mkdir -p "${AUDIT_LOG%/*}"
+  printf '%s %s: %s -> %s\n' "$now" "$1" "${2:-(none)}" "${3:-(none)}" >>"$AUDIT_LOG"
+  CHANGES=$((CHANGES + 1))
+}
+
+# audit_lines PATH OLD NEW: one line for every setting of a file that goes or comes; comments say nothing to the machine.
+audit_lines() {
+  local -A before=() after=()
+  local line
+  while IFS= read -r line; do before["=$line"]=1; done <<<"$2"
+  while IFS= read -r line; do after["=$line"]=1; done <<<"$3"
+  while IFS= read -r line; do [ -n "${after["=$line"]-}" ] || [[ $line = '#'* ]] || audit "$1" "$line" ''; done <<<"$2"
+  while IFS= read -r line; do [ -n "${before["=$line"]-}" ] || [[ $line = '#'* ]] || audit "$1" '' "$line"; done <<<"$3"
+}
+
+# A service must take over what was written, also when this script was killed in between: the mark stays until it has.
+# It lives in /run because a restart of the machine takes everything over.
+pending() {
+  [ -d "$RUN_DIR" ] || mkdir -p "$RUN_DIR"
+  : >"$RUN_DIR/pending-$1"
+}
+is_pending() { [ -e "$RUN_DIR/pending-$1" ]; }
+settled() { rm -f "$RUN_DIR/pending-$1"; }
+
+# settle NAME COMMAND...: runs the command if NAME is pending.
+settle() {
+  local name=$1
+  shift
+  is_pending "$name" || return 0
+  step "$*"
+  "$@" >&2 </dev/null || {
+    problem "$name" 'to be taken over' "exit code $?" "'$*' failed; its messages are above"
+    return 0
+  }
+  settled "$name"
+}
+
+# write_file PATH MODE CONTENT [PENDING]: atomic; touches nothing when the content is the same.
+write_file() {
+  local path=$1 mode=$2 content=$3 old='' changes=$CHANGES
+  if [ -f "$path" ]; then
+    slurp old "$path"
+    [ "$old" != "$content" ] || return 0
+  fi
+  if [ "$mode" = 0755 ]; then audit "$path" "${old:+another script}" script; else audit_lines "$path" "$old" "$content"; fi
+  [ "$CHANGES" -gt "$changes" ] || audit "$path" 'other comments or another order' 'as planned'
+  [ -z "${4-}" ] || pending "$4"
+  [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
+  if ! { printf '%s' "$content" >"$path.sitewright-new" && chmod "$mode" "$path.sitewright-new" && mv -f "$path.sitewright-new" "$path"; }; then
+    refuse "$path cannot be written: make room and check that its file system is writable, then run again"
+  fi
+}
+
+# last_setting VARIABLE KEY DIRECTORY_NAME: the value that systemd takes for KEY from /etc/systemd/DIRECTORY_NAME.d and
+# its siblings. Files are read in the order of their names, whatever their folder, and the last one wins.
+last_setting() {
+  local path name line last=''
+  local -A files=()
+  for path in /usr/lib/systemd/"$3".d/*.conf /run/systemd/"$3".d/*.conf /etc/systemd/"$3".d/*.conf; do
+    [ ! -f "$path" ] || files["${path##*/}"]=$path
+  done
+  local names=("${!files[@]}")
+  # A glob would sort by folder first; the names alone must be sorted.
+  [ "${#files[@]}" -lt 2 ] || mapfile -t names < <(printf '%s\n' "${!files[@]}" | sort)
+  for name in "${names[@]}"; do
+    while IFS= read -r line; do
+      [[ $line != "$2="* ]] || last=${line#*=}
+    done <"${files["$name"]}"
+  done
+  printf -v "$1" '%s' "$last"
+}
+
+# manifest_argument MANIFEST NAME: an argument of a static pod, as kubeadm writes it.
+manifest_argument() {
+  local line
+  while read -r line; do
+    case $line in "- --$2="*) printf '%s' "${line#*=}" && return ;; esac
+  done <"$1"
+  return 1
+}
+
+# snapshot_status FILE: HASH, REVISION and KEYS of a snapshot; false where etcd does not take it for one.
+snapshot_status() {
+  local status
+  status=$(etcdutl snapshot status "$1" --write-out json) || return 1
+  [[ $status =~ \"hash\":([0-9]+) ]] && printf -v HASH '%08x' "${BASH_REMATCH[1]}" &&
+    [[ $status =~ \"revision\":([0-9]+) ]] && REVISION=${BASH_REMATCH[1]} &&
+    [[ $status =~ \"totalKey\":([0-9]+) ]] && KEYS=${BASH_REMATCH[1]}
+}
+
+WORK=/var/lib/sitewright/etcd-snapshot
+MANIFEST=/etc/kubernetes/manifests/etcd.yaml
+
+forget_work() { rm -rf "$WORK"; }
+
+take() {
+  local pki=/etc/kubernetes/pki/etcd urls
+  [ -e "$MANIFEST" ] || refuse "$NODE runs no etcd: $MANIFEST is not there"
+  command -v openssl >/dev/null || refuse 'openssl is missing: install the package openssl on this machine'
+  urls=$(manifest_argument "$MANIFEST" listen-client-urls) || refuse "$MANIFEST names no listen-client-urls"
+  step 'takes a snapshot of etcd'
+  # Each request waits for itself; an emulated machine needs longer than the two seconds that etcdctl gives a connection.
+  etcdctl --endpoints "${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
+    --dial-timeout 60s snapshot save "$WORK/snapshot.db" >&2 ||
+    refuse 'etcd on this machine gave no snapshot; the message of etcdctl is above'
+  snapshot_status "$WORK/snapshot.db" || refuse 'the snapshot is not whole: etcdutl does not take it'
+}
+
+# What a reader is told without the key.
+describe() {
+  local now sum version line keys=''
+  printf -v now '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+  sum=$(sha256sum "$WORK/snapshot.db")
+  version=$(kubectl version --client --output json)
+  [[ $version =~ \"gitVersion\":\ *\"([^\"]*)\" ]] && version=${BASH_REMATCH[1]} || version=unknown
+  while read -r line; do
+    [[ ! $line =~ ^-?\ *name:\ (.*)$ ]] || keys+="${keys:+, }\"${BASH_REMATCH[1]}\""
+  done <"$ENCRYPTION_FILE"
+  printf '{"site": "%s", "node": "%s", "taken": "%s", "kubernetes": "%s", "revision": %d, "hash": "%s", "keys": %d, "sizeBytes": %d, "sha256": "%s", "encryptionKeys": [%s], "publicKey": "%s"}\n' \
+    "$SITE" "$NODE" "$now" "$version" "$REVISION" "$HASH" "$KEYS" "$(stat -c %s "$WORK/snapshot.db")" "${sum%% *}" "$keys" \
+    "$(openssl pkey -in "$WORK/key.pem" -pubout -outform DER | base64 -w 0)"
+}
+
+# A key of its own for every file: what this machine keeps opens none of them.
+encrypt() {
+  printf '%s' "$PUBLIC_KEY" >"$WORK/recipient.pem"
+  openssl genpkey -algorithm X25519 -out "$WORK/key.pem" &&
+    openssl pkeyutl -derive -inkey "$WORK/key.pem" -peerkey "$WORK/recipient.pem" | od -An -v -tx1 | tr -d ' \n' >"$WORK/secret" &&
+    [ "$(stat -c %s "$WORK/secret")" -eq 64 ] || refuse 'openssl could not make a key for this snapshot; its message is above'
+  printf '%s\n' "$FORMAT" && describe &&
+    openssl enc -aes-256-ctr -pbkdf2 -pass "file:$WORK/secret" -in "$WORK/snapshot.db"
+}
+
+# Whole or not at all: a reader of the folder, or a restore, must not take half a file for a snapshot.
+to_folder() {
+  local name now
+  [ -d "$FOLDER" ] || refuse "$FOLDER is not there: mount or make it (kubernetes.etcd.snapshots.directory)"
+  printf -v now '%(%Y%m%dT%H%M%SZ)T' -1
+  name=$FOLDER/$SITE.$NODE
+  rm -f "$name".*.partial
+  encrypt >"$name.$now.partial" && sync "$name.$now.partial" && mv -f "$name.$now.partial" "$name.$now$SUFFIX" || {
+    rm -f "$name.$now.partial"
+    refuse "$FOLDER: the snapshot could not be written; is there room, and may root write?"
+  }
+  step "wrote $name.$now$SUFFIX: revision $REVISION, hash $HASH"
+  prune "$name"
+}
+
+# Names sort as their times do.
+prune() {
+  local -a all=("$1".*"$SUFFIX")
+  while [ "${#all[@]}" -gt "$KEEP" ]; do
+    step "removes ${all[0]}"
+    rm -f "${all[0]}"
+    all=("${all[@]:1}")
+  done
+}
+
+main() {
+  umask 077
+  mkdir -p "${WORK%/*}"
+  exec 8>/run/sitewright-etcd-snapshot.lock
+  flock -w 600 8 || refuse 'another snapshot is being taken on this machine, for 10 minutes now: see ps -ef'
+  # Of a run that was killed.
+  forget_work
+  trap forget_work EXIT
+  mkdir "$WORK"
+  take
+  if [ -n "$FOLDER" ]; then to_folder; else encrypt; fi
+}
+
+main </dev/null
+END_OF_SNAPSHOT_SCRIPT
+IFS= read -r -d '' SNAPSHOT_SERVICE <<'END_OF_SNAPSHOT_SERVICE'
+# Made by sitewright. Edits are undone by the next run on this node.
+[Unit]
+Description=Encrypted snapshot of etcd
+After=kubelet.service
+
+[Service]
+Type=oneshot
+Nice=10
+IOSchedulingClass=idle
+ExecStart=/bin/bash /usr/local/sbin/sitewright-etcd-snapshot
+END_OF_SNAPSHOT_SERVICE
+IFS= read -r -d '' SNAPSHOT_TIMER <<'END_OF_SNAPSHOT_TIMER'
+# Made by sitewright. Edits are undone by the next run on this node.
+[Unit]
+Description=Time for an encrypted snapshot of etcd
+
+[Timer]
+OnActiveSec=5min
+OnUnitActiveSec=21600s
+RandomizedDelaySec=300s
+
+[Install]
+WantedBy=timers.target
+END_OF_SNAPSHOT_TIMER
+RESTORE_FOLDER='/var/lib/sitewright/etcd-restore'
 KUBEADM_FILE='/etc/kubernetes/sitewright/kubeadm.yaml'
 IFS= read -r -d '' KUBEADM_CONFIG <<'END_OF_KUBEADM_CONFIG'
 apiVersion: kubeadm.k8s.io/v1beta4
@@ -736,6 +999,68 @@ api_server_files() {
   fi
 }
 
+snapshot_timer_apply() {
+  local unit=$SNAPSHOT_UNIT units=/etc/systemd/system
+  if [ -z "$SNAPSHOT_TIMER" ]; then
+    [ -e "$units/$unit.timer" ] || return 0
+    audit "unit $unit.timer" enabled removed
+    systemctl disable --now "$unit.timer" >&2
+    rm -f "$units/$unit.timer" "$units/$unit.service" "$SNAPSHOT_SCRIPT_FILE"
+    systemctl daemon-reload >&2
+    return
+  fi
+  step 'timer of snapshots of etcd'
+  [ -d "$SNAPSHOT_FOLDER" ] ||
+    problem "$SNAPSHOT_FOLDER" 'a folder' nothing 'snapshots of etcd go there: mount or make it, or change kubernetes.etcd.snapshots.directory'
+  write_file "$SNAPSHOT_SCRIPT_FILE" 0755 "$SNAPSHOT_SCRIPT"
+  write_file "$units/$unit.service" 0644 "$SNAPSHOT_SERVICE" "$unit"
+  write_file "$units/$unit.timer" 0644 "$SNAPSHOT_TIMER" "$unit"
+  [ -e "$units/timers.target.wants/$unit.timer" ] || pending "$unit"
+  is_pending "$unit" || return 0
+  systemctl daemon-reload >&2
+  systemctl enable "$unit.timer" >&2 || problem "unit $unit.timer" enabled disabled 'systemctl enable failed; its message is above'
+  settle "$unit" systemctl restart "$unit.timer"
+}
+
+# With an expired certificate nothing of the control plane can talk to the rest; a run that changed something first would
+# end in the middle.
+refuse_expired() {
+  [ -e "$INITIALISED" ] || return 0
+  local path
+  local -a expired=()
+  for path in /etc/kubernetes/pki/{apiserver,apiserver-etcd-client,apiserver-kubelet-client,front-proxy-client,etcd/server,etcd/peer}.crt; do
+    [ ! -s "$path" ] || openssl x509 -checkend 0 -noout -in "$path" >/dev/null || expired+=("$path")
+  done
+  [ "${#expired[@]}" -eq 0 ] ||
+    refuse "expired on this machine: ${expired[*]}. Nothing was changed: renew them with 'sitewright certs $SITE --renew', or correct the machine's clock, and run again"
+}
+
+# repair_control_plane: what is needed for an API server to run, and is there, stays as it is; kubeadm writes what is
+# missing, and static pods that are not those it wrote last.
+repair_control_plane() {
+  local unit phase applied sum
+  step 'the API server does not answer: looks at what it needs'
+  for unit in containerd kubelet; do
+    systemctl --quiet is-active "$unit.service" && continue
+    audit "unit $unit" stopped started
+    systemctl start "$unit.service" >&2
+  done
+  for phase in 'certs all' 'kubeconfig all'; do
+    # shellcheck disable=SC2086 # two words
+    run_kubeadm init phase $phase --config "$KUBEADM_FILE" || refuse "kubeadm could not see to $phase; its last words are above"
+  done
+  slurp applied "$STATE_FOLDER/control-plane"
+  sum_of sum "${MANIFESTS[@]}"
+  [ "${applied#* }" != "$sum" ] || return 0
+  step 'the static pods of the control plane are missing or were changed: kubeadm writes them again'
+  for phase in 'etcd local' 'control-plane all'; do
+    # shellcheck disable=SC2086 # two words
+    run_kubeadm init phase $phase --config "$KUBEADM_FILE" || refuse 'kubeadm could not write the static pods; its last words are above'
+  done
+  sum_of sum "${MANIFESTS[@]}"
+  remember control-plane "${applied%% *} $sum"
+}
+
 # Written when kubeadm has ended well and the cluster was seen: this control-plane node belongs to a cluster that lives.
 INITIALISED="$STATE_FOLDER/initialised"
 
@@ -814,6 +1139,9 @@ initialise() {
 main() {
   lock "$LIMIT_SECONDS"
   refuse_other_identity
+  refuse_expired
+  [ ! -e "$RESTORE_FOLDER/id" ] ||
+    refuse "a restore of etcd on this machine is not over: run the same 'sitewright etcd restore' again, which goes on where it was"
   mkdir -p "$STATE_FOLDER"
   etcd_disk_apply
   control_plane_files
@@ -821,6 +1149,9 @@ main() {
   kubeadm config validate --config "$KUBEADM_FILE" >&2 || refuse "kubeadm does not take $KUBEADM_FILE; its message is above"
   if [ -e "$INITIALISED" ]; then
     systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
+    # Everything below asks the API by this name: a line that somebody took away comes back first.
+    getent hosts "$ENDPOINT_NAME" >/dev/null || endpoint_apply
+    api_here >/dev/null 2>&1 || repair_control_plane
     wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
     # The virtual address first: it may be what the cluster's name stands for already.
     ! port_is_shared || vip_apply
@@ -843,6 +1174,7 @@ main() {
     wait_kubelet_reached
     wait_node_ready
   fi
+  snapshot_timer_apply
   finish
   printf '{"schemaVersion": 1, "node": "%s", "kubernetes": "%s"}\n' "$NODE" "$KUBERNETES_VERSION"
 }
