@@ -135,6 +135,17 @@ test('a failure says who is done and who is not, and no further node begins', as
   expect(ran.at(-1)).toBe('cp1: drain of w1');
 });
 
+test('a worker that fails keeps others from beginning, and one under way is brought to its end', async () => {
+  const workers = ['w1', 'w2', 'w3'];
+  site(
+    { cp1: { initialised: true }, ...Object.fromEntries(workers.map((name) => [name, { versions: OLD }])) },
+    { 'w1: prepare': { code: 1, stderr: ['error: no room'] } },
+  );
+  await expect(run(['cp1', ...workers], 2)).rejects.toThrow(/w1: error: no room\n.*cp1, w2 run it, w1, w3 not yet/);
+  expect(ran).toContain('w2: finish_upgrade');
+  expect(ran).not.toContain('w3: prepare');
+});
+
 describe('a node that an earlier run left', () => {
   test('drained and with the old programs goes the whole way, and stays cordoned where it was', async () => {
     site({ cp1: { initialised: true }, w1: { versions: OLD, mark: `${WANTED} stay` } });

@@ -122,8 +122,9 @@ describe('kubeadm', () => {
   });
 
   test('has written the configuration of kubelet as planned: it is not written again', () => {
+    file('var/lib/sitewright/cluster/kubelet-config', 'of before');
     moved('join-worker');
-    run(node, 'kubelet_config_update');
+    run(`${node}restart_kubelet() { :; }\n`, 'kubelet_config_update');
     expect(calls()).toHaveLength(1);
   });
 });
