@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import { computePlan } from '../components/plan';
+import { networkState } from '../components/plan/networkChange';
 import { Site } from '../components/site';
 import { formatProblem, loadSite, toProblems } from '../components/spec';
 import { parsePki } from '../components/secrets/pki';
@@ -58,7 +59,7 @@ export async function program(): Promise<Record<string, unknown>> {
   });
   return {
     nodes: site.nodes,
-    mtu: plan.mtu,
+    ...networkState(plan),
     proof: site.proof,
     [VERSION_OUTPUT]: site.cluster?.version ?? null,
   };

@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import type { Machine } from '../machines/machine';
+import { CalicoLate } from '../network/calico/calico';
 import type { ClusterPlan } from '../plan/clusterTypes';
 import { clusterProvider, type ClusterAccess } from './cluster';
 import { ClusterDns } from './clusterDns';
@@ -51,6 +52,10 @@ export class Addons extends pulumi.ComponentResource {
         { plan: { nodeLocal, bundle: plan.bundle }, machines, after: prepared, access },
         { parent: this },
       );
+    }
+    const { calico } = plan;
+    if (calico !== null && calico.lateObjects.length > 0) {
+      new CalicoLate(`${name}-calico`, { plan: calico, access }, { parent: this });
     }
     if (pods !== null) new PodDns(`${name}-pod-dns`, { plan: pods, access }, { parent: this });
     this.registerOutputs({});

@@ -271,6 +271,8 @@ function passwordAccess(plan: CalicoBgpPlan, namespace: string): KubeDocument[] 
   const metadata = { name: BGP_SECRET, namespace };
   const apiVersion = 'rbac.authorization.k8s.io/v1';
   return [
+    // The operator would make its own too late; it takes this one over.
+    ...(namespace === 'kube-system' ? [] : [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }]),
     {
       apiVersion,
       kind: 'Role',

@@ -38,7 +38,7 @@ const peer = z.strictObject({
   node: name().optional().meta({ description: 'Only this machine speaks to the router. Neither: every node does.' }),
   passwordFrom: name().optional().meta({
     description:
-      'Name of the TCP MD5 password of the session among the secrets of the site: `sitewright:bgpPassword-<name>`. Passwords never stand here.',
+      'Name of the TCP MD5 password of the session among the secrets of the site (`sitewright secrets set <site> bgpPassword-<name>`). Passwords never stand here.',
   }),
   filters: z
     .array(name())

@@ -11,6 +11,7 @@ import { inspectCommands } from './commands/inspect';
 import { kubeconfigCommand } from './commands/kubeconfig';
 import { newCommand } from './commands/new';
 import { resultCommands } from './commands/results';
+import { rolloutCommand } from './commands/rollout';
 import { secretsCommand } from './commands/secrets';
 import { sshCommand } from './commands/ssh';
 import { unlockCommand } from './commands/unlock';
@@ -29,6 +30,7 @@ const commands = () => [
   kubeconfigCommand(),
   sshCommand(),
   debugCommand(),
+  rolloutCommand(),
   certsCommand(),
   etcdCommand(),
   destroyCommand(),

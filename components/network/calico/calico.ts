@@ -36,8 +36,10 @@ export class Calico extends pulumi.ComponentResource {
     const { kinds, basis, workloads } = inStages(releaseObjects(args));
     const madeKinds = register(kinds, []);
     const madeBasis = register(basis, madeKinds);
-    const objects = register(plan.objects as ManifestObject[], madeBasis.length > 0 ? madeBasis : madeKinds);
-    const passwords = passwordSecret(name, args, { ...options, dependsOn: madeBasis });
+    const own = inStages(plan.objects as ManifestObject[]);
+    const places = [...madeBasis, ...register(own.kinds, madeKinds)];
+    const objects = register(own.basis, places);
+    const passwords = passwordSecret(name, args, { ...options, dependsOn: places });
     const made = register(workloads, [...objects, ...passwords]);
     register(plan.operator as ManifestObject[], made);
     this.registerOutputs({});
@@ -49,7 +51,7 @@ export interface CalicoLateArgs {
   access: ClusterAccess;
 }
 
-/** What must wait until calico-node is ready on every node: order it by `dependsOn` after the joins. */
+/** What must wait until calico-node is ready on every node, as it is once all have joined. */
 export class CalicoLate extends pulumi.ComponentResource {
   constructor(name: string, { plan, access }: CalicoLateArgs, opts?: pulumi.ComponentResourceOptions) {
     super('sitewright:network:CalicoLate', name, {}, opts);

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { SitePlan } from '../../../components/plan';
+import { checkBgpPasswords } from '../bgpPasswords';
 import { checkedClusterPki, clusterPkiOf, renewAdminWhenDue } from '../clusterKeys';
 import { collectChanges, type Changes } from '../changes';
 import { checkClusterVersion } from '../clusterVersion';
@@ -7,6 +8,7 @@ import { contextOf, printJson, type Context } from '../context';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
 import { forgetLostMachines, partedResources, refuseLostMembers, type SiteState } from '../members';
+import { tellNetworkChange } from '../networkChange';
 import { operate } from '../operate';
 import { ask } from '../passphrase';
 import { markBroken } from '../repair';
@@ -80,6 +82,8 @@ async function preview(context: Context, site: string): Promise<void> {
   await checkClusterVersion(context, loaded, open.stack, now);
   checkedClusterPki(open.config, plan, now);
   refuseLostMembers(await stateOf(open.stack), plan);
+  checkBgpPasswords(plan, open.config);
+  await tellNetworkChange(context, plan, open);
   const found = await previewChanges(context, plan, open);
   if (context.json) printJson(context, found);
   else context.out(renderChanges(site, found, context.color));
@@ -97,6 +101,8 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
   }
   const open = await openStack(context, plan);
   refuseLocked(plan);
+  checkBgpPasswords(plan, open.config);
+  await tellNetworkChange(context, plan, open);
   const now = new Date();
   await checkClusterVersion(context, loaded, open.stack, now);
   const pki = checkedClusterPki(open.config, plan, now);

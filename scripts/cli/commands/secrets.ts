@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { checkPassword, givenSecretKey } from '../bgpPasswords';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput, failed } from '../errors';
 import { askTwice } from '../passphrase';
@@ -26,7 +27,30 @@ Examples:
     .action((site: string, what: string, options: { newPassphraseFile?: string }, command: Command) =>
       rotateSecret(contextOf(command), site, what, options.newPassphraseFile),
     );
-  return new Command('secrets').description('rotate the secrets of a site').addCommand(rotate);
+  const set = new Command('set')
+    .description('give a secret that the site file asks for, such as the password of a BGP session')
+    .argument('<site>')
+    .argument('<what>', 'bgpPassword-<name>, by passwordFrom of the peer')
+    .option('--file <file>', 'file with the secret on one line (default: asked for)')
+    .addHelpText('after', '\nExamples:\n  $ sitewright secrets set acme-prod bgpPassword-tor --file /run/secrets/tor')
+    .action((site: string, what: string, options: { file?: string }, command: Command) =>
+      setSecret(contextOf(command), site, what, options.file),
+    );
+  return new Command('secrets').description('set and rotate the secrets of a site').addCommand(set).addCommand(rotate);
+}
+
+async function setSecret(context: Context, site: string, what: string, file: string | undefined): Promise<void> {
+  const { plan } = openSite(context, site);
+  const key = givenSecretKey(plan, what);
+  if (file === undefined && (!context.terminal || process.stdin.isTTY !== true)) {
+    throw badInput('without a terminal, give the secret with --file; nothing was changed');
+  }
+  const value = file === undefined ? await askTwice(`${what} of ${site}`) : readSecretFile('--file', file);
+  checkPassword(value);
+  const { stack } = await openStack(context, plan);
+  await stack.setSecret(key, value);
+  if (context.json) printJson(context, { site, set: what });
+  else context.out(`${what} of ${site} is set; the next up uses it. Commit stacks/Pulumi.${site}.yaml`);
 }
 
 async function rotateSecret(context: Context, site: string, what: string, file: string | undefined): Promise<void> {
@@ -43,7 +67,7 @@ async function rotatePassphrase(context: Context, site: string, file: string | u
     throw badInput(`the secrets of ${site} are protected by a key service, not by a passphrase; nothing was changed`);
   }
   const { stack, config } = await openStack(context, plan, { create: false });
-  const fresh = file === undefined ? await newPassphrase(context, site) : readPassphraseFile(file);
+  const fresh = file === undefined ? await newPassphrase(context, site) : readSecretFile('--new-passphrase-file', file);
   await stack.changePassphrase(fresh);
   // Said only once it is so: every secret opens with the new one, and with nothing else.
   const reopened = await stack.withPassphrase(fresh).config();
@@ -65,12 +89,12 @@ async function newPassphrase(context: Context, site: string): Promise<string> {
   return askTwice(`New passphrase for the secrets of ${site}`);
 }
 
-function readPassphraseFile(file: string): string {
-  if (!existsSync(file)) throw badInput(`--new-passphrase-file ${file}: there is no such file; nothing was changed`);
+function readSecretFile(option: string, file: string): string {
+  if (!existsSync(file)) throw badInput(`${option} ${file}: there is no such file; nothing was changed`);
   // As the engine reads PULUMI_CONFIG_PASSPHRASE_FILE: without white space around.
   const fresh = readFileSync(file, 'utf8').trim();
   if (fresh === '' || fresh.includes('\n')) {
-    throw badInput(`--new-passphrase-file ${file}: it must hold one line; nothing was changed`);
+    throw badInput(`${option} ${file}: it must hold one line; nothing was changed`);
   }
   return fresh;
 }

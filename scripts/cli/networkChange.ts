@@ -1,0 +1,24 @@
+import { networkChange, networkState, type NetworkState } from '../../components/plan/networkChange';
+import type { SitePlan } from '../../components/plan';
+import type { Context } from './context';
+import { badInput } from './errors';
+import type { OpenStack } from './secrets';
+
+/**
+ * Says what a change of Calico's network does to pods that run, before anything changes.
+ * @throws where pools would change in a way that Calico does not allow
+ */
+export async function tellNetworkChange(
+  context: Pick<Context, 'say'>,
+  plan: SitePlan,
+  { stack }: Pick<OpenStack, 'stack'>,
+): Promise<void> {
+  if (plan.cluster?.calico == null) return;
+  const before = (await stack.outputs()) as Partial<NetworkState>;
+  // A site whose pods had another network, or none, has no pools.
+  if (before.mtu === undefined || before.pools === undefined || before.pools.length === 0) return;
+  const { mtu, pools } = before;
+  const { disruptive, refused } = networkChange(plan.site, { mtu, pools }, networkState(plan));
+  if (refused.length > 0) throw badInput([`${plan.site}: nothing was changed.`, ...refused].join('\n'));
+  for (const line of disruptive) context.say(`DISRUPTIVE ${line}`);
+}
