@@ -13,7 +13,7 @@ export async function tellNetworkChange(
   plan: SitePlan,
   { stack }: Pick<OpenStack, 'stack'>,
 ): Promise<void> {
-  if (plan.cluster?.calico == null) return;
+  if ((plan.cluster?.calico ?? null) === null) return;
   const before = (await stack.outputs()) as Partial<NetworkState>;
   // A site whose pods had another network, or none, has no pools.
   if (before.mtu === undefined || before.pools === undefined || before.pools.length === 0) return;

@@ -43,7 +43,8 @@ Examples:
 
 async function rolloutMtu(context: Context, site: string, yes: boolean): Promise<void> {
   const { plan } = openSiteAloud(context, site);
-  if (plan.cluster?.calico == null) throw badInput(`${site} has no pods with Calico: its network.cni is another`);
+  if ((plan.cluster?.calico ?? null) === null)
+    throw badInput(`${site} has no pods with Calico: its network.cni is another`);
   await enterLab(plan);
   const { config } = await openStack(context, plan, { create: false });
   const targets = nodeTargets(plan, keysOf(config, site));
