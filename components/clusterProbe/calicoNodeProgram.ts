@@ -5,7 +5,6 @@
 export const calicoNodeProgram = String.raw`
 import json, os, subprocess, sys, time
 request = json.loads(sys.argv[1])
-NAMESPACES = '/run/netns'
 
 
 def ask(*command):
@@ -17,13 +16,13 @@ def ip(*arguments):
     return json.loads(ask('ip', '-j', *arguments) or '[]')
 
 
-def pod_ends():
-    """MTU of the pod's end by the number of the other end."""
-    ends = {}
-    for name in os.listdir(NAMESPACES) if os.path.isdir(NAMESPACES) else []:
-        for link in ip('-n', name, 'link', 'show', 'type', 'veth'):
-            ends[link.get('link_index')] = link['mtu']
-    return ends
+def pod_end(link, names):
+    """MTU of the other end, by the name that its network namespace has on the node."""
+    name = names.get(link.get('link_netnsid'))
+    for peer in ip('-n', name, 'link', 'show') if name else []:
+        if peer['ifindex'] == link.get('link_index'):
+            return peer['mtu']
+    return None
 
 
 def routes():
@@ -48,10 +47,11 @@ def wireguard():
     return found
 
 
-links, ends = ip('link', 'show'), pod_ends()
+links = ip('link', 'show')
+names = {entry['nsid']: entry.get('name') for entry in ip('netns', 'list-id')}
 print(json.dumps({
     'devices': {link['ifname']: link['mtu'] for link in links if link['ifname'] in request['devices']},
-    'links': [{'device': link['ifname'], 'mtuBytes': link['mtu'], 'podMtuBytes': ends.get(link['ifindex'])}
+    'links': [{'device': link['ifname'], 'mtuBytes': link['mtu'], 'podMtuBytes': pod_end(link, names)}
               for link in links if link['ifname'].startswith('cali')],
     'routes': routes(),
     'wireguardPeers': wireguard()}))
