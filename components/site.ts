@@ -14,6 +14,7 @@ import type { CalicoPlan } from './plan/calicoTypes';
 import type { SitePlan } from './plan/types';
 import { Proof } from './proof/proof';
 import { snapshotKey } from './secrets/etcdSnapshot';
+import type { RegistryPasswords } from './secrets/registries';
 import { kubeconfig, type ClusterPki } from './secrets/pki';
 
 export interface SiteArgs {
@@ -34,6 +35,8 @@ export interface SiteCluster {
   pki: pulumi.Output<ClusterPki>;
   /** Of BGP sessions, by the name that the plan has for them. Secret. */
   bgpPasswords: Record<string, pulumi.Output<string>>;
+  /** Of registries that somebody logs in to, from the stack's configuration. Secret. */
+  registryPasswords: pulumi.Input<RegistryPasswords>;
 }
 
 /** Time for a machine to answer over SSH: an emulated one on a busy host needs some minutes for its first boot. */

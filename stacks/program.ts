@@ -1,11 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
-import { computePlan } from '../components/plan';
+import { computePlan, type SitePlan } from '../components/plan';
 import { networkState } from '../components/plan/networkChange';
 import { Site } from '../components/site';
 import { formatProblem, loadSite, toProblems } from '../components/spec';
 import { parsePki } from '../components/secrets/pki';
+import {
+  parseRegistryPasswords,
+  passwordMissing,
+  withoutPassword,
+  type RegistryPasswords,
+} from '../components/secrets/registries';
 import { withBundle } from './bundle';
 import { expandBackend } from '../scripts/cli/backend';
 import { VERSION_OUTPUT } from '../scripts/cli/clusterVersion';
@@ -22,7 +28,8 @@ class SiteFileError extends pulumi.RunError {}
  * `sitewright` runs it through the Automation API, `pulumi up` through its language host; both give the same resources.
  *
  * Environment: SITEWRIGHT_STACKS_DIR, the folder of sites/ and profiles/ (default: stacks/ of the kit).
- * Configuration: `sshPrivateKey`, `hostKeySeed` and, for a cluster, `clusterPki` and `bgpPassword-<name>` (secrets), `identity` (set by `sitewright adopt`).
+ * Configuration: `sshPrivateKey`, `hostKeySeed` and, for a cluster, `clusterPki`, `registryPasswords` and
+ * `bgpPassword-<name>` (secrets), `identity` (set by `sitewright adopt`).
  */
 export async function program(): Promise<Record<string, unknown>> {
   const stacksDir = process.env.SITEWRIGHT_STACKS_DIR ?? join(KIT, 'stacks');
@@ -53,7 +60,15 @@ export async function program(): Promise<Record<string, unknown>> {
       sshPrivateKey: config.requireSecret('sshPrivateKey'),
       hostKeySeed: config.requireSecret('hostKeySeed'),
     },
-    cluster: bundle === null ? null : { bundle, pki: config.requireSecret('clusterPki').apply(parsePki), bgpPasswords },
+    cluster:
+      bundle === null
+        ? null
+        : {
+            bundle,
+            pki: config.requireSecret('clusterPki').apply(parsePki),
+            bgpPasswords,
+            registryPasswords: registryPasswords(config, plan),
+          },
     identity: config.get('identity') ?? null,
     limitFactor,
   });
@@ -63,4 +78,14 @@ export async function program(): Promise<Record<string, unknown>> {
     proof: site.proof,
     [VERSION_OUTPUT]: site.cluster?.version ?? null,
   };
+}
+
+/** Refuses a site that lacks one: the engine ends here before it has changed anything. */
+function registryPasswords(config: pulumi.Config, { site, cluster }: SitePlan): pulumi.Output<RegistryPasswords> {
+  return pulumi.secret(config.getSecret('registryPasswords') ?? '{}').apply((text) => {
+    const passwords = parseRegistryPasswords(text);
+    const missing = withoutPassword(cluster!.registries, passwords);
+    if (missing.length > 0) throw new SiteFileError(missing.map((name) => passwordMissing(site, name)).join('\n'));
+    return passwords;
+  });
 }

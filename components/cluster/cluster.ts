@@ -7,6 +7,7 @@ import { apiServerUrl } from '../plan/endpoint';
 import type { NodePlan } from '../plan/types';
 import { caCertHash, type ClusterPki } from '../secrets/pki';
 import { leave } from './leave';
+import { registryLogins, type RegistryPasswords } from '../secrets/registries';
 import { joinSettings, renderControlPlaneScript, type ClusterNodeSettings } from './nodeScripts';
 import { renderClusterRemoveScript } from './removeScript';
 import { neededArtifacts, renderRuntimeScript, type RuntimeSettings } from './runtimeScript';
@@ -24,6 +25,8 @@ export interface ClusterArgs {
   pki: pulumi.Output<ClusterPki>;
   /** PEM; snapshots of etcd are encrypted to it. */
   snapshotKeyPem: pulumi.Output<string>;
+  /** Secret. */
+  registryPasswords: pulumi.Input<RegistryPasswords>;
   /** The proof of the network. An option of the component would not reach its commands. */
   after: pulumi.Resource[];
   /** Protects what would take a control-plane node apart where its lines are deleted: its data of etcd would be gone. */
@@ -110,11 +113,15 @@ export class Cluster extends pulumi.ComponentResource {
       nodes: args.nodes.map(({ machine, plan }) => ({
         target: agentTarget(machine.connection),
         incarnation: machine.incarnation,
-        settings: upgradeSettings(
-          nodeSettings(machine, plan, args),
-          runtimeSettings(machine, plan, args),
-          Math.round(args.plan.drainLimitSeconds * args.limitFactor),
-        ),
+        settings: pulumi
+          .output(args.registryPasswords)
+          .apply((passwords: RegistryPasswords) =>
+            upgradeSettings(
+              nodeSettings(machine, plan, args),
+              runtimeSettings(machine, plan, args, passwords),
+              Math.round(args.plan.drainLimitSeconds * args.limitFactor),
+            ),
+          ),
       })),
     });
     const dependsOn = [...args.after, ...args.nodes.map(({ machine }) => machine.bundleReady)];
@@ -132,7 +139,9 @@ export class Cluster extends pulumi.ComponentResource {
     upgrade: pulumi.Resource,
   ): pulumi.Resource {
     const { bundle, site } = args;
-    const script = renderRuntimeScript(runtimeSettings(machine, plan, args));
+    const script = pulumi
+      .output(args.registryPasswords)
+      .apply((passwords: RegistryPasswords) => renderRuntimeScript(runtimeSettings(machine, plan, args, passwords)));
     const programs = neededArtifacts({ cluster: args.plan, part: plan.part, bundle }).programs;
     return remoteScript(
       `${name}-${machine.name}-runtime`,
@@ -226,7 +235,12 @@ const nodeSettings = (machine: Machine, nodeCluster: NodeClusterPlan, args: Clus
   limitSeconds: limitSeconds(args),
 });
 
-function runtimeSettings(machine: Machine, plan: NodeClusterPlan, args: ClusterArgs): RuntimeSettings {
+function runtimeSettings(
+  machine: Machine,
+  plan: NodeClusterPlan,
+  args: ClusterArgs,
+  passwords: RegistryPasswords,
+): RuntimeSettings {
   if (machine.bundle === null) throw new Error(`${machine.name} has no bundle`);
   return {
     node: machine.name,
@@ -235,6 +249,7 @@ function runtimeSettings(machine: Machine, plan: NodeClusterPlan, args: ClusterA
     cniConfiguration: plan.cniConfiguration,
     bundle: args.bundle,
     bundlePlace: machine.bundle,
+    registryLogins: registryLogins(args.plan.registries, passwords),
     limitSeconds: limitSeconds(args),
   };
 }

@@ -1,3 +1,4 @@
+import { BUNDLES_DIRECTORY } from '../machines/bundle';
 import { assignment, bash } from '../nodes/bash';
 import { renderRemoval } from '../nodes/prep/asRoot';
 import { STAMP_FILE } from '../nodes/script';
@@ -40,7 +41,10 @@ for device in cni0 vxlan.calico vxlan-v6.calico wireguard.cali wg-v6.cali; do ip
 rm -f "\${PROGRAMS[@]}" "$CNI_FILE" /etc/containerd/config.toml /etc/crictl.yaml /etc/sitewright/pod-masquerade.nft \
   /etc/systemd/network/05-sitewright-pods.network /etc/NetworkManager/conf.d/90-sitewright-pods.conf
 sed -i '/^# BEGIN sitewright api$/,/^# END sitewright api$/d' /etc/hosts
-rm -rf "$VIP_FOLDER" /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images \
+for folder in /etc/containerd/certs.d/*/; do
+  grep -qs 'Made by sitewright' "$folder/hosts.toml" && rm -rf "$folder"
+done
+rm -rf "$VIP_FOLDER" "$BUNDLES_DIRECTORY" /etc/sitewright/registries /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images \
   /opt/cni/bin/calico /opt/cni/bin/calico-ipam /var/lib/calico /etc/cni/net.d/10-calico.conflist /etc/cni/net.d/calico-kubeconfig
 exit 0
 `;
@@ -51,6 +55,7 @@ export function renderClusterRemoveScript(site: string, programs: string[]): str
     assignment('SITE', site),
     assignment('STAMP_FILE', STAMP_FILE),
     assignment('CRI_SOCKET', CRI_SOCKET),
+    assignment('BUNDLES_DIRECTORY', BUNDLES_DIRECTORY),
     assignment('CNI_FILE', CNI_CONFIGURATION_FILE),
     assignment('PROGRAMS', programs),
     assignment('VIP_UNITS', [KEEPALIVED_UNIT, HAPROXY_UNIT]),

@@ -4,12 +4,20 @@ import { assignment } from '../nodes/bash';
 import { AS_ROOT } from '../nodes/prep/asRoot';
 import { CORE } from '../nodes/prep/core';
 import { AUDIT_LOG } from '../nodes/script';
-import { CNI_CONFIGURATION_FILE, CNI_PLUGIN_FOLDER, PROGRAM_FOLDER, STATE_FOLDER } from '../plan/clusterPaths';
+import {
+  CNI_CONFIGURATION_FILE,
+  CNI_PLUGIN_FOLDER,
+  PROGRAM_FOLDER,
+  REGISTRY_LOGINS_FILE,
+  STATE_FOLDER,
+} from '../plan/clusterPaths';
 import type { ClusterImage, ClusterPlan, NodeClusterPlan } from '../plan/clusterTypes';
+import { REGISTRY_CONFIG_FOLDER } from '../plan/containerd';
 import type { Values } from './nodeScripts';
 import { BUNDLE } from './node/bundle';
 import { CNI_DEVICES } from './node/cniDevices';
 import { CLUSTER_CORE } from './node/core';
+import { REGISTRIES } from './node/registries';
 import { RUNTIME } from './node/runtime';
 import { SERVICES } from './node/services';
 import { CONTAINERD_UNIT, CRICTL_CONFIG, KUBEADM_DROP_IN, KUBELET_UNIT, masqueradeUnit } from './units';
@@ -27,6 +35,8 @@ export interface RuntimeSettings {
   bundle: Bundle;
   /** Where the node has the bundle: a disk with its ISO image, or a folder. */
   bundlePlace: { device: string } | { directory: string };
+  /** kubelet's log-ins (components/secrets/registries); empty: nobody logs in. Secret. */
+  registryLogins: string;
   /** Of each wait of the script. */
   limitSeconds: number;
 }
@@ -87,13 +97,19 @@ export function bundleValues(settings: Pick<RuntimeSettings, 'cluster' | 'part' 
 export function renderRuntimeScript(settings: RuntimeSettings): string {
   const { node, cluster } = settings;
   const { cniConfiguration } = settings;
-  const { podMasquerade } = cluster;
+  const { podMasquerade, registries } = cluster;
   const values: Values = [
     ['KUBERNETES_VERSION', cluster.kubernetesVersion],
     ['CONTAINERD_VERSION', cluster.containerd.version],
     ...bundleValues(settings),
     ['CONTAINERD_CONFIG', cluster.containerd.toml],
     ['CONTAINERD_UNIT', CONTAINERD_UNIT],
+    ['REGISTRY_FOLDER', REGISTRY_CONFIG_FOLDER],
+    ['REGISTRY_FOLDERS', registries.map(({ folder }) => folder)],
+    ['REGISTRY_HOSTS', registries.map(({ hostsToml }) => hostsToml)],
+    ['REGISTRY_AUTHORITIES', registries.map(({ ca }) => ca ?? '')],
+    ['REGISTRY_LOGINS_FILE', REGISTRY_LOGINS_FILE],
+    ['REGISTRY_LOGINS', settings.registryLogins],
     ['CRICTL_CONFIG', CRICTL_CONFIG],
     ['KUBELET_UNIT', KUBELET_UNIT],
     ['KUBEADM_DROP_IN', KUBEADM_DROP_IN],
@@ -117,6 +133,7 @@ export function renderRuntimeScript(settings: RuntimeSettings): string {
     BUNDLE,
     SERVICES,
     CNI_DEVICES,
+    REGISTRIES,
     RUNTIME,
     'main </dev/null\n',
   ].join('\n');

@@ -1,4 +1,4 @@
-import { CRI_SOCKET, PROGRAM_FOLDER } from '../plan/clusterPaths';
+import { CRI_SOCKET, KUBELET_WORKING_FOLDER, PROGRAM_FOLDER } from '../plan/clusterPaths';
 
 export const HEAD = '# Made by sitewright. Edits are undone by the next run on this node.\n';
 
@@ -34,6 +34,7 @@ ConditionPathExists=/var/lib/kubelet/config.yaml
 StartLimitIntervalSec=0
 
 [Service]
+WorkingDirectory=-${KUBELET_WORKING_FOLDER}
 ExecStart=${PROGRAM_FOLDER}/kubelet
 Restart=always
 RestartSec=10

@@ -46,8 +46,10 @@ export function hypervisorScript({ variables, functions, readFrom, usesCache = f
 /** One line, because bash must not have read further when sudo's bash takes over its stdin. */
 function asRoot(readFrom: HypervisorScript['readFrom'], usesCache: boolean): string {
   const bash = readFrom === 'stdin' ? 'bash -s' : 'bash -c "$BASH_EXECUTION_STRING"';
-  // sudo gives root a home of its own.
-  const setCache = usesCache ? 'SITEWRIGHT_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sitewright; ' : '';
+  // As cacheDir() finds it: root's own, whatever HOME sudo left; and found before sudo, which gives root a home of its own.
+  const setCache = usesCache
+    ? 'SITEWRIGHT_CACHE=$HOME; [ "$(id -u)" != 0 ] || SITEWRIGHT_CACHE=~root; SITEWRIGHT_CACHE=${XDG_CACHE_HOME:-$SITEWRIGHT_CACHE/.cache}/sitewright; '
+    : '';
   const again = usesCache ? `env SITEWRIGHT_CACHE="$SITEWRIGHT_CACHE" ${bash}` : bash;
   const refusal = `echo "$(id -un)@$(uname -n): the user needs sudo without a password, or connect as root" >&2; exit 1;`;
   return `${setCache}[ "$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || { ${refusal} }; exec sudo -n ${again}; }`;

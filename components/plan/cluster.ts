@@ -22,6 +22,7 @@ import { planKubelet } from './kubelet';
 import { planKubeProxy } from './kubeProxy';
 import type { MachinePlan } from './machines';
 import type { MtuPlan } from './types';
+import { planRegistries } from './registries';
 import { hasComponent, planBundle, supportedUntil } from './versions';
 import { planVip } from './vip';
 
@@ -60,10 +61,11 @@ export function planCluster(
       : null;
   checkLabels(spec, findings);
   const dns = planDns(spec, version, DOMAIN, addressing, findings);
-  const kubelet = planKubelet(spec, DOMAIN, dns, findings);
+  const kubelet = planKubelet(spec, DOMAIN, dns, bundle, findings);
   const etcd = planEtcd(spec, machines, findings);
   const etcdSnapshots = planSnapshots(spec, findings);
   const drainLimitSeconds = wholeSeconds(spec.kubernetes.drainLimit, ['kubernetes', 'drainLimit'], findings);
+  const registries = planRegistries(spec, findings);
   if (bundle === null || findings.hasErrors()) return null;
 
   const admissionConfiguration = planAdmission(spec);
@@ -96,6 +98,7 @@ export function planCluster(
     auditPolicy: AUDIT_POLICY,
     admissionConfiguration,
     containerd: planContainerd(bundle),
+    registries,
     kubeProxy,
     dns,
     drainLimitSeconds,

@@ -20,6 +20,9 @@ export const ETCD_FOLDER = '/var/lib/etcd';
 export const CRI_SOCKET = 'unix:///run/containerd/containerd.sock';
 /** Programs of the bundle, on the path of systemd's services and of root. */
 export const PROGRAM_FOLDER = '/usr/local/bin';
+/** Working directory of kubelet, which reads log-ins of registries from `config.json` there: kubeadm reset empties its own folder. */
+export const KUBELET_WORKING_FOLDER = '/etc/sitewright/registries';
+export const REGISTRY_LOGINS_FILE = `${KUBELET_WORKING_FOLDER}/config.json`;
 export const CNI_PLUGIN_FOLDER = '/opt/cni/bin';
 export const CNI_CONFIGURATION_FILE = '/etc/cni/net.d/10-sitewright.conflist';
 /** A restore of etcd that is not over; while it is there, the control plane of the machine is left alone. */

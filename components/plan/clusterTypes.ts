@@ -42,6 +42,8 @@ export interface ClusterPlan {
   /** apiserver.config.k8s.io/v1 AdmissionConfiguration; null: the defaults of Kubernetes. */
   admissionConfiguration: KubeDocument | null;
   containerd: ContainerdPlan;
+  /** Where nodes get the images of the site's own pods; those of the cluster are in the bundle. */
+  registries: RegistryPlan[];
   kubeProxy: KubeProxyPlan;
   dns: ClusterDnsPlan;
   /** Most time that a node may take to give up its pods. */
@@ -142,6 +144,18 @@ export interface ContainerdPlan {
   configVersion: 2 | 3 | 4;
   /** The whole of /etc/containerd/config.toml. Holds no credentials. */
   toml: string;
+}
+
+export interface RegistryPlan {
+  /** As image references begin with it. */
+  name: string;
+  /** Null: nobody logs in. The password is a secret of the stack. */
+  username: string | null;
+  /** What containerd reads of it is here: hosts.toml and, where there are authorities of its own, ca.crt. */
+  folder: string;
+  hostsToml: string;
+  /** Certificates in PEM; null: those that the node trusts. */
+  ca: string | null;
 }
 
 export interface KubeProxyPlan {

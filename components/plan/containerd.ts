@@ -23,9 +23,11 @@ export function planContainerd(bundle: BundlePlan): ContainerdPlan {
   };
 }
 
+/** First line of every file of containerd that is the kit's: what no longer has a place in the plan is known by it. */
+export const CONTAINERD_HEAD = '# Made by sitewright. Edits are undone by the next preparation of this node.\n';
+
 const HEAD = (version: number) =>
-  `# Made by sitewright. Edits are undone by the next preparation of this node.
-version = ${version}
+  `${CONTAINERD_HEAD}version = ${version}
 
 root = "/var/lib/containerd"
 state = "/run/containerd"

@@ -63,6 +63,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['network.calico.bgp.filters[].**', 'routes are judged again, sessions stay'],
     ['network.calico.bgp.advertise.**', 'routers learn or forget addresses of Services', 'look at what they announce'],
     ['kubernetes.upgrade.maxUnavailable', 'only the next upgrade sees it'],
+    ['registries[].**', 'containerd and kubelet read it at the next pull'],
     ['kubernetes.etcd.quota', 'the static pod of etcd is started again, one control-plane node after another'],
     ['kubernetes.etcd.compaction', 'etcd and the API server are started again, one control-plane node after another'],
     ['kubernetes.vrid', 'keepalived is told, one control-plane node after another; the address may move once'],

@@ -1,8 +1,9 @@
 import type { SiteSpec } from '../spec/schema';
-import type { ClusterDnsPlan, KubeDocument } from './clusterTypes';
+import type { BundlePlan, ClusterDnsPlan, KubeDocument } from './clusterTypes';
 import { CRI_SOCKET } from './clusterPaths';
 import type { Findings } from './findings';
 import { quantity, seconds, wholeSeconds } from './kubeValues';
+import { componentVersion, knowsPinnedImages } from './versions';
 
 /**
  * kubelet of every node, as kubeadm stores it for the cluster. `resolvConf` is left out on purpose: kubeadm writes
@@ -13,6 +14,7 @@ export function planKubelet(
   spec: SiteSpec,
   domain: string,
   dns: Pick<ClusterDnsPlan, 'clusterDnsAddresses'>,
+  bundle: BundlePlan | null,
   findings: Findings,
 ): KubeDocument {
   const { reserved, eviction, shutdown } = spec.kubernetes.kubelet;
@@ -38,6 +40,10 @@ export function planKubelet(
     // With swap kept on, kubelet starts and gives none of it to pods (memorySwap NoSwap is its default).
     failSwapOn: spec.nodePrep.swap === 'off',
     systemReserved: { cpu: reserved.cpu, memory: quantity(reserved.memory) },
+    ...(bundle === null || knowsPinnedImages(componentVersion(bundle, 'containerd'))
+      ? {}
+      : // Images of the bundle cannot be pulled again: kubelet removes none until a full disk makes it evict pods.
+        { imageGCHighThresholdPercent: 100 }),
     // A threshold that is left out is off once one of them is stated, so all that kubelet has by default are here.
     evictionHard: {
       'memory.available': quantity(eviction.memory),

@@ -22,6 +22,7 @@ function summary({
   endpoint,
   bundle,
   containerd,
+  registries,
   kubeProxy,
   dns,
   cni,
@@ -41,6 +42,14 @@ function summary({
       ['endpoint', `${endpoint.name}:${endpoint.port} is ${endpoint.address}, ${ENDPOINT_KIND[endpoint.kind]}`],
       ['API Service', rest.apiServiceAddresses.join(', ')],
       ['containerd', `${containerd.version}, configuration version ${containerd.configVersion}`],
+      ...(registries.length === 0
+        ? []
+        : [
+            [
+              'registries',
+              registries.map(({ name, username }) => (username === null ? name : `${name} as ${username}`)).join(', '),
+            ],
+          ]),
       ['pods', podNetwork({ cni, ...rest })],
       ['kube-proxy', `mode ${kubeProxy.mode}; ${conntrack}`],
       [

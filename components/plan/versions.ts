@@ -151,6 +151,9 @@ export function containerdConfigVersion(version: string): ContainerdPlan['config
   return semver.gte(version, '2.0.0') ? 3 : 2;
 }
 
+/** Whether a containerd tells kubelet which images are pinned: 1.6 keeps the label and tells nobody (tried with 1.6.20). */
+export const knowsPinnedImages = (version: string): boolean => semver.gte(version, '2.0.0');
+
 /** What a proxy mode means with a Kubernetes version. */
 export interface ProxyGate {
   /** Feature gates that kube-proxy needs for it. */

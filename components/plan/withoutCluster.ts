@@ -28,6 +28,7 @@ export function tellClusterKeys(spec: SiteSpec, findings: Findings): void {
       if (!OF_MACHINES[section].includes(key) && differs(value, defaults[key])) tell([section, key]);
     }
   }
+  if (spec.registries.length > 0) tell(['registries']);
   spec.machines.nodes.forEach((node, index) => {
     for (const key of OF_NODES) if (!isEmpty(node[key])) tell(['machines', 'nodes', index, key]);
   });

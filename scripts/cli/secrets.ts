@@ -6,6 +6,7 @@ import { CLUSTER_PKI, pkiSecrets, refuseBuiltCluster } from './clusterKeys';
 import type { Context } from './context';
 import { badInput, failed } from './errors';
 import { findPassphrase } from './passphrase';
+import { registrySecrets } from './registries';
 import { readSettings, SiteStack, type ConfigValues } from './stack';
 
 /** Keys of the stack's configuration; stacks/program.ts reads them. */
@@ -105,5 +106,5 @@ export async function openStack(context: Context, plan: StackPlan, { create = tr
   const values = Object.values(config)
     .filter((entry) => entry.secret)
     .map((entry) => entry.value);
-  return { stack, config, secrets: [...values, ...pkiSecrets(config)] };
+  return { stack, config, secrets: [...values, ...pkiSecrets(config), ...registrySecrets(config, plan)] };
 }

@@ -33,6 +33,7 @@ export const clusterPlan: ClusterPlan = {
   auditPolicy: {},
   admissionConfiguration: null,
   containerd: { version: '1.6.20', configVersion: 2, toml: '' },
+  registries: [],
   kubeProxy: {
     mode: 'ipvs',
     conntrackOwner: 'site',

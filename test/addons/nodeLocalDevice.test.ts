@@ -1,15 +1,8 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { renderDeviceRemoval, renderDeviceScript } from '../../components/addons/nodeLocalDevice';
 import { describeScripts } from '../support/bashScripts';
+import { goldensOf } from '../support/golden';
 
-/** Compares with test/addons/golden/<name>; UPDATE_GOLDENS=1 writes it, and the change is reviewed like code. */
-function expectGolden(name: string, text: string): void {
-  const file = join(__dirname, 'golden', name);
-  if (process.env.UPDATE_GOLDENS === '1') writeFileSync(file, text);
-  expect(existsSync(file) ? readFileSync(file, 'utf8') : `${name} is missing`).toBe(text);
-}
-
+const expectGolden = goldensOf(__dirname);
 const scripts: [name: string, text: string][] = [
   ['device.sh', renderDeviceScript('169.254.20.10')],
   ['device-remove.sh', renderDeviceRemoval()],

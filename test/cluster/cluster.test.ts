@@ -72,6 +72,7 @@ async function record(settings: Made = {}) {
         bundle,
         pki: pulumi.secret(pki),
         snapshotKeyPem: pulumi.output('public key'),
+        registryPasswords: {},
         after: [new StandIn('proof')],
         ...(withNetwork
           ? {

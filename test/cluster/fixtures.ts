@@ -60,6 +60,7 @@ export const cluster: ClusterPlan = {
   auditPolicy: { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'Metadata' }] },
   admissionConfiguration: { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AdmissionConfiguration', plugins: [] },
   containerd: { version: '1.6.20', configVersion: 2, toml: 'version = 2\n\nroot = "/var/lib/containerd"\n' },
+  registries: [],
   kubeProxy: { mode: 'ipvs', configuration: {}, conntrackOwner: 'site' },
   dns: {
     serviceAddress: '10.96.0.10',
@@ -168,6 +169,7 @@ export const runtime: RuntimeSettings = {
   part: 'init',
   cniConfiguration: controlPlaneNode.cniConfiguration,
   bundle,
+  registryLogins: '',
   bundlePlace: { device: '/dev/disk/by-id/virtio-bundle' },
   limitSeconds: 900,
 };

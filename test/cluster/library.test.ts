@@ -1,16 +1,18 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BUNDLE } from '../../components/cluster/node/bundle';
 import { CNI_DEVICES } from '../../components/cluster/node/cniDevices';
+import { CONTROL_PLANE } from '../../components/cluster/node/controlPlane';
 import { CLUSTER_CORE } from '../../components/cluster/node/core';
 import { DRAIN } from '../../components/cluster/node/drain';
 import { ENDPOINT } from '../../components/cluster/node/endpoint';
 import { ETCD_DISK } from '../../components/cluster/node/etcdDisk';
 import { INVITE, JOIN } from '../../components/cluster/node/join';
 import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
+import { REGISTRIES } from '../../components/cluster/node/registries';
 import { KUBELET_UPDATE } from '../../components/cluster/node/updates';
 import { CORE } from '../../components/nodes/prep/core';
 
@@ -384,4 +386,71 @@ esac`,
     expect(stderr).toContain(`  ${lone}`);
     expect(stderr).not.toContain('problem:');
   });
+});
+
+describe('registries', () => {
+  const apply = (values: string, script = 'registries_apply; echo "$CHANGES"') =>
+    run(
+      REGISTRIES,
+      `REGISTRY_FOLDER=${path('certs.d')} REGISTRY_LOGINS_FILE=${path('logins/config.json')}\n${values}\n${script}`,
+    );
+  const planned = (hosts: string, ca: string, logins: string) =>
+    `REGISTRY_FOLDERS=(${path('certs.d/r.example')}); REGISTRY_HOSTS=('${hosts}'); REGISTRY_AUTHORITIES=('${ca}'); REGISTRY_LOGINS='${logins}'`;
+  const HOSTS = '# Made by sitewright.\nserver = "https://r.example"\n';
+
+  test('are written once, the log-in for root alone', () => {
+    const values = planned(HOSTS, 'PEM\n', '{"auths": "geheim"}');
+    expect(apply(values, 'registries_apply; registries_apply; echo "$CHANGES"').stdout).toBe('3\n');
+    expect(readFileSync(path('certs.d/r.example/hosts.toml'), 'utf8')).toBe(HOSTS);
+    expect(statSync(path('logins/config.json')).mode & 0o777).toBe(0o600);
+    expect(readFileSync(path('audit.log'), 'utf8')).not.toContain('geheim');
+  });
+
+  test('that left the plan go, and those of somebody else stay', () => {
+    apply(planned(HOSTS, 'PEM\n', 'login'));
+    file('certs.d/theirs/hosts.toml', 'server = "https://theirs"\n');
+    apply('REGISTRY_FOLDERS=(); REGISTRY_HOSTS=(); REGISTRY_AUTHORITIES=(); REGISTRY_LOGINS=');
+    expect(existsSync(path('certs.d/r.example'))).toBe(false);
+    expect(existsSync(path('logins/config.json'))).toBe(false);
+    expect(existsSync(path('certs.d/theirs/hosts.toml'))).toBe(true);
+  });
+});
+
+describe('the clock of a control-plane machine', () => {
+  const certificate = spawnSync(
+    'openssl',
+    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /dev/null -subj /CN=ca -days 2'.split(
+      ' ',
+    ),
+    { encoding: 'utf8' },
+  ).stdout;
+  const check = (now: number) =>
+    run(
+      CONTROL_PLANE,
+      `CA_CERTIFICATE='${certificate}'\nprintf() { if [ "$2" = now ]; then now=${now}; else builtin printf "$@"; fi; }\nrefuse_wrong_clock && echo fine`,
+    );
+
+  test('is refused outside of the time in which the authority is valid, with both', () => {
+    const now = Math.floor(Date.now() / 1000);
+    expect(check(now).stdout).toBe('fine\n');
+    for (const wrong of [0, now - 86_400, now + 3 * 86_400]) {
+      const { status, stderr } = check(wrong);
+      expect(status).toBe(1);
+      expect(stderr).toMatch(
+        /^error: the clock of this machine says .*Z, and the certificate authority .* from .*Z to /,
+      );
+    }
+  });
+});
+
+test('the API server must reach kubelet by its certificate before the node counts', () => {
+  program('kubectl', `[ -e ${path('approved')} ] && echo ok`);
+  program('approve', `touch ${path('approved')}; [ ! -e ${path('broken')} ]`);
+  const reach = `KUBELET_CERTIFICATES_PROGRAM=${path('bin/approve')}; wait_kubelet_reached && echo reached`;
+  expect(run(NODE_OBJECT, reach).stdout).toBe('reached\n');
+  expect(calls()).toEqual(['approve ', expect.stringContaining('get --raw /api/v1/nodes/w1/proxy/healthz')]);
+  file('broken', '');
+  const { status, stderr } = run(NODE_OBJECT, reach);
+  expect(status).toBe(1);
+  expect(stderr).toContain('error: the API server does not reach kubelet of w1');
 });

@@ -76,7 +76,7 @@ test('the definition of a machine, and so its fingerprint, is the same with a bu
 test('the cache of the engine is found at run time, and only for a hypervisor on its machine', () => {
   const remote = { ...controlPlane, kvm: { ...controlPlane.kvm!, hypervisor: 'hv2' } };
   expect(machineScript({ ...settings, bundle })).toContain(
-    'SITEWRIGHT_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sitewright;',
+    'SITEWRIGHT_CACHE=${XDG_CACHE_HOME:-$SITEWRIGHT_CACHE/.cache}/sitewright;',
   );
   for (const script of [machineScript(settings), machineScript({ ...settings, node: remote, bundle })])
     expect(script).not.toContain('SITEWRIGHT_CACHE');

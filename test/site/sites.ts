@@ -132,6 +132,7 @@ function siteCluster({ cluster }: SitePlan): SiteCluster | null {
     bundle: { id: 'b1'.repeat(32), isoSha256: 'b2'.repeat(32), folder: '/nowhere', lock },
     pki: pulumi.secret(clusterPki),
     bgpPasswords: {},
+    registryPasswords: {},
   };
 }
 

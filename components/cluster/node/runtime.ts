@@ -19,6 +19,7 @@ main() {
   refuse_other_version
   programs_apply
   containerd_apply
+  registries_apply
   images_apply
   images_release
   kubelet_apply

@@ -12,6 +12,7 @@ import { tellNetworkChange } from '../networkChange';
 import { operate } from '../operate';
 import { ask } from '../passphrase';
 import { markBroken } from '../repair';
+import { checkRegistryPasswords } from '../registries';
 import { renderChanges, renderCounts } from '../renderChanges';
 import { renderOutputs } from '../report';
 import { ensureSecrets, hasSecrets, lacksClusterKeys, openStack, type OpenStack } from '../secrets';
@@ -84,6 +85,7 @@ async function preview(context: Context, site: string): Promise<void> {
   refuseLostMembers(await stateOf(open.stack), plan);
   checkBgpPasswords(plan, open.config);
   await tellNetworkChange(context, plan, open);
+  checkRegistryPasswords(open.config, plan);
   const found = await previewChanges(context, plan, open);
   if (context.json) printJson(context, found);
   else context.out(renderChanges(site, found, context.color));
@@ -106,6 +108,7 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
   const now = new Date();
   await checkClusterVersion(context, loaded, open.stack, now);
   const pki = checkedClusterPki(open.config, plan, now);
+  checkRegistryPasswords(open.config, plan);
   if (pki !== null && (await renewAdminWhenDue(open, pki, now))) {
     context.say(
       `secrets of ${site}: the kit's own certificate was due and is made anew. Commit stacks/Pulumi.${site}.yaml`,

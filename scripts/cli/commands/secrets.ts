@@ -4,6 +4,7 @@ import { checkPassword, givenSecretKey } from '../bgpPasswords';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput, failed } from '../errors';
 import { askTwice } from '../passphrase';
+import { REGISTRY_PASSWORD, registryOf, setRegistryPassword } from '../registryPassword';
 import { rotateEncryptionKey } from '../rotateEncryptionKey';
 import { rotateSshKey } from '../rotateSshKey';
 import { openStack } from '../secrets';
@@ -28,9 +29,9 @@ Examples:
       rotateSecret(contextOf(command), site, what, options.newPassphraseFile),
     );
   const set = new Command('set')
-    .description('give a secret that the site file asks for, such as the password of a BGP session')
+    .description('give a secret that the site file asks for, such as the password of a BGP session or of a registry')
     .argument('<site>')
-    .argument('<what>', 'bgpPassword-<name>, by passwordFrom of the peer')
+    .argument('<what>', 'bgpPassword-<name>, by passwordFrom of the peer; registryPassword-<name of the registry>')
     .option('--file <file>', 'file with the secret on one line (default: asked for)')
     .addHelpText('after', '\nExamples:\n  $ sitewright secrets set acme-prod bgpPassword-tor --file /run/secrets/tor')
     .action((site: string, what: string, options: { file?: string }, command: Command) =>
@@ -41,14 +42,17 @@ Examples:
 
 async function setSecret(context: Context, site: string, what: string, file: string | undefined): Promise<void> {
   const { plan } = openSite(context, site);
-  const key = givenSecretKey(plan, what);
+  const registry = what.startsWith(REGISTRY_PASSWORD) ? what.slice(REGISTRY_PASSWORD.length) : null;
+  const key = registry === null ? givenSecretKey(plan, what) : registryOf(plan, registry);
   if (file === undefined && (!context.terminal || process.stdin.isTTY !== true)) {
     throw badInput('without a terminal, give the secret with --file; nothing was changed');
   }
   const value = file === undefined ? await askTwice(`${what} of ${site}`) : readSecretFile('--file', file);
-  checkPassword(value);
-  const { stack } = await openStack(context, plan);
-  await stack.setSecret(key, value);
+  const open = await openStack(context, plan);
+  if (registry === null) {
+    checkPassword(value);
+    await open.stack.setSecret(key, value);
+  } else await setRegistryPassword(open, plan, registry, value);
   if (context.json) printJson(context, { site, set: what });
   else context.out(`${what} of ${site} is set; the next up uses it. Commit stacks/Pulumi.${site}.yaml`);
 }

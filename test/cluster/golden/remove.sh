@@ -3,6 +3,7 @@ as_root bash -s <<'END_OF_REMOVE'
 SITE='oslo'
 STAMP_FILE='/etc/sitewright/stamp.json'
 CRI_SOCKET='unix:///run/containerd/containerd.sock'
+BUNDLES_DIRECTORY='/var/lib/sitewright/bundles'
 CNI_FILE='/etc/cni/net.d/10-sitewright.conflist'
 PROGRAMS=('/usr/local/bin/kubelet')
 VIP_UNITS=('sitewright-vip' 'sitewright-api-proxy')
@@ -37,7 +38,10 @@ for device in cni0 vxlan.calico vxlan-v6.calico wireguard.cali wg-v6.cali; do ip
 rm -f "${PROGRAMS[@]}" "$CNI_FILE" /etc/containerd/config.toml /etc/crictl.yaml /etc/sitewright/pod-masquerade.nft \
   /etc/systemd/network/05-sitewright-pods.network /etc/NetworkManager/conf.d/90-sitewright-pods.conf
 sed -i '/^# BEGIN sitewright api$/,/^# END sitewright api$/d' /etc/hosts
-rm -rf "$VIP_FOLDER" /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images \
+for folder in /etc/containerd/certs.d/*/; do
+  grep -qs 'Made by sitewright' "$folder/hosts.toml" && rm -rf "$folder"
+done
+rm -rf "$VIP_FOLDER" "$BUNDLES_DIRECTORY" /etc/sitewright/registries /etc/kubernetes /var/lib/kubelet /var/lib/sitewright/cluster /var/lib/sitewright/images \
   /opt/cni/bin/calico /opt/cni/bin/calico-ipam /var/lib/calico /etc/cni/net.d/10-calico.conflist /etc/cni/net.d/calico-kubeconfig
 exit 0
 END_OF_REMOVE

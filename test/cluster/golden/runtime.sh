@@ -47,6 +47,12 @@ OOMScoreAdjust=-999
 [Install]
 WantedBy=multi-user.target
 END_OF_CONTAINERD_UNIT
+REGISTRY_FOLDER='/etc/containerd/certs.d'
+REGISTRY_FOLDERS=()
+REGISTRY_HOSTS=()
+REGISTRY_AUTHORITIES=()
+REGISTRY_LOGINS_FILE='/etc/sitewright/registries/config.json'
+REGISTRY_LOGINS=''
 IFS= read -r -d '' CRICTL_CONFIG <<'END_OF_CRICTL_CONFIG'
 # Made by sitewright. Edits are undone by the next run on this node.
 runtime-endpoint: unix:///run/containerd/containerd.sock
@@ -64,6 +70,7 @@ ConditionPathExists=/var/lib/kubelet/config.yaml
 StartLimitIntervalSec=0
 
 [Service]
+WorkingDirectory=-/etc/sitewright/registries
 ExecStart=/usr/local/bin/kubelet
 Restart=always
 RestartSec=10
@@ -400,7 +407,8 @@ images_apply() {
     image_digests
     [ -n "${DIGESTS["$reference"]-}" ] ||
       refuse "$source of the bundle holds no image $reference: build the bundle again for this site"
-    # kubelet removes unused images from a full disk, and there is no registry to get them back from.
+    # kubelet removes unused images from a full disk, and there is no registry to get them back from. containerd 1.6 does
+    # not tell it of the label: there the plan keeps kubelet from it.
     ctr -n k8s.io images label "$reference" io.cri-containerd.pinned=pinned >/dev/null
     [ -d "${stamp%/*}" ] || mkdir -p "${stamp%/*}"
     printf '%s' "$reference ${DIGESTS["$reference"]}" >"$stamp.new" && mv -f "$stamp.new" "$stamp"
@@ -523,6 +531,35 @@ cni_devices_apply() {
   devices_file "$NETWORKMANAGER_DEVICES_FILE" "$manager" NetworkManager nmcli general reload
 }
 
+registries_apply() {
+  local index folder planned name
+  [ "${#REGISTRY_FOLDERS[@]}" -eq 0 ] || step 'registries'
+  for index in "${!REGISTRY_FOLDERS[@]}"; do
+    folder=${REGISTRY_FOLDERS[index]}
+    # Before the file that names it.
+    [ -z "${REGISTRY_AUTHORITIES[index]}" ] || write_file "$folder/ca.crt" 0644 "${REGISTRY_AUTHORITIES[index]}"
+    write_file "$folder/hosts.toml" 0644 "${REGISTRY_HOSTS[index]}"
+    [ -n "${REGISTRY_AUTHORITIES[index]}" ] || rm -f "$folder/ca.crt"
+  done
+  for folder in "$REGISTRY_FOLDER"/*/; do
+    folder=${folder%/} planned=no
+    for name in "${REGISTRY_FOLDERS[@]}"; do [ "$name" != "$folder" ] || planned=yes; done
+    [ "$planned" = no ] || continue
+    # What somebody else put there stays.
+    slurp name "$folder/hosts.toml"
+    [[ $name = *'Made by sitewright'* ]] || continue
+    audit "$folder" 'of the kit' removed
+    rm -f "$folder/hosts.toml" "$folder/ca.crt"
+    rmdir "$folder" 2>/dev/null || true
+  done
+  if [ -n "$REGISTRY_LOGINS" ]; then
+    write_secret "$REGISTRY_LOGINS_FILE" "$REGISTRY_LOGINS"
+  elif [ -e "$REGISTRY_LOGINS_FILE" ]; then
+    audit "$REGISTRY_LOGINS_FILE" present removed
+    rm -f "$REGISTRY_LOGINS_FILE"
+  fi
+}
+
 # A cluster is moved to another version node by node, drained first: programs of another one come with that alone.
 refuse_other_version() {
   local found mark
@@ -540,6 +577,7 @@ main() {
   refuse_other_version
   programs_apply
   containerd_apply
+  registries_apply
   images_apply
   images_release
   kubelet_apply

@@ -351,7 +351,8 @@ images_apply() {
     image_digests
     [ -n "${DIGESTS["$reference"]-}" ] ||
       refuse "$source of the bundle holds no image $reference: build the bundle again for this site"
-    # kubelet removes unused images from a full disk, and there is no registry to get them back from.
+    # kubelet removes unused images from a full disk, and there is no registry to get them back from. containerd 1.6 does
+    # not tell it of the label: there the plan keeps kubelet from it.
     ctr -n k8s.io images label "$reference" io.cri-containerd.pinned=pinned >/dev/null
     [ -d "${stamp%/*}" ] || mkdir -p "${stamp%/*}"
     printf '%s' "$reference ${DIGESTS["$reference"]}" >"$stamp.new" && mv -f "$stamp.new" "$stamp"

@@ -1,4 +1,4 @@
-SITEWRIGHT_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sitewright; [ "$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || { echo "$(id -un)@$(uname -n): the user needs sudo without a password, or connect as root" >&2; exit 1; }; exec sudo -n env SITEWRIGHT_CACHE="$SITEWRIGHT_CACHE" bash -s; }
+SITEWRIGHT_CACHE=$HOME; [ "$(id -u)" != 0 ] || SITEWRIGHT_CACHE=~root; SITEWRIGHT_CACHE=${XDG_CACHE_HOME:-$SITEWRIGHT_CACHE/.cache}/sitewright; [ "$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || { echo "$(id -un)@$(uname -n): the user needs sudo without a password, or connect as root" >&2; exit 1; }; exec sudo -n env SITEWRIGHT_CACHE="$SITEWRIGHT_CACHE" bash -s; }
 
 hypervisor='hv1'
 uri='qemu:///system'
