@@ -146,6 +146,7 @@ export const kubernetes = z.strictObject({
   upgrade: z
     .strictObject({
       maxUnavailable: z.int().min(1).max(100).default(1).meta({
+        unit: 'machines',
         description:
           'Workers that are drained and moved to another version at the same time. The control plane goes one by one, whatever this is.',
       }),
