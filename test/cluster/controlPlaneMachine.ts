@@ -174,7 +174,9 @@ esac`,
   }
 
   private startPod(name: string, manifest: string): void {
-    const pod = parse(manifest) as { spec: { containers: { command: string[] }[] } };
+    const pod = parse(manifest) as { spec?: { containers: { command: string[] }[] } };
+    // kubelet leaves alone what is no pod.
+    if (pod.spec === undefined) return;
     const [command, ...args] = pod.spec.containers[0]!.command;
     // The controllers would only be in the way: nothing here is rolled out.
     const words = name.startsWith('kube-api') || name === 'etcd' ? [command!, ...args] : ['sleep', 'infinity'];

@@ -48,6 +48,18 @@ async function restore(file: string, signal = new AbortController().signal): Pro
   return kept.map(({ folder }) => folder);
 }
 
+/** The machine's pods are started by this process, so it must not be held up meanwhile. */
+const answers = () =>
+  until('the API answers', () => {
+    try {
+      return (
+        fs.existsSync(machine.at('pods/etcd')) && machine.kubectl('--request-timeout 5s get --raw /readyz') === 'ok'
+      );
+    } catch {
+      return false;
+    }
+  });
+
 const keepsNothing = () => {
   expect(fs.existsSync(machine.at('lib/sitewright/etcd-restore'))).toBe(false);
   expect(fs.existsSync(machine.at('lib/sitewright/etcd-snapshot'))).toBe(false);
@@ -59,7 +71,12 @@ test('what was there before the data was destroyed is back; what came after is n
   const before = [uid('configmap before'), uid('secret before')];
   const { file, header } = await take('first');
   expect(fs.statSync(file).mode & 0o777).toBe(0o600);
-  expect(header).toMatchObject({ site: 'oslo', node: 'cp1', kubernetes: 'v1.36.1', encryptionKeys: ['key1'] });
+  expect(header).toMatchObject({
+    site: 'oslo',
+    node: 'cp1',
+    kubernetes: expect.stringMatching(/^v1\.36\./) as string,
+    encryptionKeys: ['key1'],
+  });
   keepsNothing();
 
   machine.kubectl('create configmap after --from-literal a=b');
@@ -153,10 +170,14 @@ test('a machine without etcd, and a folder that is not there, are told', async (
   );
   expect(fs.existsSync(machine.at('none'))).toBe(false);
   fs.renameSync(machine.at('etcd.yaml'), manifest);
+  await answers();
 });
 
 describe('snapshots into a folder', () => {
-  const snapshot = (path: string) => {
+  const snapshot = async (path: string) => {
+    // Their names have seconds.
+    const stamp = () => new Date().toISOString().replace(/[-:]|[.][0-9]+/g, '');
+    await until('a second later', () => !files().some((name) => name.includes(stamp())));
     const { publicKeyPem } = snapshotKey(SEED);
     const script = renderSnapshotScript({ site: 'oslo', node: 'cp1', publicKeyPem, folder: { path, keep: 2 } });
     fs.writeFileSync(machine.at('etc/snapshot'), script);
@@ -168,19 +189,19 @@ describe('snapshots into a folder', () => {
     fs.mkdirSync(machine.at('log/backup'));
     fs.writeFileSync(machine.at('log/backup/oslo.cp1.1.partial'), '');
     fs.writeFileSync(machine.at('log/backup/oslo.cp2.20000101T000000Z.etcd-snapshot'), '');
-    snapshot('/var/log/backup');
+    await snapshot('/var/log/backup');
     const [first] = files();
     expect(files()).toEqual([first, 'oslo.cp2.20000101T000000Z.etcd-snapshot']);
     await checkSnapshot(await openSnapshot(machine.at(`log/backup/${first}`)), privateKey);
-    snapshot('/var/log/backup');
-    snapshot('/var/log/backup');
+    await snapshot('/var/log/backup');
+    await snapshot('/var/log/backup');
     expect(files()).toHaveLength(3);
     expect(files()).not.toContain(first);
     keepsNothing();
   });
 
-  test('a folder that is not there is refused', () => {
-    expect(() => snapshot('/var/log/none')).toThrow(/error: \/var\/log\/none is not there: mount or make it/);
+  test('a folder that is not there is refused', async () => {
+    await expect(snapshot('/var/log/none')).rejects.toThrow(/error: \/var\/log\/none is not there: mount or make it/);
   });
 });
 
@@ -210,9 +231,6 @@ test('the key of Secrets is rotated: all of them are written with the new one be
   await rewriteSecrets(machine.host, 'key2', 120, say);
   expect(inEtcd()).toMatch(/^[0-9]+ v1:key2:$/);
   await keys(fresh);
-  said = [];
-  await takeOverKeys(machine.host, 'key2', 120, say);
-  expect(said).toEqual([]);
   for (const name of ['one', 'two --namespace other']) {
     expect(machine.kubectl(`get secret ${name} -o 'jsonpath={.data.word}'`)).toBe(
       Buffer.from('geheim').toString('base64'),
@@ -242,7 +260,7 @@ describe('a control plane that does not answer', () => {
     await until('the API server has ended', () => !fs.existsSync(machine.at('pods/kube-apiserver')));
     expect(run('repair_control_plane')).toContain('kubeadm writes them again');
     expect(fs.readFileSync(manifest('kube-apiserver'), 'utf8')).toBe(before);
-    run(`wait_until 120 'it answers' admin_kubectl get --raw /readyz`);
+    await answers();
     expect(fs.readFileSync(machine.at('pods/etcd'), 'utf8')).toBe(etcd);
     expect(run('repair_control_plane')).not.toContain('kubeadm writes them again');
   });

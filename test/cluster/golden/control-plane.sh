@@ -369,9 +369,12 @@ take() {
   command -v openssl >/dev/null || refuse 'openssl is missing: install the package openssl on this machine'
   urls=$(manifest_argument "$MANIFEST" listen-client-urls) || refuse "$MANIFEST names no listen-client-urls"
   step 'takes a snapshot of etcd'
-  # Each request waits for itself; an emulated machine needs longer than the two seconds that etcdctl gives a connection.
-  etcdctl --endpoints "${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
-    --dial-timeout 60s snapshot save "$WORK/snapshot.db" >&2 ||
+  # An emulated machine needs longer than the two seconds that etcdctl gives a connection. A snapshot has no limit of its
+  # own: of an etcd that does not answer it would wait for ever.
+  local -a etcdctl=(etcdctl --endpoints "${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt"
+    --key "$pki/healthcheck-client.key" --dial-timeout 60s --command-timeout 60s)
+  "${etcdctl[@]}" endpoint health >&2 || refuse 'etcd on this machine does not answer; the message of etcdctl is above'
+  "${etcdctl[@]}" snapshot save "$WORK/snapshot.db" >&2 ||
     refuse 'etcd on this machine gave no snapshot; the message of etcdctl is above'
   snapshot_status "$WORK/snapshot.db" || refuse 'the snapshot is not whole: etcdutl does not take it'
 }
