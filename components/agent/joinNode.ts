@@ -1,4 +1,5 @@
-import { renderInviteScript, renderJoinScript, type JoinSettings } from '../cluster/nodeScripts';
+import { renderInviteScript, renderJoinScript, type EtcdState, type JoinSettings } from '../cluster/nodeScripts';
+import { INITIALISED_FILE } from '../plan/clusterPaths';
 import { runScript } from '../ssh/script';
 import { SshSession, type SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
@@ -8,8 +9,8 @@ export interface JoinNodeRequest {
   kind: 'join-node';
   name: string;
   target: SshTarget;
-  /** The first control-plane node, which makes the token and keeps the Node. */
-  controlPlane: SshTarget;
+  /** Control-plane nodes, the first one first. One of them makes the token and keeps the Node. */
+  controlPlanes: SshTarget[];
   settings: JoinSettings;
 }
 
@@ -29,17 +30,20 @@ export async function joinNode(request: JoinNodeRequest, opts: RunOptions): Prom
   const { name, settings } = request;
   const node = await SshSession.connect(request.target, { signal: opts.signal });
   try {
-    const controlPlane = await SshSession.connect(request.controlPlane, { signal: opts.signal });
+    const controlPlane = await connectControlPlane(request, opts);
     const onNode = (token: string | null) => runScript(node, renderJoinScript(settings, token), { ...opts, name });
     const forNode = (
       action: 'invite' | 'admit' | 'dismiss',
-      limited: RunOptions & { timeoutSeconds?: number } = opts,
-    ) => runScript(controlPlane, renderInviteScript(settings, action), { ...limited, name });
+      { etcd, ...limited }: RunOptions & { timeoutSeconds?: number; etcd?: EtcdState } = opts,
+    ) => runScript(controlPlane, renderInviteScript(settings, action, etcd), { ...limited, name });
     try {
-      const { membership } = JSON.parse(await onNode(null)) as { membership: 'member' | 'stranger' };
+      const { membership, etcd } = JSON.parse(await onNode(null)) as {
+        membership: 'member' | 'stranger';
+        etcd: EtcdState;
+      };
       if (membership === 'stranger') {
         try {
-          await onNode((await forNode('invite')).trim());
+          await onNode((await forNode('invite', { ...opts, etcd })).trim());
         } finally {
           await forNode('dismiss', { timeoutSeconds: DISMISS_LIMIT_SECONDS }).catch(() => undefined);
         }
@@ -53,3 +57,25 @@ export async function joinNode(request: JoinNodeRequest, opts: RunOptions): Prom
   }
   return { kind: 'join', name };
 }
+
+/** The first control-plane node that answers and belongs to the cluster: any of them can let a node in. */
+async function connectControlPlane({ name, controlPlanes }: JoinNodeRequest, opts: RunOptions): Promise<SshSession> {
+  const reasons: string[] = [];
+  for (const target of controlPlanes) {
+    let session: SshSession | undefined;
+    try {
+      session = await SshSession.connect(target, { signal: opts.signal });
+      if ((await session.exec(IS_MEMBER, { signal: opts.signal })).code === 0) return session;
+      reasons.push(`${target.host} is not in the cluster yet`);
+    } catch (error) {
+      opts.signal?.throwIfAborted();
+      reasons.push((error as Error).message);
+    }
+    session?.end();
+    if (controlPlanes.length > reasons.length) opts.onProgress?.(`${name}: ${reasons.at(-1)}; asking the next one`);
+  }
+  throw new Error(`${name}: no control-plane node can let it in:\n  ${reasons.join('\n  ')}`);
+}
+
+/** Of what `kubeadm init` and `kubeadm join` left when they had ended well. */
+const IS_MEMBER = `test -e ${INITIALISED_FILE}`;

@@ -62,12 +62,8 @@ export class Cluster extends pulumi.ComponentResource {
     const staying = nodes.filter(({ state }) => state === 'active');
     const upgrade = this.upgrade(name, first.machine, args);
     const runtimes = new Map(nodes.map((node) => [node, this.runtime(name, node, args, upgrade)]));
-    const controlPlanes = new Map(
-      staying
-        .filter(({ plan: { part } }) => part !== 'join-worker')
-        .map((node) => [node, this.controlPlane(name, node, args, runtimes.get(node)!)]),
-    );
-    const asked = [...controlPlanes.keys()].map(({ machine }) => machine);
+    const controlPlane = [first, ...staying.filter(({ plan: { part } }) => part === 'join-control-plane')];
+    const asked = controlPlane.map(({ machine }) => machine);
     // One after the other: two members of etcd at once, or two nodes of one PodDisruptionBudget, could be one too many.
     const goodbye = (machine: Machine | LostMachine, before: pulumi.Resource[]) =>
       leave(
@@ -81,24 +77,23 @@ export class Cluster extends pulumi.ComponentResource {
         { parent: this, dependsOn: before },
       );
     // The lost first: while they are members, etcd counts them against the majority that a join needs.
-    let last = [controlPlanes.get(first)!];
-    for (const machine of args.lost) last = [goodbye(machine, last)];
+    const firstReady = this.controlPlane(name, first, args, [runtimes.get(first)!]);
+    let living = firstReady;
+    for (const machine of args.lost) living = goodbye(machine, [living]);
 
-    const network = args.network?.(this, controlPlanes.get(first)!) ?? [];
-    const members = staying
-      .filter((node) => node !== first)
-      .map((node) => {
-        const before = [...last, ...network, runtimes.get(node)!, controlPlanes.get(node)];
-        return this.join(
-          name,
-          node,
-          first.machine,
-          args,
-          before.filter((one) => one !== undefined),
-        );
-      });
+    const network = args.network?.(this, firstReady) ?? [];
+    this.ready = [living, ...network];
+    // Control-plane nodes one after another too, whether they join or take a change over: etcd takes in one member at a
+    // time, and an API server that is restarted is never the second one.
+    let last = living;
+    for (const node of controlPlane.slice(1)) {
+      const files = this.controlPlane(name, node, args, [runtimes.get(node)!, last]);
+      last = this.join(name, node, asked, args, [files, last, ...network]);
+      this.ready.push(last);
+    }
+    for (const node of staying.filter(({ plan: { part } }) => part === 'join-worker'))
+      this.ready.push(this.join(name, node, asked, args, [runtimes.get(node)!, living, ...network]));
     // Those that leave go last: what takes their place is there by then.
-    this.ready = [...last, ...network, ...members];
     for (const { machine, state } of nodes) if (state === 'leaving') this.ready = [goodbye(machine, this.ready)];
     this.version = pulumi.all(this.ready.map(({ urn }) => urn)).apply(() => plan.kubernetesVersion);
     this.registerOutputs({ apiServerUrl: this.apiServerUrl });
@@ -172,7 +167,7 @@ export class Cluster extends pulumi.ComponentResource {
     name: string,
     { machine, plan }: ClusterArgs['nodes'][number],
     args: ClusterArgs,
-    runtime: pulumi.Resource,
+    before: pulumi.Resource[],
   ): pulumi.Resource {
     const { site } = args;
     const settings = nodeSettings(machine, plan, args);
@@ -198,14 +193,14 @@ export class Cluster extends pulumi.ComponentResource {
           ),
         ),
       },
-      { parent: this, dependsOn: [runtime], ...goneWith(machine) },
+      { parent: this, dependsOn: before, ...goneWith(machine) },
     );
   }
 
   private join(
     name: string,
     { machine, plan }: ClusterArgs['nodes'][number],
-    first: Machine,
+    controlPlane: Machine[],
     args: ClusterArgs,
     before: pulumi.Resource[],
   ): pulumi.Resource {
@@ -214,7 +209,7 @@ export class Cluster extends pulumi.ComponentResource {
       kind: 'join-node',
       name: machine.name,
       target: agentTarget(machine.connection),
-      controlPlane: agentTarget(first.connection),
+      controlPlanes: controlPlane.filter((one) => one !== machine).map(({ connection }) => agentTarget(connection)),
       incarnation: machine.incarnation,
       settings: args.pki.apply((pki) => joinSettings(settings, caCertHash(pki.ca.certificate))),
     });

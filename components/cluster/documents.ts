@@ -8,10 +8,18 @@ export function toYaml(...documents: KubeDocument[]): string {
   return documents.map((document) => stringify(document, { lineWidth: 0 })).join('---\n');
 }
 
-/** What kubeadm gets on the first control-plane node. */
+/** What kubeadm gets on a control-plane node, to begin the cluster by or to make its static pods anew. */
 export function kubeadmDocuments(cluster: ClusterPlan, node: NodeClusterPlan): string {
   const { clusterConfiguration, kubeletConfiguration } = cluster.kubeadm;
-  return toYaml(node.registration, clusterConfiguration, kubeletConfiguration);
+  return toYaml(initConfiguration(node), clusterConfiguration, kubeletConfiguration);
+}
+
+/** Of a node that joins, what it would begin a cluster by: kubeadm makes static pods of nothing else. */
+function initConfiguration({ registration }: NodeClusterPlan): KubeDocument {
+  const { kind, controlPlane, ...rest } = registration;
+  return kind === 'InitConfiguration'
+    ? registration
+    : { ...rest, kind: 'InitConfiguration', ...(controlPlane as Record<string, unknown>) };
 }
 
 /** Stands in the JoinConfiguration for the token, which the node puts in its place. */

@@ -9,6 +9,7 @@ import {
   AUDIT_POLICY_FILE,
   ENCRYPTION_FILE,
   ETCD_FOLDER,
+  INITIALISED_FILE,
   RESTORE_FOLDER,
   STATE_FOLDER,
 } from '../plan/clusterPaths';
@@ -84,6 +85,8 @@ export interface JoinSettings extends MemberSettings {
   joinConfiguration: string;
   /** Line of /etc/hosts for the name of the API; empty: a load balancer with a name of its own. */
   endpointHostsLine: string;
+  /** Address and port of the node's own API server; null: a worker. */
+  localApi: string | null;
 }
 
 function memberSettings({ node, cluster, nodeCluster, limitSeconds }: ClusterNodeSettings): MemberSettings {
@@ -110,6 +113,7 @@ export function joinSettings(settings: ClusterNodeSettings, caCertHash: string):
     endpoint: `${cluster.endpoint.name}:${cluster.endpoint.port}`,
     joinConfiguration: joinDocument(cluster, nodeCluster, caCertHash),
     endpointHostsLine: endpointHostsLine(cluster),
+    localApi: nodeCluster.part === 'join-worker' ? null : localApi(nodeCluster),
   };
 }
 
@@ -160,8 +164,8 @@ function endpointValues(name: string, hostsLine: string): Values {
   ];
 }
 
-/** The address that the API server of the node announces. */
-const nodeAddress = ({ nodeIps }: NodeClusterPlan) => Object.values(nodeIps)[0]!;
+/** What the API server of the node announces. */
+const localApi = ({ nodeIps }: NodeClusterPlan) => `${bracketed(Object.values(nodeIps)[0]!)}:${API_PORT}`;
 
 /** Empty values where the node has no share of a virtual address. */
 function vipValues(node: string, { endpoint, vip }: ClusterPlan, pki: ClusterPki): Values {
@@ -236,7 +240,8 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ...nodeObjectValues(memberSettings(settings)),
     ...endpointValues(cluster.endpoint.name, endpointHostsLine(cluster)),
     ...vipValues(node, cluster, pki),
-    ['LOCAL_API', `${bracketed(nodeAddress(nodeCluster))}:${API_PORT}`],
+    ['LOCAL_API', localApi(nodeCluster)],
+    ['INITIALISED', INITIALISED_FILE],
     ['KUBERNETES_VERSION', cluster.kubernetesVersion],
     ['ETCD_DISK', etcdDisk ?? ''],
     ['ETCD_FOLDER', ETCD_FOLDER],
@@ -311,20 +316,35 @@ export function renderJoinScript(settings: JoinSettings, token: string | null): 
     ...memberValues(settings),
     ['ENDPOINT', endpoint],
     ...endpointValues(endpoint.slice(0, endpoint.lastIndexOf(':')), settings.endpointHostsLine),
+    ['INITIALISED', INITIALISED_FILE],
     ['JOIN_CONFIG', joinConfiguration],
     ['TOKEN_PLACE', TOKEN_PLACE],
     ['TOKEN', token ?? ''],
+    ...(settings.localApi === null ? [] : [['LOCAL_API', settings.localApi] as [string, string]]),
   ];
-  return render(`Joins ${node} to its cluster.`, values, [ENDPOINT, KUBELET_UPDATE, JOIN]);
+  return render(`Joins ${node} to its cluster.`, values, [
+    ENDPOINT,
+    KUBELET_UPDATE,
+    ...(settings.localApi === null ? [] : [CONTROL_PLANE_UPDATE]),
+    JOIN,
+  ]);
 }
 
-/** The script that the first control-plane node runs for a node that joins; `invite` prints the token. */
-export function renderInviteScript(settings: MemberSettings, action: 'invite' | 'admit' | 'dismiss'): string {
+/** Whether the etcd of a node that joins has data; that of a worker counts as `kept`. */
+export type EtcdState = 'empty' | 'kept';
+
+/** The script that a control-plane node runs for a node that joins; `invite` prints the token. */
+export function renderInviteScript(
+  settings: MemberSettings,
+  action: 'invite' | 'admit' | 'dismiss',
+  etcd: EtcdState = 'kept',
+): string {
   const values: Values = [
     ...commonValues(settings),
     ...nodeObjectValues(settings),
     ['TOKEN_DESCRIPTION', `sitewright: join of ${settings.node}`],
     ['ACTION', action],
+    ['LOST_MEMBER', etcd === 'empty' ? settings.node : ''],
   ];
   return render(`Lets ${settings.node} join: ${action}.`, values, [NODE_OBJECT, INVITE]);
 }

@@ -15,6 +15,8 @@ export const AUDIT_LOG_FOLDER = '/var/log/kubernetes';
 
 /** What the kit remembers of the cluster on each node. */
 export const STATE_FOLDER = '/var/lib/sitewright/cluster';
+/** Of a control-plane node that belongs to a cluster that lives: kubeadm has ended well there, once. */
+export const INITIALISED_FILE = `${STATE_FOLDER}/initialised`;
 /** Data folder of etcd, on a disk of its own where the machine has one. */
 export const ETCD_FOLDER = '/var/lib/etcd';
 export const CRI_SOCKET = 'unix:///run/containerd/containerd.sock';

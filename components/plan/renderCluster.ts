@@ -40,6 +40,7 @@ function summary({
       ['bundle', `${bundle.name}: ${components}`],
       ['images', `${bundle.imageRepository}, never pulled: all of them are in the bundle`],
       ['endpoint', `${endpoint.name}:${endpoint.port} is ${endpoint.address}, ${ENDPOINT_KIND[endpoint.kind]}`],
+      ...virtualAddress(rest),
       ['API Service', rest.apiServiceAddresses.join(', ')],
       ['containerd', `${containerd.version}, configuration version ${containerd.configVersion}`],
       ...(registries.length === 0
@@ -69,6 +70,11 @@ function podNetwork({ cni, calico, podMasquerade }: Pick<ClusterPlan, 'cni' | 'c
   const clamp = podMasquerade === null ? '' : '; TCP segments are clamped to the route (nftables)';
   return `Calico ${version} by its ${install}, dataplane ${dataplane}${clamp}`;
 }
+
+const virtualAddress = ({ vip }: Pick<ClusterPlan, 'vip'>) =>
+  vip === null
+    ? []
+    : [['virtual address', `VRRP ${vip.vrid}, held in turn by ${vip.members.map(({ node }) => node).join(', ')}`]];
 
 const masquerade = ({ podMasquerade }: Pick<ClusterPlan, 'podMasquerade'>) =>
   podMasquerade === null ? '' : '; outside the cluster pods have the address of their node (nftables)';

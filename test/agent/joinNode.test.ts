@@ -7,6 +7,9 @@ import { cluster, workerNode } from '../cluster/fixtures';
 const TOKEN = 'abcdef.0123456789abcdef';
 type Answer = { code?: number; stdout?: string; stderr?: string[] };
 const ran: string[] = [];
+/** Machines that do not answer, and control-plane nodes that are not in the cluster yet. */
+let unreachable: string[] = [];
+let strangers: string[] = [];
 
 /** What a script is, by its first line and its values. */
 function nameOf(host: string, script: string): string {
@@ -17,7 +20,9 @@ function nameOf(host: string, script: string): string {
 
 function answers(table: Record<string, Answer>) {
   jest.spyOn(SshSession, 'connect').mockImplementation(async ({ host }: SshTarget) => {
+    if (unreachable.includes(host)) throw new Error(`${host} does not answer`);
     const exec = async (command: string, opts: ExecOptions) => {
+      if (command.startsWith('test -e')) return { code: strangers.includes(host) ? 1 : 0, stdout: '', stderr: '' };
       expect(command).toBe('exec bash -s');
       const name = nameOf(host, String(opts.stdin));
       ran.push(name);
@@ -34,7 +39,7 @@ const request = {
   kind: 'join-node' as const,
   name: 'w1',
   target: target('w1'),
-  controlPlane: target('cp1'),
+  controlPlanes: ['cp1', 'cp2', 'cp3'].map(target),
   settings: joinSettings({ node: 'w1', cluster, nodeCluster: workerNode, limitSeconds: 1 }, 'sha256:00'),
 };
 const steps: string[] = [];
@@ -42,6 +47,7 @@ const join = () => joinNode(request, { onProgress: (step) => steps.push(step) })
 
 beforeEach(() => {
   ran.length = 0;
+  [unreachable, strangers] = [[], []];
   steps.length = 0;
 });
 afterEach(() => jest.restoreAllMocks());
@@ -63,6 +69,27 @@ test('a stranger joins with a token of its own, which is gone afterwards', async
     'w1: end',
   ]);
   expect(steps).toEqual(['w1: kubeadm join']);
+});
+
+test('a control-plane node whose etcd has lost its data is told to who lets it in', async () => {
+  const invitations: string[] = [];
+  for (const etcd of ['empty', 'kept']) {
+    answers({ 'w1: look': { stdout: `{"membership": "stranger", "etcd": "${etcd}"}\n` } });
+    const connect = jest.mocked(SshSession.connect).getMockImplementation()!;
+    jest.spyOn(SshSession, 'connect').mockImplementation(async (...args) => {
+      const session = await connect(...args);
+      const exec = session.exec.bind(session);
+      session.exec = (command, opts) => {
+        const lost = /^LOST_MEMBER='(.*)'$/m.exec(String(opts?.stdin))?.[1];
+        if (/^ACTION='invite'$/m.test(String(opts?.stdin))) invitations.push(`${etcd}: ${lost}`);
+        return exec(command, opts);
+      };
+      return session;
+    });
+    await join();
+    jest.restoreAllMocks();
+  }
+  expect(invitations).toEqual(['empty: w1', 'kept: ']);
 });
 
 test('for a member no token is made', async () => {
@@ -89,4 +116,25 @@ test('a token that cannot be deleted, because the control plane is gone, does no
     'cp1: dismiss': { code: 255 },
   });
   await expect(join()).rejects.toThrow('error: the API is gone');
+});
+
+test('any control-plane node that is in the cluster can let a node in', async () => {
+  [unreachable, strangers] = [['cp1'], ['cp2']];
+  answers({ 'w1: look': { stdout: '{"membership": "stranger"}\n' }, 'cp3: invite': { stdout: `${TOKEN}\n` } });
+  await join();
+  expect(ran).toContain('cp3: invite');
+  expect(ran).toContain('cp2: end');
+  expect(ran.filter((each) => each.startsWith('cp1'))).toEqual([]);
+  expect(steps).toEqual([
+    'w1: cp1 does not answer; asking the next one',
+    'w1: cp2 is not in the cluster yet; asking the next one',
+  ]);
+});
+
+test('without one, every one of them is told', async () => {
+  [unreachable, strangers] = [['cp1', 'cp3'], ['cp2']];
+  answers({});
+  await expect(join()).rejects.toThrow(
+    'w1: no control-plane node can let it in:\n  cp1 does not answer\n  cp2 is not in the cluster yet\n  cp3 does not answer',
+  );
 });

@@ -4,7 +4,7 @@ import { apiServerUrl } from '../../components/plan/endpoint';
 import type { LostMachine, Machine } from '../../components/machines/machine';
 import { mintPki, type ClusterPki } from '../../components/secrets/pki';
 import { recordProgram } from '../support/recordingMonitor';
-import { bundle, cluster, controlPlaneNode, workerNode } from './fixtures';
+import { bundle, cluster, controlPlaneNode, vipCluster, workerNode } from './fixtures';
 
 interface Made {
   owned?: boolean;
@@ -137,6 +137,23 @@ test("the pods' network comes when the API answers, and before anything joins", 
   expect(named('w1-join').dependencies).toContain('network');
   expect(made.ready).toHaveLength(3);
   expect((await record()).made.ready).toHaveLength(2);
+});
+
+test('control-plane nodes come one after another, and workers need the first one alone', async () => {
+  const { made, named } = await record({ more: { cp2: 'active', cp3: 'active' }, plan: vipCluster });
+  const after = (end: string) => named(end).dependencies.map((name) => name.replace('oslo-cluster-', ''));
+  expect(after('cp2-control-plane')).toEqual(expect.arrayContaining(['cp2-runtime', 'cp1-control-plane']));
+  expect(after('cp2-join')).toContain('cp2-control-plane');
+  expect(after('cp3-control-plane')).toEqual(expect.arrayContaining(['cp3-runtime', 'cp2-join']));
+  expect(after('cp3-join')).toContain('cp3-control-plane');
+  expect(after('w1-join').sort()).toEqual(['cp1-control-plane', 'w1-runtime']);
+  expect(made.ready).toHaveLength(4);
+  const asked = (end: string) =>
+    (JSON.parse(named(end).inputs.stdin as string) as { controlPlanes: { host: string }[] }).controlPlanes.map(
+      ({ host }) => host,
+    );
+  expect(asked('w1-join')).toEqual(['cp1', 'cp2', 'cp3']);
+  expect(asked('cp2-join')).toEqual(['cp1', 'cp3']);
 });
 
 test('keys of the cluster are in nothing but the secret script of the control plane', async () => {

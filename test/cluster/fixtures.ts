@@ -124,6 +124,32 @@ export const controlPlaneNode: NodeClusterPlan = {
   nodeIps: { ipv4: '192.0.2.11' },
 };
 
+/** One of three that share a virtual address. */
+export const vipCluster: ClusterPlan = {
+  ...cluster,
+  endpoint: { ...cluster.endpoint, address: '192.0.2.10', kind: 'vip' },
+  vip: {
+    address: '192.0.2.10',
+    vrid: 77,
+    members: ['cp1', 'cp2', 'cp3'].map((name, index) => ({ node: name, address: `192.0.2.${11 + index}` })),
+    advertSeconds: 1,
+    checkSeconds: 2,
+  },
+};
+
+export const secondControlPlaneNode: NodeClusterPlan = {
+  ...controlPlaneNode,
+  part: 'join-control-plane',
+  registration: {
+    apiVersion: 'kubeadm.k8s.io/v1beta4',
+    kind: 'JoinConfiguration',
+    controlPlane: { localAPIEndpoint: { advertiseAddress: '192.0.2.12', bindPort: 6443 } },
+    nodeRegistration: { name: 'cp2', criSocket: 'unix:///run/containerd/containerd.sock' },
+  },
+  sharesVip: true,
+  nodeIps: { ipv4: '192.0.2.12' },
+};
+
 export const workerNode: NodeClusterPlan = {
   ...controlPlaneNode,
   part: 'join-worker',
@@ -154,6 +180,8 @@ const node: ClusterNodeSettings = { node: 'cp1', cluster, nodeCluster: controlPl
 export const controlPlane: ControlPlaneSettings = {
   ...node,
   site: 'oslo',
+  cluster: vipCluster,
+  nodeCluster: { ...controlPlaneNode, sharesVip: true },
   pki,
   snapshotKeyPem: snapshotKey(Buffer.alloc(32, 7).toString('base64')).publicKeyPem,
   members: [
@@ -162,7 +190,12 @@ export const controlPlane: ControlPlaneSettings = {
   ],
   etcdDisk: '/dev/disk/by-id/virtio-etcd',
 };
-export const worker = joinSettings({ ...node, node: 'w1', nodeCluster: workerNode }, `sha256:${'ca'.repeat(32)}`);
+const caHash = `sha256:${'ca'.repeat(32)}`;
+export const worker = joinSettings({ ...node, node: 'w1', nodeCluster: workerNode }, caHash);
+export const secondControlPlane = joinSettings(
+  { ...node, node: 'cp2', cluster: vipCluster, nodeCluster: secondControlPlaneNode },
+  caHash,
+);
 export const runtime: RuntimeSettings = {
   node: 'cp1',
   cluster,

@@ -13,7 +13,7 @@ import { ETCD_DISK } from '../../components/cluster/node/etcdDisk';
 import { INVITE, JOIN } from '../../components/cluster/node/join';
 import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
 import { REGISTRIES } from '../../components/cluster/node/registries';
-import { KUBELET_UPDATE } from '../../components/cluster/node/updates';
+import { CONTROL_PLANE_UPDATE, KUBELET_UPDATE } from '../../components/cluster/node/updates';
 import { CORE } from '../../components/nodes/prep/core';
 
 /** The functions of the scripts, on files of a folder of their own and with stand-ins for the programs of a node. */
@@ -74,8 +74,9 @@ test("devices of the pods' network are out of the machine's own configuration, w
 describe('the name of the API in /etc/hosts', () => {
   const own = '# BEGIN sitewright\n192.0.2.12 w1\n# END sitewright\n';
   const block = (address: string) => `# BEGIN sitewright api\n${address} api.oslo.internal\n# END sitewright api\n`;
-  const hostsAfter = (before: string, line = '192.0.2.10 api.oslo.internal') => {
+  const hostsAfter = (before: string, line = '192.0.2.10 api.oslo.internal', resolves = true) => {
     file('etc/hosts', before);
+    program('getent', resolves ? '' : 'exit 2');
     const { stderr, stdout } = run(
       ENDPOINT,
       `ENDPOINT_NAME=api.oslo.internal ENDPOINT_HOSTS_LINE='${line}'; endpoint_apply; endpoint_apply; echo $CHANGES`,
@@ -99,6 +100,7 @@ describe('the name of the API in /etc/hosts', () => {
     const right = `127.0.0.1 localhost\n${block('192.0.2.10')}${own}`;
     expect(hostsAfter(right)).toEqual({ hosts: right, stderr: '', changes: 0 });
     expect(hostsAfter(right, '').hosts).toBe(`127.0.0.1 localhost\n${own}`);
+    expect(hostsAfter(right, '', false).stderr).toContain('api.oslo.internal, the name of the API, does not resolve');
     expect(hostsAfter('127.0.0.1 localhost').hosts).toBe(`127.0.0.1 localhost\n${block('192.0.2.10')}`);
   });
 });
@@ -271,9 +273,21 @@ describe('membership', () => {
     );
   };
 
+  test('a control-plane node whose join did not end is a stranger, although its Node is there', () => {
+    const look = () => {
+      file('etc/kubernetes/kubelet.conf', 'x');
+      file('var/lib/kubelet/config.yaml', 'x');
+      program('kubectl', 'echo node/w1');
+      return run(JOIN, `PART=join-control-plane INITIALISED=${path('mark')} TOKEN=''; membership; echo $MEMBERSHIP`);
+    };
+    expect(look().stdout).toBe('stranger\n');
+    file('mark', 'joined');
+    expect(look().stdout).toBe('member\n');
+  });
+
   test('a machine without credentials is a stranger, and nobody is asked', () => {
     program('kubectl');
-    const { stdout } = run(JOIN, `TOKEN=''; membership; echo $MEMBERSHIP`);
+    const { stdout } = run(JOIN, `PART=join-worker TOKEN=''; membership; echo $MEMBERSHIP`);
     expect({ stdout, calls: calls() }).toEqual({ stdout: 'stranger\n', calls: [] });
   });
 
@@ -299,6 +313,19 @@ test('only the tokens of the join of this node are deleted, by their id', () => 
   expect(calls().filter((call) => call.includes('delete'))).toEqual(['kubeadm token delete aaaaaa']);
 });
 
+test('the member of a machine that was made anew leaves etcd before the machine joins, and no other', () => {
+  program(
+    'etcdctl',
+    `[[ $* != *'member list'* ]] || printf '%s\\n' 'a1, started, cp1, https://192.0.2.11:2380, x, false' 'a2, started, w1, https://192.0.2.12:2380, x, false'`,
+  );
+  const removed = (lost: string) => {
+    run(`${NODE_OBJECT}${INVITE}`, `LOST_MEMBER='${lost}'; remove_lost_member`);
+    return calls().flatMap((call) => /member remove .*/.exec(call) ?? []);
+  };
+  expect(removed('')).toEqual([]);
+  expect(removed('w1')).toEqual(['member remove a2']);
+});
+
 describe('taints', () => {
   const apply = (taints: string) =>
     run(NODE_OBJECT, `TAINTS=(${taints}); taints_apply; printf '%s\\n' "\${PROBLEMS[@]}"`);
@@ -313,6 +340,56 @@ describe('taints', () => {
       'taint node w1 --overwrite c:NoExecute',
       'taint node w1 a:NoSchedule-',
     ]);
+  });
+});
+
+describe('static pods of a control plane that lives', () => {
+  const manifest = (name: string) => `etc/kubernetes/manifests/${name}.yaml`;
+  const pod = (...args: string[]) => ['spec:', ...args.map((arg) => `    - --${arg}`), ''].join('\n');
+  const names = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+  const members = [
+    'initial-cluster=cp1=https://192.0.2.11:2380,w1=https://192.0.2.12:2380',
+    'initial-cluster-state=existing',
+  ];
+
+  /** kubeadm writes what is planned, and kubelet starts a pod anew as soon as its manifest is another one. */
+  function update(planned: Record<string, string>) {
+    for (const name of names) file(`planned/${name}.yaml`, planned[name] ?? pod('v=1'));
+    program('kubeadm', `[[ $* != *--dry-run* ]] || cp ${path('planned')}/*.yaml "$KUBEADM_INIT_DRYRUN_DIR"`);
+    program(
+      'kubectl',
+      `for word; do case $word in *-w1) name=\${word%-w1} ;; *config*hash*) sum=yes ;; *Ready*) echo -n True ;; esac; done
+[ -z "\${sum-}" ] || sha256sum <"${path('etc/kubernetes/manifests')}/$name.yaml" | cut -c1-32`,
+    );
+    calls().length = 0;
+    return run(
+      `${KUBELET_UPDATE}${CONTROL_PLANE_UPDATE}`,
+      `api_answers() { :; }; LIMIT_SECONDS=20 LOCAL_API=192.0.2.12:6443 KUBEADM_FILE=x KUBELET_CONFIG_SUM=k SERVING_CERTIFICATE_SUM=s CONTROL_PLANE_SUM=c
+printf 'k x' >"$STATE_FOLDER/kubelet-config"; printf s >"$STATE_FOLDER/serving-certificate"
+control_plane_update; echo $CHANGES`,
+    );
+  }
+  const now = (name: string) => readFileSync(path(manifest(name)), 'utf8');
+
+  test('are replaced one by one, and those that are as planned are not touched', () => {
+    for (const name of names) file(manifest(name), pod('v=1'));
+    const { stderr, status } = update({ 'kube-apiserver': pod('v=2') });
+    expect({ status, lines: readFileSync(path('audit.log'), 'utf8').match(/manifests.*/g) }).toEqual({
+      status: 0,
+      lines: ['manifests/kube-apiserver.yaml: another configuration -> as planned'],
+    });
+    expect(now('kube-apiserver')).toBe(pod('v=2'));
+    expect(stderr).toContain('step: the control plane takes over its changed configuration\n');
+    // Remembered: the next run has nothing to do.
+    expect(update({ 'kube-apiserver': pod('v=2') }).stdout).toBe('0\n');
+  });
+
+  test('an etcd keeps the members that its join named, whatever kubeadm would begin with', () => {
+    for (const name of names) file(manifest(name), pod('v=1'));
+    file(manifest('etcd'), pod('a=1', ...members, 'quota=1'));
+    const { status } = update({ etcd: pod('a=1', 'initial-cluster=w1=https://192.0.2.12:2380', 'quota=2') });
+    expect(status).toBe(0);
+    expect(now('etcd')).toBe(pod('a=1', ...members, 'quota=2'));
   });
 });
 

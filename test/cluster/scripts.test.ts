@@ -1,9 +1,20 @@
+import { parseAllDocuments } from 'yaml';
 import { renderLeaveScript, renderResetScript } from '../../components/cluster/leaveScripts';
 import { renderControlPlaneScript, renderInviteScript, renderJoinScript } from '../../components/cluster/nodeScripts';
 import { neededArtifacts, renderRuntimeScript } from '../../components/cluster/runtimeScript';
 import { renderClusterRemoveScript } from '../../components/cluster/removeScript';
 import { renderUpgradeLeadScript, renderUpgradeNodeScript } from '../../components/cluster/upgradeScripts';
-import { bundle, cluster, controlPlane, pki, runtime, upgrade, worker } from './fixtures';
+import {
+  bundle,
+  cluster,
+  controlPlane,
+  pki,
+  runtime,
+  secondControlPlane,
+  secondControlPlaneNode,
+  upgrade,
+  worker,
+} from './fixtures';
 import { expectGolden } from './golden';
 import { describeScripts } from '../support/bashScripts';
 
@@ -13,6 +24,7 @@ const scripts: [name: string, text: string][] = [
   ['runtime.sh', renderRuntimeScript(runtime)],
   ['control-plane.sh', renderControlPlaneScript(controlPlane)],
   ['join.sh', renderJoinScript(worker, TOKEN)],
+  ['join-control-plane.sh', renderJoinScript(secondControlPlane, TOKEN)],
   ['invite.sh', renderInviteScript(worker, 'invite')],
   ['leave.sh', renderLeaveScript(leaving, 'drain')],
   ['reset.sh', renderResetScript(leaving)],
@@ -40,6 +52,17 @@ test('a worker takes no image of the control plane', () => {
     neededArtifacts({ cluster, bundle, part }).images.map(({ artifact }) => artifact.path);
   expect(names('join-worker')).toEqual(['images/kube-proxy.tar', 'images/coredns.tar', 'images/pause.tar']);
   expect(names('init')).toHaveLength(7);
+});
+
+test('a node that joined makes its static pods by what it would have begun the cluster by', () => {
+  const text = renderControlPlaneScript({ ...controlPlane, node: 'cp2', nodeCluster: secondControlPlaneNode });
+  const [documents] = /(?<=<<'END_OF_KUBEADM_CONFIG'\n)[^]*?(?=END_OF_KUBEADM_CONFIG)/.exec(text)!;
+  expect(parseAllDocuments(documents).map((document) => document.toJS() as object)[0]).toEqual({
+    apiVersion: 'kubeadm.k8s.io/v1beta4',
+    kind: 'InitConfiguration',
+    localAPIEndpoint: { advertiseAddress: '192.0.2.12', bindPort: 6443 },
+    nodeRegistration: { name: 'cp2', criSocket: 'unix:///run/containerd/containerd.sock' },
+  });
 });
 
 test('a copy of the bundle is read where it lies', () => {

@@ -14,6 +14,9 @@ import { labCopy, machinesOnlyLab } from '../../scripts/lab/labSite';
 export const KIT = resolve(__dirname, '../..');
 export const NODES = { lab1: '192.0.2.11', lab2: '192.0.2.12' } as const;
 export type NodeName = keyof typeof NODES;
+/** With the machine that some stories add. */
+export const ALL_NODES = { ...NODES, lab3: '192.0.2.13' } as const;
+export type AnyNodeName = keyof typeof ALL_NODES;
 
 export interface Result {
   code: number | null;
@@ -201,7 +204,7 @@ export class Lab {
   }
 
   /** Plain ssh, not the kit's own session: what it prints is what is there. */
-  async ssh(node: NodeName, command: string, hostKey: 'pinned' | 'any' = 'pinned'): Promise<string> {
+  async ssh(node: AnyNodeName, command: string, hostKey: 'pinned' | 'any' = 'pinned'): Promise<string> {
     const key = join(this.folder, 'key');
     const known = join(this.folder, 'known_hosts');
     if (!existsSync(key)) await this.takeKeys(key, known);
@@ -229,7 +232,7 @@ export class Lab {
         'ServerAliveInterval=15',
       ],
       // The programs of an administrator are not on the path of a user who is not root.
-      ...[`sitewright@${NODES[node]}`, `PATH=$PATH:/usr/sbin:/sbin; ${command}`],
+      ...[`sitewright@${ALL_NODES[node]}`, `PATH=$PATH:/usr/sbin:/sbin; ${command}`],
     );
     if (result.code !== 0) throw new Error(`ssh ${node} ${command}: exit ${result.code}\n${result.stderr}`);
     return result.stdout.trim();
@@ -241,7 +244,9 @@ export class Lab {
     // The engine stores a value without its last newline, and ssh wants it.
     writeFileSync(key, `${config['sitewright:sshPrivateKey']!.value.trimEnd()}\n`, { mode: 0o600 });
     const seed = config['sitewright:hostKeySeed']!.value;
-    const lines = Object.entries(NODES).map(([name, address]) => `${address} ${deriveHostKey(seed, name).publicKey}`);
+    const lines = Object.entries(ALL_NODES).map(
+      ([name, address]) => `${address} ${deriveHostKey(seed, name).publicKey}`,
+    );
     writeFileSync(known, `${lines.join('\n')}\n`);
   }
 

@@ -21,9 +21,6 @@ api_server_files() {
  * the only copy of a cluster, also after the root disk was made anew.
  */
 export const CONTROL_PLANE = bash`
-# Written when kubeadm has ended well and the cluster was seen: this control-plane node belongs to a cluster that lives.
-INITIALISED="$STATE_FOLDER/initialised"
-
 # What cannot change under a cluster that lives, found before anything is written.
 refuse_other_identity() {
   [ -e "$INITIALISED" ] || return 0
@@ -73,6 +70,8 @@ kubeadm_finished() {
     admin_kubectl -n kube-public get configmap cluster-info
 }
 api_problem() {
+  ! api_here >/dev/null 2>&1 ||
+    refuse "the API server of this node answers on $LOCAL_API, and what $ENDPOINT_NAME stands for does not lead to it: look at the virtual address or the load balancer"
   refuse "the API server of this node does not answer: see 'crictl ps -a', 'crictl logs', and journalctl -u kubelet on this machine"
 }
 
@@ -135,6 +134,8 @@ main() {
     kubelet_config_update
   else
     vip_apply
+    # What the join finds in place, and remembers as applied when it has ended.
+    printf '%s %s' "$SERVING_CERTIFICATE_SUM" "$CONTROL_PLANE_SUM" >"$STATE_FOLDER/joining"
     if [ "$PART" = init ]; then
       endpoint_apply
       initialise

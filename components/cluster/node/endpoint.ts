@@ -27,5 +27,9 @@ endpoint_apply() {
   [ "$placed" = yes ] || kept+=$block
   [ "$kept" = "$hosts" ] || step "$ENDPOINT_NAME in /etc/hosts"
   write_file /etc/hosts 0644 "$kept"
+  # A load balancer can only be seen to answer when there is an API server behind it; that its name leads anywhere can be
+  # seen before anything is made.
+  getent hosts "$ENDPOINT_NAME" >/dev/null ||
+    refuse "$ENDPOINT_NAME, the name of the API, does not resolve on this node: add it to the site's DNS, or write the address of the load balancer as kubernetes.endpoint.host"
 }
 `;

@@ -4,7 +4,8 @@ import { bash } from '../../nodes/bash';
  * The side of the node that joins. Without a token it looks, and changes nothing of a machine that is no member yet.
  *
  * What an interrupted join left is taken away before the next one: credentials that the API server does not know. A
- * worker has nothing else of value, and its containers are left alone, so nothing is reset.
+ * worker has nothing else of value, and its containers are left alone, so nothing is reset. Nor is a control-plane node:
+ * kubeadm takes up a member of etcd that it finds in the cluster, and its data are that member's.
  */
 export const JOIN = bash`
 # own_node: what the API server says to this node's own credentials: member, stranger, or nothing that can be trusted.
@@ -20,6 +21,8 @@ own_node() {
 # membership: a member whose Node somebody deleted registers again when kubelet starts.
 membership() {
   MEMBERSHIP=stranger
+  # The Node of a control-plane node is there before its etcd and its API server are.
+  [ "$PART" = join-worker ] || [ -e "$INITIALISED" ] || return 0
   [ -s /etc/kubernetes/kubelet.conf ] && [ -s /var/lib/kubelet/config.yaml ] || return 0
   wait_for_answer
   [ "$MEMBERSHIP" = stranger ] && [ -z "$TOKEN" ] && systemctl --quiet is-active kubelet.service || return 0
@@ -40,6 +43,11 @@ wait_for_answer() {
 
 join() {
   local file=/run/sitewright/join.yaml
+  local -a ignored=()
+  if [ "$PART" != join-worker ] && compgen -G '/etc/kubernetes/manifests/*.yaml' >/dev/null; then
+    step 'an earlier kubeadm join did not end: it is taken up again'
+    ignored=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+  fi
   systemctl stop kubelet.service >&2
   rm -f /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /var/lib/kubelet/pki/kubelet-client-*
   [ "$PART" != join-worker ] || rm -f /etc/kubernetes/pki/ca.crt
@@ -49,10 +57,11 @@ join() {
   trap "rm -f '$file'" EXIT
   (umask 077 && printf '%s' "\${JOIN_CONFIG//"$TOKEN_PLACE"/"$TOKEN"}" >"$file")
   step 'kubeadm join'
-  run_kubeadm join --config "$file" || refuse 'kubeadm join failed; its last words are above. The next run begins it again'
+  run_kubeadm join --config "$file" "\${ignored[@]}" || refuse 'kubeadm join failed; its last words are above. The next run begins it again'
   rm -f "$file"
   wait_until "$LIMIT_SECONDS" "the Node $NODE is registered" is_member ||
     refuse "kubeadm join ended, and the cluster does not know $NODE: see journalctl -u kubelet on this machine"
+  [ "$PART" = join-worker ] || control_plane_joined
 }
 
 main() {
@@ -69,7 +78,9 @@ main() {
     kubelet_config_update
   fi
   finish
-  printf '{"membership": "%s"}\n' "$MEMBERSHIP"
+  local etcd=kept
+  [ "$PART" = join-worker ] || [ -d /var/lib/etcd/member ] || etcd=empty
+  printf '{"membership": "%s", "etcd": "%s"}\n' "$MEMBERSHIP" "$etcd"
 }
 `;
 
@@ -84,10 +95,26 @@ dismiss() {
   done < <(kubeadm token list -o 'jsonpath={.token} {.description}{"\n"}' 2>/dev/null)
 }
 
+# The etcd of a machine that was made anew knows nothing of what its member has agreed to: under the old identity it would
+# take others down with it.
+remove_lost_member() {
+  [ -n "$LOST_MEMBER" ] || return 0
+  local list id name pki=/etc/kubernetes/pki/etcd
+  local -a etcdctl=(etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key")
+  list=$("\${etcdctl[@]}" member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
+  while IFS=, read -r id _ name _; do
+    [ "\${name# }" = "$LOST_MEMBER" ] || continue
+    step "etcd lets go the member that $LOST_MEMBER was before"
+    audit "etcd member $LOST_MEMBER" "$id" removed
+    "\${etcdctl[@]}" member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
+  done <<<"$list"
+}
+
 # The machine of this name has no credentials: a Node of that name is an earlier machine's, and would keep kubeadm from joining.
 invite() {
   wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
   dismiss
+  remove_lost_member
   if admin_kubectl get node "$NODE" >/dev/null 2>&1; then
     step "removing the Node of the machine that $NODE was before"
     audit "Node $NODE" 'of an earlier machine' removed

@@ -2,9 +2,6 @@ import { bash } from '../../nodes/bash';
 
 /** keepalived and haproxy on a node that shares the virtual address of the control plane; off on every other one. */
 export const VIP = bash`
-# The API server of this node, whoever holds the address of the cluster.
-api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
-
 # The running API server lets haproxy have its port on another address.
 port_is_shared() { grep -q -e '--permit-port-sharing=true' /etc/kubernetes/manifests/kube-apiserver.yaml 2>/dev/null; }
 

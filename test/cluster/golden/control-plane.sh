@@ -24,12 +24,144 @@ LEAVING_ANNOTATION='sitewright.internal/leaving'
 NODE_MANIFEST='{"apiVersion":"v1","kind":"Node","metadata":{"name":"cp1","labels":{}}}'
 TAINTS=('node-role.kubernetes.io/control-plane:NoSchedule')
 ENDPOINT_NAME='api.oslo.internal'
-ENDPOINT_HOSTS_LINE='192.0.2.11 api.oslo.internal'
+ENDPOINT_HOSTS_LINE='192.0.2.10 api.oslo.internal'
 VIP_FOLDER='/etc/sitewright/vip'
 HAPROXY_UNIT='sitewright-api-proxy'
 KEEPALIVED_UNIT='sitewright-vip'
-VIP_ADDRESS=''
+VIP_ADDRESS='192.0.2.10'
+VIP_URL_HOST='192.0.2.10'
+VIP_NODE_ADDRESS='192.0.2.11'
+API_PORT='6443'
+INTERFACE_PLACE='@INTERFACE@'
+IFS= read -r -d '' VIP_HEALTH <<'END_OF_VIP_HEALTH'
+#!/bin/bash
+# Made by sitewright. Succeeds while haproxy of this node knows an API server that is ready.
+exec 3<>/dev/tcp/127.0.0.1/6444 || exit 1
+printf 'GET /healthz HTTP/1.0\r\n\r\n' >&3
+read -r -t 5 _ code _ <&3
+[ "$code" = 200 ]
+END_OF_VIP_HEALTH
+IFS= read -r -d '' HAPROXY_CONFIG <<'END_OF_HAPROXY_CONFIG'
+# Made by sitewright. Edits are undone by the next run on this node.
+global
+  user haproxy
+  group haproxy
+  chroot /var/lib/haproxy
+  log stdout format raw local0 notice
+
+defaults
+  mode tcp
+  log global
+  option dontlognull
+  option clitcpka
+  option srvtcpka
+  timeout connect 10s
+  timeout client 4h
+  timeout server 4h
+  timeout check 4s
+
+frontend api
+  bind 192.0.2.10:6443 transparent
+  default_backend api
+
+backend api
+  balance leastconn
+  option httpchk
+  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host api.oslo.internal
+  http-check expect status 200
+  # An API server of another cluster, or one that is shutting down, gets nobody; who was connected comes again.
+  default-server check check-ssl verify required ca-file /etc/kubernetes/pki/ca.crt inter 2s rise 2 fall 3 on-marked-down shutdown-sessions
+  server cp1 192.0.2.11:6443
+  server cp2 192.0.2.12:6443
+  server cp3 192.0.2.13:6443
+
+frontend health
+  mode http
+  timeout client 10s
+  bind 127.0.0.1:6444
+  monitor-uri /healthz
+  monitor fail if { nbsrv(api) eq 0 }
+END_OF_HAPROXY_CONFIG
+IFS= read -r -d '' KEEPALIVED_CONFIG <<'END_OF_KEEPALIVED_CONFIG'
+# Made by sitewright. Edits are undone by the next run on this node.
+global_defs {
+  enable_script_security
+  script_user nobody nogroup
+  vrrp_garp_master_refresh 60
+}
+
+vrrp_script api {
+  script "/etc/sitewright/vip/health"
+  interval 2
+  timeout 4
+  fall 2
+  rise 2
+  weight -50
+}
+
+vrrp_instance api {
+  state BACKUP
+  interface @INTERFACE@
+  virtual_router_id 77
+  priority 100
+  advert_int 1
+  unicast_src_ip 192.0.2.11
+  check_unicast_src
+  unicast_peer {
+    192.0.2.12
+    192.0.2.13
+  }
+  authentication {
+    auth_type PASS
+    auth_pass 97dc91f1
+  }
+  virtual_ipaddress {
+    192.0.2.10/32
+  }
+  track_script {
+    api
+  }
+}
+END_OF_KEEPALIVED_CONFIG
+IFS= read -r -d '' HAPROXY_SERVICE <<'END_OF_HAPROXY_SERVICE'
+# Made by sitewright. Edits are undone by the next run on this node.
+[Unit]
+Description=Leads from the virtual address of the control plane to its API servers
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+Type=notify
+ExecStart=/usr/sbin/haproxy -Ws -f /etc/sitewright/vip/haproxy.cfg -p /run/sitewright-api-proxy.pid
+ExecReload=/usr/sbin/haproxy -Ws -f /etc/sitewright/vip/haproxy.cfg -c -q
+ExecReload=/bin/kill -USR2 $MAINPID
+KillMode=mixed
+Restart=always
+RestartSec=2
+SuccessExitStatus=143
+
+[Install]
+WantedBy=multi-user.target
+END_OF_HAPROXY_SERVICE
+IFS= read -r -d '' KEEPALIVED_SERVICE <<'END_OF_KEEPALIVED_SERVICE'
+# Made by sitewright. Edits are undone by the next run on this node.
+[Unit]
+Description=Holds the virtual address of the control plane in turn with its peers
+After=network-online.target sitewright-api-proxy.service
+Wants=network-online.target
+
+[Service]
+ExecStart=/usr/sbin/keepalived --dont-fork --log-console --no-syslog --vrrp --use-file=/etc/sitewright/vip/keepalived.conf --pid=/run/sitewright-vip.pid --vrrp_pid=/run/sitewright-vip-vrrp.pid
+ExecReload=/bin/kill -HUP $MAINPID
+KillMode=mixed
+Restart=always
+RestartSec=2
+
+[Install]
+WantedBy=multi-user.target
+END_OF_KEEPALIVED_SERVICE
 LOCAL_API='192.0.2.11:6443'
+INITIALISED='/var/lib/sitewright/cluster/initialised'
 KUBERNETES_VERSION='1.36.1'
 ETCD_DISK='/dev/disk/by-id/virtio-etcd'
 ETCD_FOLDER='/var/lib/etcd'
@@ -494,7 +626,7 @@ kind: KubeletConfiguration
 cgroupDriver: systemd
 END_OF_KUBEADM_CONFIG
 CONTROL_PLANE_SUM='0fc81b58c2576fa1b0ffe966cd5c5efb4c7d927a27d9c26029fca2db36a805c4'
-SERVING_CERTIFICATE_SUM='f7e0ac2e658c996e7ac15fa14c4db81c7de4f1cc57160d5cf95c66f9cf4f95e9'
+SERVING_CERTIFICATE_SUM='9b65941e6e096c9cd5a4c67031e19d37cdf7591974a8df7d07c4deff1dfa5540'
 
 step() { printf 'step: %s\n' "$1" >&2; }
 
@@ -662,6 +794,9 @@ run_kubeadm() {
   return "$code"
 }
 
+# The API server of this control-plane node, whatever the cluster's name leads to.
+api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
+
 admin_kubectl() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s "$@"; }
 
 # finish: every problem at once, or how much was changed.
@@ -757,10 +892,11 @@ endpoint_apply() {
   [ "$placed" = yes ] || kept+=$block
   [ "$kept" = "$hosts" ] || step "$ENDPOINT_NAME in /etc/hosts"
   write_file /etc/hosts 0644 "$kept"
+  # A load balancer can only be seen to answer when there is an API server behind it; that its name leads anywhere can be
+  # seen before anything is made.
+  getent hosts "$ENDPOINT_NAME" >/dev/null ||
+    refuse "$ENDPOINT_NAME, the name of the API, does not resolve on this node: add it to the site's DNS, or write the address of the load balancer as kubernetes.endpoint.host"
 }
-
-# The API server of this node, whoever holds the address of the cluster.
-api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
 
 # The running API server lets haproxy have its port on another address.
 port_is_shared() { grep -q -e '--permit-port-sharing=true' /etc/kubernetes/manifests/kube-apiserver.yaml 2>/dev/null; }
@@ -928,19 +1064,29 @@ remember_applied() {
   remember control-plane "$CONTROL_PLANE_SUM $sum"
 }
 
+# Its static pods are what the control-plane script of before has planned.
+control_plane_joined() {
+  wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here ||
+    refuse "the API server of this node does not answer: see 'crictl ps -a', 'crictl logs', and journalctl -u kubelet on this machine"
+  read -r SERVING_CERTIFICATE_SUM CONTROL_PLANE_SUM <"$STATE_FOLDER/joining"
+  remember_applied
+  printf 'joined\n' >"$INITIALISED.new" && mv -f "$INITIALISED.new" "$INITIALISED"
+}
+
 # pod_hash COMPONENT: which manifest the pod that runs was made of, as kubelet tells.
 pod_hash() {
-  admin_kubectl -n kube-system get pod "$1-$NODE" -o 'jsonpath={.metadata.annotations.kubernetes\.io/config\.hash}' 2>/dev/null
+  local hash
+  hash=$(admin_kubectl -n kube-system get pod "$1-$NODE" -o 'jsonpath={.metadata.annotations.kubernetes\.io/config\.hash}' 2>/dev/null) && [ -n "$hash" ] &&
+    printf '%s' "$hash"
 }
 pod_is_new() {
   local now
-  now=$(pod_hash "$1") && [ -n "$now" ] && [ "$now" != "$2" ] &&
+  now=$(pod_hash "$1") && [ "$now" != "$2" ] &&
     [ "$(admin_kubectl -n kube-system get pod "$1-$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
 }
 
 control_plane_update() {
   local applied sum path component
-  local -A before=() manifest=()
   # kubelet's part of the upload goes out first: every node reads it after this script.
   slurp applied "$STATE_FOLDER/kubelet-config"
   if [ "${applied%% *}" != "$KUBELET_CONFIG_SUM" ]; then
@@ -951,29 +1097,68 @@ control_plane_update() {
   sum_of sum "${MANIFESTS[@]}"
   if [ "$applied" != "$CONTROL_PLANE_SUM $sum" ]; then
     step 'the control plane takes over its changed configuration'
-    for path in "${MANIFESTS[@]}"; do
-      component=${path##*/} component=${component%.yaml}
-      before[$component]=$(pod_hash "$component")
-      sum_of "manifest[$component]" "$path"
-    done
     run_kubeadm init phase upload-config kubeadm --config "$KUBEADM_FILE" || refuse 'kubeadm could not upload its configuration; its last words are above'
     serving_certificate_update
-    for component in 'etcd local' 'control-plane all'; do
-      # shellcheck disable=SC2086 # two words
-      run_kubeadm init phase $component --config "$KUBEADM_FILE" || refuse 'kubeadm could not write the static pods; its last words are above'
-    done
+    render_manifests
     for path in "${MANIFESTS[@]}"; do
       component=${path##*/} component=${component%.yaml}
-      sum_of sum "$path"
-      [ "$sum" != "${manifest[$component]}" ] || continue
-      [ "$component" != kube-apiserver ] || settled kube-apiserver
-      wait_until "$LIMIT_SECONDS" "$component runs with its new configuration" pod_is_new "$component" "${before[$component]}" ||
-        refuse "$component does not run with its new configuration: see 'crictl ps -a' and 'crictl logs' on this machine, and correct the site file"
+      cmp -s "$RENDERED/$component.yaml" "$path" || static_pod_update "$component" "$path"
     done
+    rm -rf "$RENDERED"
     remember_applied
   fi
   settle kube-apiserver restart_api_server
   wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || api_problem
+}
+
+# The static pods as kubeadm would write them, beside those that run: each is then replaced by itself.
+render_manifests() {
+  local phase said
+  RENDERED=/etc/kubernetes/tmp/sitewright
+  rm -rf "$RENDERED"
+  (umask 077 && mkdir -p "$RENDERED")
+  for phase in 'etcd local' 'control-plane all'; do
+    # shellcheck disable=SC2086 # two words
+    said=$(KUBEADM_INIT_DRYRUN_DIR=$RENDERED kubeadm init phase $phase --dry-run --config "$KUBEADM_FILE" 2>&1 </dev/null) ||
+      refuse "kubeadm could not write the static pods: $said"
+  done
+  keep_etcd_members
+}
+
+# Which members an etcd was started among is told by the join that made it. kubeadm's init would say that it begins a
+# cluster alone: etcd ignores that while it has data, and without them would be an empty cluster beside the living one.
+keep_etcd_members() {
+  local running rendered line out=''
+  local -a members=()
+  slurp running "${MANIFESTS[0]}"
+  slurp rendered "$RENDERED/etcd.yaml"
+  while IFS= read -r line; do
+    [[ $line != *' --initial-cluster='* && $line != *' --initial-cluster-state='* ]] || members+=("$line")
+  done <<<"$running"
+  [ "${#members[@]}" -gt 0 ] || return 0
+  while IFS= read -r line; do
+    case $line in
+      *' --initial-cluster='*) printf -v line '%s\n' "${members[@]}" && out+=$line ;;
+      *' --initial-cluster-state='*) ;;
+      *) out+=$line$'\n' ;;
+    esac
+  done <<<"${rendered%$'\n'}"
+  (umask 077 && printf '%s' "$out" >"$RENDERED/etcd.yaml")
+}
+
+# static_pod_update COMPONENT MANIFEST
+static_pod_update() {
+  local before
+  wait_until "$LIMIT_SECONDS" "the API says how $1 runs" pod_hash "$1" || api_problem
+  before=$(pod_hash "$1")
+  audit "$2" 'another configuration' 'as planned'
+  chmod 0600 "$RENDERED/$1.yaml"
+  mv -f "$RENDERED/$1.yaml" "$2"
+  [ "$1" != kube-apiserver ] || settled kube-apiserver
+  wait_until "$LIMIT_SECONDS" "$1 runs with its new configuration" pod_is_new "$1" "$before" ||
+    refuse "$1 does not run with its new configuration: see 'crictl ps -a' and 'crictl logs' on this machine, and correct the site file"
+  # The next one, here or on another node, only when this node serves again.
+  wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
 }
 
 # Signed again when the names that it is for have changed; the API server reads it anew by itself.
@@ -1064,9 +1249,6 @@ repair_control_plane() {
   remember control-plane "${applied%% *} $sum"
 }
 
-# Written when kubeadm has ended well and the cluster was seen: this control-plane node belongs to a cluster that lives.
-INITIALISED="$STATE_FOLDER/initialised"
-
 # What cannot change under a cluster that lives, found before anything is written.
 refuse_other_identity() {
   [ -e "$INITIALISED" ] || return 0
@@ -1116,6 +1298,8 @@ kubeadm_finished() {
     admin_kubectl -n kube-public get configmap cluster-info
 }
 api_problem() {
+  ! api_here >/dev/null 2>&1 ||
+    refuse "the API server of this node answers on $LOCAL_API, and what $ENDPOINT_NAME stands for does not lead to it: look at the virtual address or the load balancer"
   refuse "the API server of this node does not answer: see 'crictl ps -a', 'crictl logs', and journalctl -u kubelet on this machine"
 }
 
@@ -1178,6 +1362,8 @@ main() {
     kubelet_config_update
   else
     vip_apply
+    # What the join finds in place, and remembers as applied when it has ended.
+    printf '%s %s' "$SERVING_CERTIFICATE_SUM" "$CONTROL_PLANE_SUM" >"$STATE_FOLDER/joining"
     if [ "$PART" = init ]; then
       endpoint_apply
       initialise

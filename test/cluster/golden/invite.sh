@@ -23,6 +23,7 @@ NODE_MANIFEST='{"apiVersion":"v1","kind":"Node","metadata":{"name":"w1","labels"
 TAINTS=('gpu=yes:NoSchedule')
 TOKEN_DESCRIPTION='sitewright: join of w1'
 ACTION='invite'
+LOST_MEMBER=''
 
 step() { printf 'step: %s\n' "$1" >&2; }
 
@@ -190,6 +191,9 @@ run_kubeadm() {
   return "$code"
 }
 
+# The API server of this control-plane node, whatever the cluster's name leads to.
+api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
+
 admin_kubectl() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s "$@"; }
 
 # finish: every problem at once, or how much was changed.
@@ -272,10 +276,26 @@ dismiss() {
   done < <(kubeadm token list -o 'jsonpath={.token} {.description}{"\n"}' 2>/dev/null)
 }
 
+# The etcd of a machine that was made anew knows nothing of what its member has agreed to: under the old identity it would
+# take others down with it.
+remove_lost_member() {
+  [ -n "$LOST_MEMBER" ] || return 0
+  local list id name pki=/etc/kubernetes/pki/etcd
+  local -a etcdctl=(etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key")
+  list=$("${etcdctl[@]}" member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
+  while IFS=, read -r id _ name _; do
+    [ "${name# }" = "$LOST_MEMBER" ] || continue
+    step "etcd lets go the member that $LOST_MEMBER was before"
+    audit "etcd member $LOST_MEMBER" "$id" removed
+    "${etcdctl[@]}" member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
+  done <<<"$list"
+}
+
 # The machine of this name has no credentials: a Node of that name is an earlier machine's, and would keep kubeadm from joining.
 invite() {
   wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
   dismiss
+  remove_lost_member
   if admin_kubectl get node "$NODE" >/dev/null 2>&1; then
     step "removing the Node of the machine that $NODE was before"
     audit "Node $NODE" 'of an earlier machine' removed

@@ -21,6 +21,7 @@ KUBELET_CONFIG_SUM='d9979ea057d066ba79d2b445e9893e291fd89822d4210099923ad765baab
 ENDPOINT='api.oslo.internal:6443'
 ENDPOINT_NAME='api.oslo.internal'
 ENDPOINT_HOSTS_LINE='192.0.2.11 api.oslo.internal'
+INITIALISED='/var/lib/sitewright/cluster/initialised'
 IFS= read -r -d '' JOIN_CONFIG <<'END_OF_JOIN_CONFIG'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
@@ -203,6 +204,9 @@ run_kubeadm() {
   return "$code"
 }
 
+# The API server of this control-plane node, whatever the cluster's name leads to.
+api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
+
 admin_kubectl() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s "$@"; }
 
 # finish: every problem at once, or how much was changed.
@@ -235,6 +239,10 @@ endpoint_apply() {
   [ "$placed" = yes ] || kept+=$block
   [ "$kept" = "$hosts" ] || step "$ENDPOINT_NAME in /etc/hosts"
   write_file /etc/hosts 0644 "$kept"
+  # A load balancer can only be seen to answer when there is an API server behind it; that its name leads anywhere can be
+  # seen before anything is made.
+  getent hosts "$ENDPOINT_NAME" >/dev/null ||
+    refuse "$ENDPOINT_NAME, the name of the API, does not resolve on this node: add it to the site's DNS, or write the address of the load balancer as kubernetes.endpoint.host"
 }
 
 # sum_of VARIABLE FILE...
@@ -291,6 +299,8 @@ own_node() {
 # membership: a member whose Node somebody deleted registers again when kubelet starts.
 membership() {
   MEMBERSHIP=stranger
+  # The Node of a control-plane node is there before its etcd and its API server are.
+  [ "$PART" = join-worker ] || [ -e "$INITIALISED" ] || return 0
   [ -s /etc/kubernetes/kubelet.conf ] && [ -s /var/lib/kubelet/config.yaml ] || return 0
   wait_for_answer
   [ "$MEMBERSHIP" = stranger ] && [ -z "$TOKEN" ] && systemctl --quiet is-active kubelet.service || return 0
@@ -311,6 +321,11 @@ wait_for_answer() {
 
 join() {
   local file=/run/sitewright/join.yaml
+  local -a ignored=()
+  if [ "$PART" != join-worker ] && compgen -G '/etc/kubernetes/manifests/*.yaml' >/dev/null; then
+    step 'an earlier kubeadm join did not end: it is taken up again'
+    ignored=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+  fi
   systemctl stop kubelet.service >&2
   rm -f /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /var/lib/kubelet/pki/kubelet-client-*
   [ "$PART" != join-worker ] || rm -f /etc/kubernetes/pki/ca.crt
@@ -320,10 +335,11 @@ join() {
   trap "rm -f '$file'" EXIT
   (umask 077 && printf '%s' "${JOIN_CONFIG//"$TOKEN_PLACE"/"$TOKEN"}" >"$file")
   step 'kubeadm join'
-  run_kubeadm join --config "$file" || refuse 'kubeadm join failed; its last words are above. The next run begins it again'
+  run_kubeadm join --config "$file" "${ignored[@]}" || refuse 'kubeadm join failed; its last words are above. The next run begins it again'
   rm -f "$file"
   wait_until "$LIMIT_SECONDS" "the Node $NODE is registered" is_member ||
     refuse "kubeadm join ended, and the cluster does not know $NODE: see journalctl -u kubelet on this machine"
+  [ "$PART" = join-worker ] || control_plane_joined
 }
 
 main() {
@@ -340,7 +356,9 @@ main() {
     kubelet_config_update
   fi
   finish
-  printf '{"membership": "%s"}\n' "$MEMBERSHIP"
+  local etcd=kept
+  [ "$PART" = join-worker ] || [ -d /var/lib/etcd/member ] || etcd=empty
+  printf '{"membership": "%s", "etcd": "%s"}\n' "$MEMBERSHIP" "$etcd"
 }
 
 main </dev/null

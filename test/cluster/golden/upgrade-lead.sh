@@ -191,6 +191,9 @@ run_kubeadm() {
   return "$code"
 }
 
+# The API server of this control-plane node, whatever the cluster's name leads to.
+api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
+
 admin_kubectl() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s "$@"; }
 
 # finish: every problem at once, or how much was changed.

@@ -1,0 +1,84 @@
+import { ALL_NODES, expectExit, Lab, type AnyNodeName, until } from '../lab';
+import { story } from '../story';
+
+/** A cluster of three control-plane nodes behind a virtual address: one becomes three, and each may be lost. */
+
+const SITE = 'planes';
+const VIP = '192.0.2.10';
+const CASE_LIMIT_MILLISECONDS = 120 * 60 * 1000;
+/** Three emulated control planes share the machine: what takes seconds elsewhere takes minutes here. */
+const FAILOVER_LIMIT_SECONDS = 900;
+
+jest.setTimeout(CASE_LIMIT_MILLISECONDS);
+
+const lab = new Lab(SITE, { cluster: true });
+const step = story();
+
+const kubectl = (node: AnyNodeName, words: string) =>
+  lab.ssh(node, `sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s ${words}`);
+
+/** By the name of the cluster, so through the virtual address. */
+const ready = (node: AnyNodeName) => kubectl(node, 'get --raw /readyz').catch((error: Error) => error.message);
+
+async function holders(): Promise<AnyNodeName[]> {
+  const names = Object.keys(ALL_NODES) as AnyNodeName[];
+  const found = await Promise.all(
+    names.map(async (name) => (await lab.ssh(name, 'ip -o addr').catch(() => '')).includes(` ${VIP}/`)),
+  );
+  return names.filter((_, index) => found[index]);
+}
+
+const controlPlane = (name: string, host: number) => `    - name: ${name}
+      role: control-plane
+      addresses: [192.0.2.${host}/24, 2001:db8:0:2::${host}/64]
+`;
+
+afterAll(async () => {
+  await lab.down();
+  lab.remove();
+});
+
+describe('a lab with three control-plane nodes', () => {
+  step('begins with one', async () => {
+    await lab.host('down', '--name', SITE);
+    lab.edit((text) => text.replace(/^ {2}nodes:\n(?: {4}.*\n)+/m, `  nodes:\n${controlPlane('lab1', 11)}`));
+    expectExit(await lab.up(), 0);
+    expect(await ready('lab1')).toBe('ok');
+  });
+
+  step('becomes three behind a virtual address by an edit, and loses nothing', async () => {
+    const uid = () => kubectl('lab1', "get namespace default -o jsonpath='{.metadata.uid}'");
+    const before = await uid();
+    lab.edit((text) =>
+      text
+        .replace(controlPlane('lab1', 11), (first) => first + controlPlane('lab2', 12) + controlPlane('lab3', 13))
+        .replace(/^ {2}version: (.*)$/m, `  version: $1\n  vip: ${VIP}`),
+    );
+    expectExit(await lab.sitewright('up', SITE, '--yes'), 0);
+    expect(await uid()).toBe(before);
+    const members = await lab.ssh(
+      'lab1',
+      'sudo /usr/local/bin/etcdctl --endpoints https://127.0.0.1:2379 ' +
+        '--cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt ' +
+        '--key /etc/kubernetes/pki/etcd/healthcheck-client.key member list',
+    );
+    expect(members.match(/, started, lab[123], .*, false$/gm)).toHaveLength(3);
+    expect(await holders()).toHaveLength(1);
+    expectExit(await lab.sitewright('verify', SITE), 0);
+  });
+
+  step('goes on without the node that held the address, and takes it in again', async () => {
+    const [lost] = await holders();
+    const [other] = (Object.keys(ALL_NODES) as AnyNodeName[]).filter((name) => name !== lost);
+    await lab.virsh('destroy', `${SITE}-${lost}`);
+    await until('the API through the address', FAILOVER_LIMIT_SECONDS, async () => (await ready(other!)) === 'ok');
+    expect(await holders()).not.toContain(lost);
+    await lab.virsh('start', `${SITE}-${lost}`);
+    await until(`${lost} is Ready again`, FAILOVER_LIMIT_SECONDS, async () =>
+      / Ready /.test(await kubectl(other!, `get node ${lost} --no-headers`)),
+    );
+    await until('the site is verified', FAILOVER_LIMIT_SECONDS, async () => {
+      return (await lab.sitewright('verify', SITE)).code === 0;
+    });
+  });
+});
