@@ -24,7 +24,7 @@ import { NAMESPACE_PREFIX, PROBE_COMMAND, PROBE_PORT, RUN_LABEL, podName, probeO
 import { etcdFacts, etcdMetrics, nftRules, virtualServers, type EtcdMetrics } from './parse';
 
 /** Multiplied by the limit factor. A command of an emulated node that is busy with its pods takes many seconds. */
-const LIMITS_SECONDS = { command: 60, start: 120, measure: 300, remove: 120, service: 15, connect: 5, transfer: 20 };
+const LIMITS_SECONDS = { command: 60, start: 120, measure: 300, remove: 120, service: 60, connect: 5, transfer: 20 };
 const POLL_MILLISECONDS = 2000;
 /** Both ways: enough for the largest segments to settle, and nothing that a network in use would feel. */
 const TRANSFER_BYTES = 4 * 1024 * 1024;
