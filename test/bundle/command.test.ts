@@ -121,6 +121,7 @@ describe('the bundle that a program gets', () => {
     expect(await find()).toEqual({
       id,
       lock: lockOf(plan),
+      folder: store.bundleFolder(id),
       isoPath: store.isoPath(id),
       isoSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
     });

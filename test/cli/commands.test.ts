@@ -54,7 +54,8 @@ test('help is no mistake, and every command has examples', () => {
   const commands = [...help.stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)].map(([, name]) => name);
   expect(commands).toEqual([
     ...['new', 'validate', 'plan', 'explain', 'bundle', 'preview', 'up', 'refresh', 'verify', 'outputs'],
-    ...['kubeconfig', 'ssh', 'debug', 'rollout', 'certs', 'destroy', 'secrets', 'unlock', 'adopt'],
+    ...['kubeconfig', 'ssh', 'debug', 'rollout', 'certs', 'etcd'],
+    ...['destroy', 'secrets', 'unlock', 'adopt'],
   ]);
   for (const name of ['new', 'kubeconfig', 'ssh', 'debug', 'certs', 'unlock'])
     expect(kit.run([name, '--help']).stdout).toMatch(/Examples:\n {2}\$ sitewright/);
