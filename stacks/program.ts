@@ -13,6 +13,7 @@ import {
   type RegistryPasswords,
 } from '../components/secrets/registries';
 import { withBundle } from './bundle';
+import { BGP_PASSWORD } from '../scripts/cli/bgpPasswords';
 import { expandBackend } from '../scripts/cli/backend';
 import { VERSION_OUTPUT } from '../scripts/cli/clusterVersion';
 import { withLab } from './lab';
@@ -52,7 +53,7 @@ export async function program(): Promise<Record<string, unknown>> {
   const config = new pulumi.Config('sitewright');
   const passwordNames = built.cluster?.calico?.bgp?.peers.flatMap(({ passwordFrom }) => passwordFrom ?? []) ?? [];
   const bgpPasswords = Object.fromEntries(
-    passwordNames.map((name) => [name, config.requireSecret(`bgpPassword-${name}`)]),
+    passwordNames.map((name) => [name, config.requireSecret(`${BGP_PASSWORD}${name}`)]),
   );
   const site = new Site(plan.site, {
     plan: built,

@@ -1,5 +1,6 @@
 import { renderInviteScript, renderJoinScript, type EtcdState, type JoinSettings } from '../cluster/nodeScripts';
 import { INITIALISED_FILE } from '../plan/clusterPaths';
+import { connectFirst } from '../ssh/first';
 import { runScript } from '../ssh/script';
 import { SshSession, type SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
@@ -61,19 +62,21 @@ export async function joinNode(request: JoinNodeRequest, opts: RunOptions): Prom
 /** The first control-plane node that answers and belongs to the cluster: any of them can let a node in. */
 async function connectControlPlane({ name, controlPlanes }: JoinNodeRequest, opts: RunOptions): Promise<SshSession> {
   const reasons: string[] = [];
-  for (const target of controlPlanes) {
-    let session: SshSession | undefined;
-    try {
-      session = await SshSession.connect(target, { signal: opts.signal });
-      if ((await session.exec(IS_MEMBER, { signal: opts.signal })).code === 0) return session;
-      reasons.push(`${target.host} is not in the cluster yet`);
-    } catch (error) {
-      opts.signal?.throwIfAborted();
-      reasons.push((error as Error).message);
-    }
-    session?.end();
-    if (controlPlanes.length > reasons.length) opts.onProgress?.(`${name}: ${reasons.at(-1)}; asking the next one`);
-  }
+  const found = await connectFirst(
+    controlPlanes.map((target) => ({ target })),
+    {
+      signal: opts.signal,
+      unfit: async (session, { target }) =>
+        (await session.exec(IS_MEMBER, { signal: opts.signal })).code === 0
+          ? null
+          : `${target.host} is not in the cluster yet`,
+      onSkipped(_, { message }) {
+        reasons.push(message);
+        if (controlPlanes.length > reasons.length) opts.onProgress?.(`${name}: ${message}; asking the next one`);
+      },
+    },
+  );
+  if (found !== null) return found.session;
   throw new Error(`${name}: no control-plane node can let it in:\n  ${reasons.join('\n  ')}`);
 }
 

@@ -1,4 +1,5 @@
 import { renderLeaveScript, renderResetScript, type LeaveAction, type LeaveSettings } from '../cluster/leaveScripts';
+import { connectFirst } from '../ssh/first';
 import { runScript } from '../ssh/script';
 import { SshSession, type SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
@@ -29,7 +30,7 @@ export async function leaveNode(request: LeaveNodeRequest, opts: RunOptions): Pr
   const { name, target, isControlPlane, settings } = request;
   const node = target === null ? null : await connectLeaving(name, target, opts);
   try {
-    const controlPlane = await connectFirst(request.controlPlanes, opts);
+    const controlPlane = await connectStaying(request.controlPlanes, opts);
     const take = (action: LeaveAction) =>
       runScript(controlPlane, renderLeaveScript(settings, action), { ...opts, name });
     try {
@@ -57,16 +58,15 @@ async function connectLeaving(name: string, target: SshTarget, { signal }: RunOp
   }
 }
 
-async function connectFirst(hosts: LeaveNodeRequest['controlPlanes'], opts: RunOptions): Promise<SshSession> {
+async function connectStaying(hosts: LeaveNodeRequest['controlPlanes'], opts: RunOptions): Promise<SshSession> {
   const problems: string[] = [];
-  for (const { name, target } of hosts) {
-    try {
-      return await SshSession.connect(target, { signal: opts.signal });
-    } catch (error) {
-      if (opts.signal?.aborted === true) throw error;
+  const found = await connectFirst(hosts, {
+    signal: opts.signal,
+    onSkipped({ name }, { message }) {
       opts.onProgress?.(`${name} does not answer`);
-      problems.push((error as Error).message);
-    }
-  }
+      problems.push(message);
+    },
+  });
+  if (found !== null) return found.session;
   throw new Error(`no control-plane node that stays can be reached\n${problems.join('\n')}`);
 }

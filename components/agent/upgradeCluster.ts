@@ -187,14 +187,8 @@ class Upgrade {
   private async move(node: Member, beforeChange: () => Promise<void>): Promise<void> {
     const { name, settings, look } = node;
     const survey = this.survey.get(name);
-    const afterwards: Afterwards =
-      look.mark === ''
-        ? survey?.unschedulable
-          ? 'stay'
-          : 'uncordon'
-        : look.mark.endsWith(' stay')
-          ? 'stay'
-          : 'uncordon';
+    const stays = look.mark === '' ? survey?.unschedulable === true : look.mark.endsWith(' stay');
+    const afterwards: Afterwards = stays ? 'stay' : 'uncordon';
     const about = { node: name, afterwards };
     this.busy.add(name);
     await this.onNode(node, 'prepare', afterwards);

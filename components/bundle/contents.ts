@@ -1,4 +1,5 @@
 import type { BundleComponent, BundlePlan, ClusterImage } from '../plan/clusterTypes';
+import { hasComponent } from '../plan/versions';
 import type { BundleArtifact, BundleLock } from './lock';
 
 /** What a bundle must hold for a plan: its place, what it is, and which version of what it is from. */
@@ -22,7 +23,7 @@ export const CALICO_CNI_PLUGINS = ['bandwidth', 'tuning'] as const;
 /** CNI plugins of a bundle. */
 export const cniPlugins = (plan: BundlePlan): string[] => [
   ...CNI_PLUGINS,
-  ...(plan.components.some(({ name }) => name === 'calico') ? CALICO_CNI_PLUGINS : []),
+  ...(hasComponent(plan, 'calico') ? CALICO_CNI_PLUGINS : []),
 ];
 
 export const IMAGE_COMPONENTS: Record<ClusterImage, BundleComponent> = {

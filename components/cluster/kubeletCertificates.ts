@@ -1,6 +1,7 @@
 import { bash } from '../nodes/bash';
 import { API_SERVER_FOLDER } from '../plan/clusterPaths';
 import { BITS, parseIp } from '../plan/ip';
+import { HEAD } from './units';
 
 /**
  * Certificates of kubelets for the names and addresses that the API server reaches them by. The authority of the cluster
@@ -116,8 +117,6 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=
 NAMES=${KUBELET_NAMES_FILE}
 
 ${APPROVE}`;
-
-const HEAD = '# Made by sitewright. Edits are undone by the next run on this node.\n';
 
 export const KUBELET_CERTIFICATES_SERVICE = `${HEAD}[Unit]
 Description=Lets the nodes of the site have certificates for their own names

@@ -2,6 +2,7 @@ import { CRI_SOCKET, ETCD_FOLDER } from '../plan/clusterPaths';
 import { bracketed } from '../plan/ip';
 import { KUBELET_CERTIFICATES_UNIT } from './kubeletCertificates';
 import { DRAIN } from './node/drain';
+import { ETCD_MEMBER } from './node/etcdMember';
 import { RESET, TAKE_LEAVE } from './node/leave';
 import { NODE_OBJECT } from './node/nodeObject';
 import { HAPROXY_UNIT, KEEPALIVED_UNIT } from './vipFiles';
@@ -32,7 +33,7 @@ export function renderLeaveScript(settings: LeaveSettings, action: LeaveAction):
       ['LEAVING_ANNOTATION', LEAVING_ANNOTATION],
       ['ACTION', action],
     ],
-    [NODE_OBJECT, DRAIN, TAKE_LEAVE],
+    [NODE_OBJECT, ETCD_MEMBER, DRAIN, TAKE_LEAVE],
   );
 }
 

@@ -32,6 +32,7 @@ import { API_SERVER_FILES, CONTROL_PLANE } from './node/controlPlane';
 import { CLUSTER_CORE } from './node/core';
 import { ENDPOINT } from './node/endpoint';
 import { ETCD_DISK } from './node/etcdDisk';
+import { ETCD_MEMBER } from './node/etcdMember';
 import { INVITE, JOIN } from './node/join';
 import { KUBELET_CERTIFICATES } from './node/kubeletCertificates';
 import { NODE_OBJECT } from './node/nodeObject';
@@ -208,6 +209,17 @@ export const apiServerFileValues = ({ auditPolicy, admissionConfiguration }: Api
   ['ADMISSION_CONFIG', admissionConfiguration],
 ];
 
+/** What an init or join that was cut off leaves behind. kubeadm's preflight refuses it; its phases take it as it is. */
+const LEFTOVERS = [
+  'DirAvailable--var-lib-etcd',
+  ...[6443, 10259, 10257, 10250, 2379, 2380].map((port) => `Port-${port}`),
+  ...['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'etcd'].map(
+    (pod) => `FileAvailable--etc-kubernetes-manifests-${pod}.yaml`,
+  ),
+];
+/** Of scripts that run `kubeadm init` or `kubeadm join`. */
+const takenUpValues = (): Values => [['TAKEN_UP', `--ignore-preflight-errors=${LEFTOVERS.join(',')}`]];
+
 /** What kubeadm was given on a control-plane node. */
 export const KUBEADM_FILE = `${API_SERVER_FOLDER}/kubeadm.yaml`;
 
@@ -242,6 +254,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ...vipValues(node, cluster, pki),
     ['LOCAL_API', localApi(nodeCluster)],
     ['INITIALISED', INITIALISED_FILE],
+    ...takenUpValues(),
     ['KUBERNETES_VERSION', cluster.kubernetesVersion],
     ['ETCD_DISK', etcdDisk ?? ''],
     ['ETCD_FOLDER', ETCD_FOLDER],
@@ -317,6 +330,7 @@ export function renderJoinScript(settings: JoinSettings, token: string | null): 
     ['ENDPOINT', endpoint],
     ...endpointValues(endpoint.slice(0, endpoint.lastIndexOf(':')), settings.endpointHostsLine),
     ['INITIALISED', INITIALISED_FILE],
+    ...takenUpValues(),
     ['JOIN_CONFIG', joinConfiguration],
     ['TOKEN_PLACE', TOKEN_PLACE],
     ['TOKEN', token ?? ''],
@@ -346,5 +360,5 @@ export function renderInviteScript(
     ['ACTION', action],
     ['LOST_MEMBER', etcd === 'empty' ? settings.node : ''],
   ];
-  return render(`Lets ${settings.node} join: ${action}.`, values, [NODE_OBJECT, INVITE]);
+  return render(`Lets ${settings.node} join: ${action}.`, values, [NODE_OBJECT, ETCD_MEMBER, INVITE]);
 }

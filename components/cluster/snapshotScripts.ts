@@ -6,6 +6,7 @@ import { ENCRYPTION_FILE, ETCD_FOLDER, RESTORE_FOLDER } from '../plan/clusterPat
 import { FORMAT, SNAPSHOT_SUFFIX, type SnapshotHeader } from '../secrets/etcdSnapshot';
 import { CLUSTER_CORE } from './node/core';
 import { ETCD_RESTORE } from './node/etcdRestore';
+import { LOCAL_API_READY } from './node/localApi';
 import { ETCD_POD, ETCD_SNAPSHOT } from './node/etcdSnapshot';
 
 export interface SnapshotSettings {
@@ -78,5 +79,5 @@ export function renderRestoreScript(action: RestoreAction, settings: RestoreSett
   const head = `# Restores etcd on ${node}: ${action}. Made by sitewright.\n${AS_ROOT}`;
   // One line: what follows it is not read as a script.
   const end = action === 'receive' ? 'main; exit\n' : 'main </dev/null\n';
-  return [head, valuesOf(values), CORE, CLUSTER_CORE, ETCD_POD, ETCD_RESTORE, end].join('\n');
+  return [head, valuesOf(values), CORE, CLUSTER_CORE, ETCD_POD, LOCAL_API_READY, ETCD_RESTORE, end].join('\n');
 }

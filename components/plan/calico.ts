@@ -1,6 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
-import { bgpConfiguration, bgpObjects, planBgp } from './calicoBgp';
+import { bgpConfiguration, bgpObjects, calicoObject, planBgp } from './calicoBgp';
 import { checkDataplane, planBackend, planTypha } from './calicoModes';
 import { planPools } from './calicoPools';
 import type { CalicoManifestEdits, CalicoPlan } from './calicoTypes';
@@ -82,15 +82,8 @@ function deviceMtus(mtu: MtuPlan): CalicoPlan['mtuBytes'] {
 const present = <T>(entries: Record<string, T | null>): Record<string, T> =>
   Object.fromEntries(Object.entries(entries).filter((entry): entry is [string, T] => entry[1] !== null));
 
-const custom = (kind: string, name: string, spec: object): KubeDocument => ({
-  apiVersion: 'crd.projectcalico.org/v1',
-  kind,
-  metadata: { name },
-  spec,
-});
-
 const poolObject = (pool: CalicoPlan['pools'][number]): KubeDocument =>
-  custom('IPPool', pool.name, {
+  calicoObject('IPPool', pool.name, {
     cidr: pool.cidr,
     blockSize: pool.blockSize,
     ipipMode: pool.ipip,
@@ -119,7 +112,7 @@ function felixConfiguration(spec: SiteSpec, { install, dataplane, version, mtuBy
           bpfEnabled: dataplane === 'bpf',
           ...(hasNftablesMode(version) ? { nftablesMode: dataplane === 'nftables' ? 'Enabled' : 'Disabled' } : {}),
         };
-  return custom('FelixConfiguration', 'default', {
+  return calicoObject('FelixConfiguration', 'default', {
     ...present({
       ipipMTU: mtuBytes.ipip,
       vxlanMTU: mtuBytes.vxlan,

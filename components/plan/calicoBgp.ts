@@ -1,10 +1,11 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
-import { reflectorsOf } from './calicoModes';
+import { advertisesServices, reflectorsOf } from './calicoModes';
 import type { CalicoBgpPlan } from './calicoTypes';
 import type { KubeDocument } from './clusterTypes';
 import { refuseDuplicates, type Findings } from './findings';
 import { bracketed, contains, overlaps, parseIp } from './ip';
+import { ZONE_LABEL } from './kubeValues';
 import type { SpecPath } from './types';
 
 type BgpSpec = SiteSpec['network']['calico']['bgp'];
@@ -14,7 +15,6 @@ type PeerSpec = BgpSpec['peers'][number];
 const MESH_NODES_AT_MOST = 100;
 /** Of RFC 7607, RFC 6793 and RFC 7300: for no router to use. */
 const RESERVED_AS: Record<number, string> = { 23456: 'AS_TRANS', 65535: 'reserved', 4294967295: 'reserved' };
-const ZONE_LABEL = 'topology.kubernetes.io/zone';
 
 export function planBgp(spec: SiteSpec, addressing: Addressing, findings: Findings): CalicoBgpPlan {
   const { bgp } = spec.network.calico;
@@ -185,8 +185,7 @@ function checkAdvertised(spec: SiteSpec, findings: Findings): void {
       }
     });
   }
-  const any = advertise.serviceIps || advertise.externalCidrs.length + advertise.loadBalancerCidrs.length > 0;
-  if (any && peers.length === 0) {
+  if (advertisesServices(spec) && peers.length === 0) {
     findings.warning(
       path,
       undefined,
@@ -198,7 +197,8 @@ function checkAdvertised(spec: SiteSpec, findings: Findings): void {
 /** Name and key of the Secret that has the passwords of sessions, by the name of the password. */
 export const BGP_SECRET = 'sitewright-bgp-passwords';
 
-const object = (kind: string, name: string, spec: object): KubeDocument => ({
+/** An object of Calico's own API, as calico-node stores it. */
+export const calicoObject = (kind: string, name: string, spec: object): KubeDocument => ({
   apiVersion: 'crd.projectcalico.org/v1',
   kind,
   metadata: { name },
@@ -209,7 +209,7 @@ export function bgpConfiguration(spec: SiteSpec, plan: CalicoBgpPlan): KubeDocum
   const { advertise } = spec.network.calico.bgp;
   const blocks = (cidrs: readonly string[]) => cidrs.map((text) => ({ cidr: parseIp(text).network.text }));
   const list = (key: string, cidrs: readonly string[]) => (cidrs.length === 0 ? {} : { [key]: blocks(cidrs) });
-  return object('BGPConfiguration', 'default', {
+  return calicoObject('BGPConfiguration', 'default', {
     asNumber: plan.asNumber,
     nodeToNodeMeshEnabled: plan.mesh,
     ...list('serviceClusterIPs', advertise.serviceIps ? spec.network.serviceCidrs : []),
@@ -222,13 +222,13 @@ export function bgpConfiguration(spec: SiteSpec, plan: CalicoBgpPlan): KubeDocum
 export function bgpObjects(spec: SiteSpec, plan: CalicoBgpPlan, namespace: string): KubeDocument[] {
   const { bgp } = spec.network.calico;
   return [
-    ...bgp.filters.map((filter) => object('BGPFilter', filter.name, filterSpec(filter))),
+    ...bgp.filters.map((filter) => calicoObject('BGPFilter', filter.name, filterSpec(filter))),
     ...passwordAccess(plan, namespace),
-    ...bgp.peers.map((peer) => object('BGPPeer', peer.name, peerSpec(peer))),
+    ...bgp.peers.map((peer) => calicoObject('BGPPeer', peer.name, peerSpec(peer))),
     ...(plan.mesh
       ? []
       : [
-          object('BGPPeer', 'sitewright-route-reflectors', {
+          calicoObject('BGPPeer', 'sitewright-route-reflectors', {
             nodeSelector: 'all()',
             peerSelector: `has(${bgp.routeReflectorLabel})`,
           }),

@@ -20,18 +20,22 @@ export const reflectorsOf = (spec: SiteSpec): string[] =>
     .filter((node) => spec.network.calico.bgp.routeReflectorLabel in node.labels)
     .map((node) => node.name);
 
+/** Whether routers are told of any addresses of Services. */
+export function advertisesServices(spec: SiteSpec): boolean {
+  const { serviceIps, externalCidrs, loadBalancerCidrs } = spec.network.calico.bgp.advertise;
+  return serviceIps || externalCidrs.length + loadBalancerCidrs.length > 0;
+}
+
 /** VXLAN needs no BGP: Felix knows from the API which blocks a node has. */
 const needsBgp = (routing: MtuPlan['routing']) => !routing.startsWith('vxlan');
 
 export function planBackend(spec: SiteSpec, mtu: MtuPlan, findings: Findings): 'bird' | 'vxlan' {
-  const { mode, peers, advertise } = spec.network.calico.bgp;
+  const { mode, peers } = spec.network.calico.bgp;
   const path = ['network', 'calico', 'bgp'];
   const asked = [
     ...(needsBgp(mtu.routing) ? [`routing ${mtu.routing}`] : []),
     ...(peers.length > 0 ? ['network.calico.bgp.peers'] : []),
-    ...(advertise.serviceIps || advertise.externalCidrs.length + advertise.loadBalancerCidrs.length > 0
-      ? ['network.calico.bgp.advertise']
-      : []),
+    ...(advertisesServices(spec) ? ['network.calico.bgp.advertise'] : []),
     ...(reflectorsOf(spec).length > 0 ? [`the label ${spec.network.calico.bgp.routeReflectorLabel} of nodes`] : []),
   ];
   const wanted = mode === 'on' || asked.length > 0;

@@ -1,6 +1,7 @@
 import type { SiteSpec } from '../spec/schema';
 import type { CalicoPool } from './calicoTypes';
 import { refuseDuplicates, type Findings } from './findings';
+import { ZONE_LABEL } from './kubeValues';
 import { FAMILY_NAME, overlaps, parseIp, within, type Network } from './ip';
 import type { Family, MtuPlan, SpecPath } from './types';
 
@@ -9,7 +10,6 @@ const BLOCK_SIZE: Record<Family, { initial: number; least: number; most: number 
   ipv4: { initial: 26, least: 20, most: 32 },
   ipv6: { initial: 122, least: 116, most: 128 },
 };
-const ZONE_LABEL = 'topology.kubernetes.io/zone';
 const ALL_NODES = 'all()';
 
 type PoolSpec = SiteSpec['network']['calico']['pools'][number];

@@ -17,7 +17,7 @@ import {
   planSnapshots,
   planUpgradeConfiguration,
 } from './kubeadm';
-import { wholeSeconds } from './kubeValues';
+import { wholeSeconds, ZONE_LABEL } from './kubeValues';
 import { planKubelet } from './kubelet';
 import { planKubeProxy } from './kubeProxy';
 import type { MachinePlan } from './machines';
@@ -37,7 +37,6 @@ export interface PlannedCluster {
 /** Of kubeadm, kubelet and CoreDNS by default; nothing in a site depends on another. */
 const DOMAIN = 'cluster.local';
 const CONTROL_PLANE_TAINT: Taint = { key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' };
-const ZONE_LABEL = 'topology.kubernetes.io/zone';
 
 /** Null without a `kubernetes.version`, and beside findings that leave nothing to plan. */
 export function planCluster(

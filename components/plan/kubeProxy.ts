@@ -29,8 +29,8 @@ export function planKubeProxy(
 
   const whole = (key: keyof typeof spec.kubeProxy.timeouts) =>
     seconds(wholeSeconds(spec.kubeProxy.timeouts[key], ['kubeProxy', 'timeouts', key], findings));
-  // IPv6 first would be [::], which takes both families; a site of one family binds that family.
   const syncPeriod = spec.environment === 'lab' ? EMULATION_SYNC_PERIOD : SYNC_PERIOD;
+  // IPv6 first would be [::], which takes both families; a site of one family binds that family.
   const [any, local] = address.families.includes('ipv4') ? ['0.0.0.0', '127.0.0.1'] : ['::', '[::1]'];
   return {
     mode,

@@ -18,3 +18,6 @@ export function wholeSeconds(text: string, path: SpecPath, findings: Findings): 
   }
   return Math.ceil(milliseconds / 1000);
 }
+
+/** Well-known label of a Node: the zone of its machine. */
+export const ZONE_LABEL = 'topology.kubernetes.io/zone';

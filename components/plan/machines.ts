@@ -120,7 +120,6 @@ function refuseKvmKeys(spec: SiteSpec, findings: Findings): void {
   });
 }
 
-/** Name of the hypervisor that runs a machine, or null when unknown. */
 /** Name of the hypervisor of a machine; null for machines that are not the kit's, and beside a finding. */
 export function homeOf(
   node: NodeSpec,

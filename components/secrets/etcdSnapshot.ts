@@ -13,6 +13,7 @@ import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import { parseJson } from './json';
 
 /**
  * Files of snapshots of etcd. A node has the public half of the site's snapshot key alone: it writes what it cannot read.
@@ -93,14 +94,6 @@ export async function openSnapshot(path: string): Promise<SnapshotFile> {
     return { path, header: header.data, bodyAt: secondEnd + 1 };
   } finally {
     await file.close();
-  }
-}
-
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
   }
 }
 

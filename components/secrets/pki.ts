@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import * as x509 from '@peculiar/x509';
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { parseJson } from './json';
 
 /**
  * What a cluster trusts, made once with the other secrets of its site: its kubeconfig is known before the cluster is,
@@ -257,15 +258,6 @@ export function parsePki(json: string): ClusterPki {
     throw new Error(`The keys and certificates of the cluster cannot be used: ${problems.join('; ')}`);
   }
   return found.data;
-}
-
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    // The parser's message quotes the text.
-    return undefined;
-  }
 }
 
 function contentProblems(pki: ClusterPki): string[] {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { RegistryPlan } from '../plan/clusterTypes';
+import { parseJson } from './json';
 
 /** Passwords by the name of their registry: one secret of the stack, as JSON. */
 export type RegistryPasswords = Record<string, string>;
@@ -9,13 +10,7 @@ const schema = z.record(z.string(), z.string().min(1));
 /** Throws where the text is not what `sitewright secrets set` writes; the message holds nothing of it. */
 export function parseRegistryPasswords(text: string | undefined): RegistryPasswords {
   if (text === undefined) return {};
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = null;
-  }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(parseJson(text));
   if (!parsed.success) throw new Error('the passwords of registries are damaged: they are a JSON object of texts');
   return parsed.data;
 }

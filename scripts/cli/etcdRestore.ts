@@ -21,14 +21,13 @@ import { SshSession } from '../../components/ssh/session';
 import { clusterPkiOf } from './clusterKeys';
 import { printJson, type Context } from './context';
 import { badInput, failed } from './errors';
-import { controlPlaneTargets } from './etcdSnapshot';
 import { Interruption } from './interrupt';
 import { enterLab } from './lab';
 import { refuseLocked } from './locks';
 import { ask } from './passphrase';
 import { openStack } from './secrets';
 import { openSiteAloud } from './site';
-import { keysOf, nodeTargets, onEach, type NamedTarget } from './targets';
+import { controlPlaneTargets, keysOf, nodeTargets, onEach, type NamedTarget } from './targets';
 import { limitFactorOf } from './verify';
 
 /** For the API of a machine to come back; an emulated one on a busy host needs that much. */

@@ -2,7 +2,6 @@ import { createWriteStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
-import type { SitePlan } from '../../components/plan';
 import { renderSnapshotScript } from '../../components/cluster/snapshotScripts';
 import {
   checkSnapshot,
@@ -22,16 +21,7 @@ import { enterLab } from './lab';
 import { openStack } from './secrets';
 import { openSiteAloud } from './site';
 import { table } from './table';
-import { keysOf, nodeTargets, type NamedTarget, type SiteKeys } from './targets';
-
-/** The machines with a member of etcd. Refuses a site without a cluster. */
-export function controlPlaneTargets(plan: SitePlan, keys: SiteKeys): NamedTarget[] {
-  if (plan.cluster === null) {
-    throw badInput(`${plan.site} has no cluster: its site file names no kubernetes.version. Nothing was changed`);
-  }
-  const names = plan.nodes.filter(({ role }) => role === 'control-plane').map(({ name }) => name);
-  return nodeTargets(plan, keys).filter(({ name }) => names.includes(name));
-}
+import { controlPlaneTargets, keysOf, type NamedTarget } from './targets';
 
 export async function takeSnapshot(context: Context, site: string, to: string): Promise<void> {
   const { plan } = openSiteAloud(context, site);

@@ -2,7 +2,7 @@ import { networkChange, networkState, type NetworkState } from '../../components
 import type { SitePlan } from '../../components/plan';
 import type { Context } from './context';
 import { badInput } from './errors';
-import type { OpenStack } from './secrets';
+import type { SiteStack } from './stack';
 
 /**
  * Says what a change of Calico's network does to pods that run, before anything changes.
@@ -11,7 +11,7 @@ import type { OpenStack } from './secrets';
 export async function tellNetworkChange(
   context: Pick<Context, 'say'>,
   plan: SitePlan,
-  { stack }: Pick<OpenStack, 'stack'>,
+  stack: Pick<SiteStack, 'outputs'>,
 ): Promise<void> {
   if ((plan.cluster?.calico ?? null) === null) return;
   const before = (await stack.outputs()) as Partial<NetworkState>;

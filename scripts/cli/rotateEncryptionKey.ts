@@ -2,7 +2,6 @@ import { encryptionKeyNames, nextRotationStage, rotationStage, type ClusterPki }
 import { checkedClusterPki, storePki } from './clusterKeys';
 import { printJson, type Context } from './context';
 import { badInput } from './errors';
-import { controlPlaneTargets } from './etcdSnapshot';
 import { enterLab } from './lab';
 import { refuseLocked } from './locks';
 import { operate } from './operate';
@@ -10,7 +9,7 @@ import { openStack } from './secrets';
 import { rewriteSecrets, takeOverKeys } from './secretsAtRest';
 import { openSiteAloud } from './site';
 import { clearPendingOperations } from './state';
-import { keysOf } from './targets';
+import { controlPlaneTargets, keysOf } from './targets';
 import { limitFactorOf } from './verify';
 
 const LIMIT_SECONDS = 900;

@@ -1,6 +1,7 @@
 import { bash } from '../../components/nodes/bash';
 import { ETCD_POD } from '../../components/cluster/node/etcdSnapshot';
 import { CLUSTER_CORE } from '../../components/cluster/node/core';
+import { LOCAL_API_READY } from '../../components/cluster/node/localApi';
 import { AS_ROOT } from '../../components/nodes/prep/asRoot';
 import { CORE } from '../../components/nodes/prep/core';
 import { AUDIT_LOG } from '../../components/nodes/script';
@@ -11,22 +12,12 @@ import type { NamedTarget } from './targets';
 
 /** What a rotation of the key of Secrets at rest does on control-plane machines, beside the file with the keys. */
 
-const READY = bash`
-api_ready() {
-  local line server=''
-  while read -r line; do
-    case $line in server:*) server=\${line#server: } ;; esac
-  done </etc/kubernetes/scheduler.conf
-  kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$server" --request-timeout 30s get --raw /readyz
-}
-`;
-
 /** The API server reads its keys when it starts: one that is older than the file is started again. */
 const RESTART = bash`
 running() { crictl ps --quiet --state running --name '^kube-apiserver$'; }
 runs_anew() {
   local id
-  id=$(running) && [ -n "$id" ] && [ "$id" != "$1" ] && api_ready
+  id=$(running) && [ -n "$id" ] && [ "$id" != "$1" ] && local_api_ready
 }
 main() {
   local id started=0
@@ -40,7 +31,7 @@ main() {
     wait_until "$LIMIT_SECONDS" 'the API of this machine is ready' runs_anew "$id" ||
       refuse "the API of this machine is not ready: see 'crictl ps -a' and journalctl -u kubelet"
   fi
-  wait_until "$LIMIT_SECONDS" 'the API of this machine is ready' api_ready || refuse 'the API of this machine is not ready'
+  wait_until "$LIMIT_SECONDS" 'the API of this machine is ready' local_api_ready || refuse 'the API of this machine is not ready'
 }
 `;
 
@@ -90,7 +81,7 @@ MANIFEST=/etc/kubernetes/manifests/etcd.yaml
 ENCRYPTION_FILE=${ENCRYPTION_FILE}
 AUDIT_LOG=${AUDIT_LOG}
 RUN_DIR=/run/sitewright
-${CORE}${CLUSTER_CORE}${ETCD_POD}${READY}${library}main </dev/null
+${CORE}${CLUSTER_CORE}${ETCD_POD}${LOCAL_API_READY}${library}main </dev/null
 `;
 
 /** How base64 of a value in etcd begins that was written with a key; the last bits depend on what follows. */

@@ -34,6 +34,15 @@ export function nodeTargets(plan: SitePlan, keys: SiteKeys): NamedTarget[] {
   });
 }
 
+/** The machines with a member of etcd. Refuses a site without a cluster. */
+export function controlPlaneTargets(plan: SitePlan, keys: SiteKeys): NamedTarget[] {
+  if (plan.cluster === null) {
+    throw badInput(`${plan.site} has no cluster: its site file names no kubernetes.version. Nothing was changed`);
+  }
+  const names = plan.nodes.filter(({ role }) => role === 'control-plane').map(({ name }) => name);
+  return nodeTargets(plan, keys).filter(({ name }) => names.includes(name));
+}
+
 /** The other hosts that the key of the site opens: the jump host, and hypervisors that are not this machine. */
 export function otherTargets(plan: SitePlan, keys: SiteKeys): NamedTarget[] {
   const { jump, kvm } = plan.machines;

@@ -10,6 +10,7 @@ import { CLUSTER_CORE } from '../../components/cluster/node/core';
 import { DRAIN } from '../../components/cluster/node/drain';
 import { ENDPOINT } from '../../components/cluster/node/endpoint';
 import { ETCD_DISK } from '../../components/cluster/node/etcdDisk';
+import { ETCD_MEMBER } from '../../components/cluster/node/etcdMember';
 import { INVITE, JOIN } from '../../components/cluster/node/join';
 import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
 import { REGISTRIES } from '../../components/cluster/node/registries';
@@ -319,7 +320,7 @@ test('the member of a machine that was made anew leaves etcd before the machine 
     `[[ $* != *'member list'* ]] || printf '%s\\n' 'a1, started, cp1, https://192.0.2.11:2380, x, false' 'a2, started, w1, https://192.0.2.12:2380, x, false'`,
   );
   const removed = (lost: string) => {
-    run(`${NODE_OBJECT}${INVITE}`, `LOST_MEMBER='${lost}'; remove_lost_member`);
+    run(`${NODE_OBJECT}${ETCD_MEMBER}${INVITE}`, `LOST_MEMBER='${lost}'; remove_lost_member`);
     return calls().flatMap((call) => /member remove .*/.exec(call) ?? []);
   };
   expect(removed('')).toEqual([]);

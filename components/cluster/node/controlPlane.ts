@@ -15,10 +15,12 @@ api_server_files() {
 
 /**
  * A control-plane node: its files and its share of the virtual address, and on the first one the cluster. Once it belongs
- * to a cluster, what has changed is taken over; the others come in by their join. `kubeadm init` is resumable as it is: each phase takes what it finds (certificates,
- * kubeconfigs, manifests, objects) and adds what is missing; its preflight checks alone refuse what an earlier run left.
- * So an interrupted run is run again without those checks, and nothing is ever reset: an etcd that has started may hold
- * the only copy of a cluster, also after the root disk was made anew.
+ * to a cluster, what has changed is taken over; the others come in by their join.
+ *
+ * `kubeadm init` is resumable as it is: each phase takes what it finds (certificates, kubeconfigs, manifests, objects) and
+ * adds what is missing; its preflight checks alone refuse what an earlier run left. So an interrupted run is run again
+ * without those checks, and nothing is ever reset: an etcd that has started may hold the only copy of a cluster, also after
+ * the root disk was made anew.
  */
 export const CONTROL_PLANE = bash`
 # What cannot change under a cluster that lives, found before anything is written.
@@ -82,7 +84,7 @@ take_up_init() {
   for path in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/*.* /etc/kubernetes/pki/etcd/*.*; do
     [ ! -f "$path" ] || [ -s "$path" ] || rm -f "$path"
   done
-  INIT_FLAGS=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+  INIT_FLAGS=("$TAKEN_UP")
 }
 initialise() {
   local attempt

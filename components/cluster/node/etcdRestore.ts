@@ -117,15 +117,6 @@ data() {
   sync -f "$ETCD_FOLDER" && : >"$RESTORE/restored"
 }
 
-# The API of this machine, and not the one that the cluster's name leads to.
-local_api_ready() {
-  local line server=''
-  while read -r line; do
-    case $line in server:*) server=\${line#server: } ;; esac
-  done </etc/kubernetes/scheduler.conf
-  kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$server" --request-timeout 30s get --raw /readyz
-}
-
 start() {
   local pod
   [ -e "$RESTORE/restored" ] || refuse 'the data of etcd is not restored yet: run again'

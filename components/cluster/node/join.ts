@@ -46,7 +46,7 @@ join() {
   local -a ignored=()
   if [ "$PART" != join-worker ] && compgen -G '/etc/kubernetes/manifests/*.yaml' >/dev/null; then
     step 'an earlier kubeadm join did not end: it is taken up again'
-    ignored=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+    ignored=("$TAKEN_UP")
   fi
   systemctl stop kubelet.service >&2
   rm -f /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /var/lib/kubelet/pki/kubelet-client-*
@@ -99,20 +99,19 @@ dismiss() {
 # take others down with it.
 remove_lost_member() {
   [ -n "$LOST_MEMBER" ] || return 0
-  local list id name pki=/etc/kubernetes/pki/etcd
-  local -a etcdctl=(etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key")
-  list=$("\${etcdctl[@]}" member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
+  local list id name
+  list=$(etcdctl_here member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
   while IFS=, read -r id _ name _; do
     [ "\${name# }" = "$LOST_MEMBER" ] || continue
     step "etcd lets go the member that $LOST_MEMBER was before"
     audit "etcd member $LOST_MEMBER" "$id" removed
-    "\${etcdctl[@]}" member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
+    etcdctl_here member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
   done <<<"$list"
 }
 
 # The machine of this name has no credentials: a Node of that name is an earlier machine's, and would keep kubeadm from joining.
 invite() {
-  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+  api_wait
   dismiss
   remove_lost_member
   if admin_kubectl get node "$NODE" >/dev/null 2>&1; then
@@ -125,7 +124,7 @@ invite() {
 }
 
 admit() {
-  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+  api_wait
   # Of a join whose engine was killed.
   dismiss
   node_object_apply

@@ -5,10 +5,6 @@ import { bash } from '../../nodes/bash';
  * All of them take what an interrupted run left as it is.
  */
 export const TAKE_LEAVE = bash`
-api_wait() {
-  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
-}
-
 # node_known: sets KNOWN to the name of the Node, or to nothing.
 node_known() {
   KNOWN=$(admin_kubectl get node "$NODE" --ignore-not-found -o name) ||
@@ -26,11 +22,6 @@ drain() {
   [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.spec.unschedulable}')" = true ] ||
     admin_kubectl annotate node "$NODE" --overwrite "$LEAVING_ANNOTATION=cordoned" >&2 || refuse "$NODE could not be marked; kubectl's message is above"
   drain_node "$DRAIN_SECONDS"
-}
-
-etcdctl_here() {
-  etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert /etc/kubernetes/pki/etcd/ca.crt \
-    --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key "$@"
 }
 
 # member_id: sets MEMBER; empty where etcd has no such member. One that never started has no name, only its place.

@@ -3,6 +3,9 @@ import { bash } from '../../nodes/bash';
 /** What the first control-plane node does for any Node of the cluster. */
 export const NODE_OBJECT = bash`
 api_answers() { admin_kubectl get --raw /readyz; }
+api_wait() {
+  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+}
 node_ready() {
   [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
 }

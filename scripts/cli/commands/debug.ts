@@ -3,6 +3,7 @@ import { ADMIN_KUBECTL, asRoot, Kubectl, KubectlError } from '../../../component
 import { quote } from '../../../components/nodes/bash';
 import type { SitePlan } from '../../../components/plan';
 import { SshError } from '../../../components/ssh/errors';
+import { connectFirst } from '../../../components/ssh/first';
 import { SshSession, type SshTarget } from '../../../components/ssh/session';
 import { contextOf, printJson, type Context } from '../context';
 import { HOLD_SECONDS, HOST_FOLDER, startDebug, type DebugContainer, type DebugTarget } from '../debugContainer';
@@ -12,7 +13,7 @@ import { enterLab } from '../lab';
 import { openStack } from '../secrets';
 import { openSiteAloud } from '../site';
 import { runSsh } from '../systemSsh';
-import { keysOf, nodeTargets, type NamedTarget } from '../targets';
+import { controlPlaneTargets, keysOf, type NamedTarget } from '../targets';
 import { limitFactorOf } from '../verify';
 
 export function debugCommand(): Command {
@@ -58,8 +59,7 @@ async function debug(
   }
   await enterLab(plan);
   const { config } = await openStack(context, plan, { create: false });
-  const targets = nodeTargets(plan, keysOf(config, site));
-  const leads = targets.filter((_, index) => plan.nodes[index]!.role === 'control-plane');
+  const leads = controlPlaneTargets(plan, keysOf(config, site));
   const limitFactor = await limitFactorOf(plan);
   const interruption = new Interruption(
     (text) => context.say(text),
@@ -129,14 +129,14 @@ function debugTarget(plan: SitePlan, given: string, namespace: string | undefine
 /** The first control-plane node that answers: with several, one that is down is a reason to look and not to give up. */
 async function firstOf(leads: NamedTarget[], signal: AbortSignal): Promise<{ lead: NamedTarget; session: SshSession }> {
   const reasons: string[] = [];
-  for (const lead of leads) {
-    try {
-      return { lead, session: await SshSession.connect(lead.target, { signal }) };
-    } catch (error) {
+  const found = await connectFirst(leads, {
+    signal,
+    onSkipped({ name }, error) {
       if (!(error instanceof SshError)) throw error;
-      reasons.push(`${lead.name}: ${error.message}`);
-    }
-  }
+      reasons.push(`${name}: ${error.message}`);
+    },
+  });
+  if (found !== null) return { lead: found.host, session: found.session };
   throw failed(`no control-plane node can be asked:\n${reasons.join('\n')}`);
 }
 

@@ -80,11 +80,12 @@ async function preview(context: Context, site: string): Promise<void> {
   const { plan } = loaded;
   const open = await openStack(context, plan);
   const now = new Date();
-  await checkClusterVersion(context, loaded, open.stack, now);
+  const left = outputsOnce(open.stack);
+  await checkClusterVersion(context, loaded, left, now);
   checkedClusterPki(open.config, plan, now);
   refuseLostMembers(await stateOf(open.stack), plan);
   checkBgpPasswords(plan, open.config);
-  await tellNetworkChange(context, plan, open);
+  await tellNetworkChange(context, plan, left);
   checkRegistryPasswords(open.config, plan);
   const found = await previewChanges(context, plan, open);
   if (context.json) printJson(context, found);
@@ -103,10 +104,11 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
   }
   const open = await openStack(context, plan);
   refuseLocked(plan);
+  const left = outputsOnce(open.stack);
   checkBgpPasswords(plan, open.config);
-  await tellNetworkChange(context, plan, open);
+  await tellNetworkChange(context, plan, left);
   const now = new Date();
-  await checkClusterVersion(context, loaded, open.stack, now);
+  await checkClusterVersion(context, loaded, left, now);
   const pki = checkedClusterPki(open.config, plan, now);
   checkRegistryPasswords(open.config, plan);
   if (pki !== null && (await renewAdminWhenDue(open, pki, now))) {
@@ -157,6 +159,12 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
       ...next.map((line) => `  ${line}`),
     ].join('\n'),
   );
+}
+
+/** What the last `up` has left, asked for once and only where somebody wants to know: each question runs the engine. */
+function outputsOnce(stack: SiteStack): Pick<SiteStack, 'outputs'> {
+  let asked: ReturnType<SiteStack['outputs']> | undefined;
+  return { outputs: () => (asked ??= stack.outputs()) };
 }
 
 const stateOf = async (stack: SiteStack) => JSON.parse(await stack.exportState()) as SiteState;

@@ -162,6 +162,7 @@ WantedBy=multi-user.target
 END_OF_KEEPALIVED_SERVICE
 LOCAL_API='192.0.2.11:6443'
 INITIALISED='/var/lib/sitewright/cluster/initialised'
+TAKEN_UP='--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml'
 KUBERNETES_VERSION='1.36.1'
 ETCD_DISK='/dev/disk/by-id/virtio-etcd'
 ETCD_FOLDER='/var/lib/etcd'
@@ -953,6 +954,9 @@ vip_remove() {
 }
 
 api_answers() { admin_kubectl get --raw /readyz; }
+api_wait() {
+  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+}
 node_ready() {
   [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
 }
@@ -1310,7 +1314,7 @@ take_up_init() {
   for path in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/*.* /etc/kubernetes/pki/etcd/*.*; do
     [ ! -f "$path" ] || [ -s "$path" ] || rm -f "$path"
   done
-  INIT_FLAGS=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+  INIT_FLAGS=("$TAKEN_UP")
 }
 initialise() {
   local attempt

@@ -206,6 +206,9 @@ finish() {
 }
 
 api_answers() { admin_kubectl get --raw /readyz; }
+api_wait() {
+  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+}
 node_ready() {
   [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
 }
@@ -267,6 +270,11 @@ taints_apply() {
   printf '%s' "$before" >"$file.new" && mv -f "$file.new" "$file"
 }
 
+etcdctl_here() {
+  etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert /etc/kubernetes/pki/etcd/ca.crt \
+    --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key "$@"
+}
+
 # A token lives for one join: what an earlier one left goes, by its id, which is no secret.
 dismiss() {
   local token description
@@ -280,20 +288,19 @@ dismiss() {
 # take others down with it.
 remove_lost_member() {
   [ -n "$LOST_MEMBER" ] || return 0
-  local list id name pki=/etc/kubernetes/pki/etcd
-  local -a etcdctl=(etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key")
-  list=$("${etcdctl[@]}" member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
+  local list id name
+  list=$(etcdctl_here member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
   while IFS=, read -r id _ name _; do
     [ "${name# }" = "$LOST_MEMBER" ] || continue
     step "etcd lets go the member that $LOST_MEMBER was before"
     audit "etcd member $LOST_MEMBER" "$id" removed
-    "${etcdctl[@]}" member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
+    etcdctl_here member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
   done <<<"$list"
 }
 
 # The machine of this name has no credentials: a Node of that name is an earlier machine's, and would keep kubeadm from joining.
 invite() {
-  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+  api_wait
   dismiss
   remove_lost_member
   if admin_kubectl get node "$NODE" >/dev/null 2>&1; then
@@ -306,7 +313,7 @@ invite() {
 }
 
 admit() {
-  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+  api_wait
   # Of a join whose engine was killed.
   dismiss
   node_object_apply

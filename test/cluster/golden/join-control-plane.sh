@@ -22,6 +22,7 @@ ENDPOINT='api.oslo.internal:6443'
 ENDPOINT_NAME='api.oslo.internal'
 ENDPOINT_HOSTS_LINE='192.0.2.10 api.oslo.internal'
 INITIALISED='/var/lib/sitewright/cluster/initialised'
+TAKEN_UP='--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml'
 IFS= read -r -d '' JOIN_CONFIG <<'END_OF_JOIN_CONFIG'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
@@ -451,7 +452,7 @@ join() {
   local -a ignored=()
   if [ "$PART" != join-worker ] && compgen -G '/etc/kubernetes/manifests/*.yaml' >/dev/null; then
     step 'an earlier kubeadm join did not end: it is taken up again'
-    ignored=("--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml")
+    ignored=("$TAKEN_UP")
   fi
   systemctl stop kubelet.service >&2
   rm -f /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /var/lib/kubelet/pki/kubelet-client-*

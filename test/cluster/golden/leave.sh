@@ -202,6 +202,9 @@ finish() {
 }
 
 api_answers() { admin_kubectl get --raw /readyz; }
+api_wait() {
+  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+}
 node_ready() {
   [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
 }
@@ -261,6 +264,11 @@ taints_apply() {
   done
   printf -v before '%s\n' "${TAINTS[@]}"
   printf '%s' "$before" >"$file.new" && mv -f "$file.new" "$file"
+}
+
+etcdctl_here() {
+  etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert /etc/kubernetes/pki/etcd/ca.crt \
+    --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key "$@"
 }
 
 cordon_node() {
@@ -327,10 +335,6 @@ tight_budgets() {
   printf '%s' "${text:-none of them is tight now: run again}"
 }
 
-api_wait() {
-  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
-}
-
 # node_known: sets KNOWN to the name of the Node, or to nothing.
 node_known() {
   KNOWN=$(admin_kubectl get node "$NODE" --ignore-not-found -o name) ||
@@ -348,11 +352,6 @@ drain() {
   [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.spec.unschedulable}')" = true ] ||
     admin_kubectl annotate node "$NODE" --overwrite "$LEAVING_ANNOTATION=cordoned" >&2 || refuse "$NODE could not be marked; kubectl's message is above"
   drain_node "$DRAIN_SECONDS"
-}
-
-etcdctl_here() {
-  etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert /etc/kubernetes/pki/etcd/ca.crt \
-    --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key "$@"
 }
 
 # member_id: sets MEMBER; empty where etcd has no such member. One that never started has no name, only its place.

@@ -206,6 +206,9 @@ finish() {
 }
 
 api_answers() { admin_kubectl get --raw /readyz; }
+api_wait() {
+  wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers || refuse 'the API server does not answer: see journalctl -u kubelet on this machine'
+}
 node_ready() {
   [ "$(admin_kubectl get node "$NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]
 }
