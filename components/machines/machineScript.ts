@@ -1,3 +1,4 @@
+import { domainName } from '../plan/machines';
 import type { KvmImagePlan, KvmPlan, NodePlan } from '../plan/types';
 import { baseImageVariables, stampVariables, STORE_BASES } from './baseImageScript';
 import type { SiteBundle } from './bundle';
@@ -24,11 +25,6 @@ export interface MachineScriptSettings {
   seed: Pick<SeedSettings, 'authorizedKey' | 'hostKey'>;
   /** Null: the machine has no disk for one. */
   bundle: SiteBundle | null;
-}
-
-/** libvirt domains of all sites share one list of names; so do the volumes of a pool, which are named after the domain. */
-export function domainName(site: string, machine: string): string {
-  return `${site}-${machine}`;
 }
 
 /** The planned part of a KVM machine. Throws for a node that was planned for another provider. */

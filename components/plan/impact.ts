@@ -25,6 +25,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['extends', 'only the values that the profile brings count, each with its own entry'],
     ['kit', 'says with which kit the site was reviewed'],
     ['environment', 'says what the site is used for'],
+    ['joined', 'says which other sites this one is compared with'],
     [
       'backend.url',
       'the state lives elsewhere, the site stays',

@@ -17,6 +17,7 @@ import { SCHEMA_VERSION, type Finding, type NodePlan, type SitePlan } from './ty
 
 export * from './calicoTypes';
 export * from './clusterTypes';
+export { checkFleet, type FleetFinding, type FleetSite } from './fleet';
 export * from './types';
 export { IMPACTS, impactOf, type ImpactEntry } from './impact';
 export { renderPlan } from './render';

@@ -12,6 +12,9 @@ const AUTO_QUEUES_AT_MOST = 8;
 /** kubeadm's preflight refuses a control plane with fewer. */
 const CONTROL_PLANE_CPUS_AT_LEAST = 2;
 
+/** libvirt domains of all sites share one list of names; so do the volumes of a pool, which are named after the domain. */
+export const domainName = (site: string, machine: string) => `${site}-${machine}`;
+
 /** What the machines concern knows of one machine. */
 export interface MachinePlan {
   ssh: SshPlan;

@@ -1,3 +1,4 @@
+export { toFleetProblems, type FleetProblem } from './fleetProblems';
 export { listProfiles, listSites, loadSite, type LoadArgs, type LoadResult } from './load';
 export { formatProblem, type Problem } from './problem';
 export {

@@ -247,6 +247,14 @@ export const siteSchema = z
     environment: z
       .enum(['lab', 'staging', 'production'])
       .meta({ description: 'What the site is used for.', examples: ['production'] }),
+    joined: z
+      .array(name())
+      .default([])
+      .meta({
+        description:
+          'Networks that packets of this site travel to other sites on, such as a WAN or a shared data centre, by names of your choice. Sites that name the same one are joined: none of their networks, addresses and AS numbers may meet.',
+        examples: [['acme-wan']],
+      }),
     backend: backend.prefault({}).meta({ description: 'State of the site.' }),
     underlay: underlay.meta({
       description: 'The network the machines are on.',

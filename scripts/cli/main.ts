@@ -15,6 +15,7 @@ import { rolloutCommand } from './commands/rollout';
 import { secretsCommand } from './commands/secrets';
 import { sshCommand } from './commands/ssh';
 import { unlockCommand } from './commands/unlock';
+import { validateCommand } from './commands/validate';
 import { findKitDir } from './context';
 import { EXIT, reportError } from './errors';
 import { readFileSync } from 'node:fs';
@@ -23,6 +24,7 @@ import { join } from 'node:path';
 /** The order of the list in the help: as a site's life goes. */
 const commands = () => [
   newCommand(),
+  validateCommand(),
   ...inspectCommands(),
   bundleCommand(),
   ...deployCommands(),

@@ -29,15 +29,21 @@ export function checkSiteName(site: string): void {
 export const refuseProblems = (problems: Problem[]) =>
   new CliError(problems.map(formatProblem).join('\n'), EXIT.badInput, { problems });
 
-/** Reads, validates and plans a site. Every problem at once, as one error; nothing is changed. */
-export function openSite(context: Context, site: string): LoadedSite {
-  checkSiteName(site);
+/** Reads, validates and plans a site. Every problem at once; nothing is changed. */
+export function readSite(context: Context, site: string): LoadedSite | { problems: Problem[] } {
   const loaded = loadSite({ stacksDir: context.stacksDir, site, kitVersion: context.kitVersion });
-  if (!loaded.ok) throw refuseProblems(loaded.problems);
+  if (!loaded.ok) return { problems: loaded.problems };
   const { plan, findings } = computePlan(loaded.spec, context.kitVersion);
   const problems = toProblems(findings, loaded.source);
-  if (plan === null) throw refuseProblems(problems);
-  return { spec: loaded.spec, source: loaded.source, plan, warnings: problems };
+  return plan === null ? { problems } : { spec: loaded.spec, source: loaded.source, plan, warnings: problems };
+}
+
+/** As `readSite`, with its problems as one error. */
+export function openSite(context: Context, site: string): LoadedSite {
+  checkSiteName(site);
+  const read = readSite(context, site);
+  if ('problems' in read) throw refuseProblems(read.problems);
+  return read;
 }
 
 /** As `openSite`, and tells the warnings. */

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { STAMP_NAMESPACE } from '../../../components/machines/domainXml';
-import { domainName } from '../../../components/machines/machineScript';
+import { domainName } from '../../../components/plan/machines';
 import type { KvmPlan, SitePlan } from '../../../components/plan';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput, failed } from '../errors';

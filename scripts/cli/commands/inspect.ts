@@ -3,16 +3,10 @@ import { planJson, renderPlan } from '../../../components/plan';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput } from '../errors';
 import { openSite, openSiteAloud } from '../site';
-import { formatProblem } from '../../../components/spec';
 
-/** Commands that read a site file and reach nothing else: validate, plan, explain. */
+/** Commands that read a site file and reach nothing else: plan, explain; validate is in a file of its own. */
 export function inspectCommands(): Command[] {
   return [
-    new Command('validate')
-      .description('check a site file: every problem at once, with file, line and column')
-      .argument('<site>')
-      .addHelpText('after', '\nExamples:\n  $ sitewright validate acme-prod\n  $ sitewright validate acme-prod --json')
-      .action((site: string, _options: unknown, command: Command) => validate(contextOf(command), site)),
     new Command('plan')
       .description('show everything computed for a site, without reaching it')
       .argument('<site>')
@@ -33,16 +27,6 @@ export function inspectCommands(): Command[] {
         explain(contextOf(command), site, path),
       ),
   ];
-}
-
-function validate(context: Context, site: string): void {
-  const { plan: sitePlan, warnings } = openSite(context, site);
-  if (context.json) {
-    printJson(context, { site, valid: true, problems: warnings });
-    return;
-  }
-  for (const warning of warnings) context.say(formatProblem(warning));
-  context.out(`${site} is valid: ${sitePlan.nodes.length} nodes, pods get an MTU of ${sitePlan.mtu.podMtuBytes} bytes`);
 }
 
 function plan(context: Context, site: string): void {

@@ -1,0 +1,29 @@
+import { checkFleet } from '../../components/plan';
+import { listSites, toFleetProblems, type FleetProblem, type Problem } from '../../components/spec';
+import type { Context } from './context';
+import { readSite, type LoadedSite } from './site';
+
+/** Every site of a stacks folder, sorted by name. */
+export interface Fleet {
+  sites: LoadedSite[];
+  /** Those that have no plan, and why. */
+  broken: { site: string; problems: Problem[] }[];
+}
+
+export function readFleet(context: Context): Fleet {
+  const fleet: Fleet = { sites: [], broken: [] };
+  for (const site of listSites(context.stacksDir)) {
+    const read = readSite(context, site);
+    if ('problems' in read) fleet.broken.push({ site, problems: read.problems });
+    else fleet.sites.push(read);
+  }
+  return fleet;
+}
+
+/** What does not hold between the sites that have a plan; with `site`, only what concerns it. */
+export function acrossSites({ sites }: Fleet, site?: string): FleetProblem[] {
+  const sources = new Map(sites.map(({ plan, source }) => [plan.site, source]));
+  return toFleetProblems(checkFleet(sites), sources, site);
+}
+
+export const isError = ({ severity }: Problem) => severity === 'error';
