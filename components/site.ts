@@ -29,8 +29,11 @@ export interface SiteArgs {
 }
 
 export interface SiteCluster {
-  /** Everything that is installed, complete on the machine of the engine. */
-  bundle: Bundle & SiteBundle & { folder: string };
+  /**
+   * Everything that is installed, complete in its folder on the machine of the engine. Folder null: the bundle is not
+   * here, and what its manifests hold is left out; for programs that only show a site.
+   */
+  bundle: Bundle & SiteBundle & { folder: string | null };
   /** Certificate authorities and keys, from the stack's configuration. Secret. */
   pki: pulumi.Output<ClusterPki>;
   /** Of BGP sessions, by the name that the plan has for them. Secret. */

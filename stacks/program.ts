@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import { computePlan, type SitePlan } from '../components/plan';
 import { networkState } from '../components/plan/networkChange';
-import { Site } from '../components/site';
+import { Site, type SiteCluster } from '../components/site';
 import { formatProblem, loadSite, toProblems } from '../components/spec';
 import { parsePki } from '../components/secrets/pki';
 import {
@@ -32,15 +32,34 @@ class SiteFileError extends pulumi.RunError {}
  * Configuration: `sshPrivateKey`, `hostKeySeed` and, for a cluster, `clusterPki`, `registryPasswords` and
  * `bgpPassword-<name>` (secrets), `identity` (set by `sitewright adopt`).
  */
-export async function program(): Promise<Record<string, unknown>> {
-  const stacksDir = process.env.SITEWRIGHT_STACKS_DIR ?? join(KIT, 'stacks');
-  const kitVersion = (JSON.parse(readFileSync(join(KIT, 'package.json'), 'utf8')) as { version: string }).version;
+export const program = () =>
+  siteProgram({
+    stacksDir: process.env.SITEWRIGHT_STACKS_DIR ?? join(KIT, 'stacks'),
+    kitVersion: (JSON.parse(readFileSync(join(KIT, 'package.json'), 'utf8')) as { version: string }).version,
+    backendUrl: process.env.PULUMI_BACKEND_URL,
+    withLab,
+    withBundle,
+  });
+
+/** What is around a site while its program runs. */
+export interface Surroundings {
+  /** Folder of sites/, profiles/ and bundles/. */
+  stacksDir: string;
+  kitVersion: string;
+  /** Where the engine keeps the state; undefined: nothing is said about it. */
+  backendUrl: string | undefined;
+  withLab: typeof withLab;
+  withBundle(plan: SitePlan, stacksDir: string): Promise<SiteCluster['bundle'] | null>;
+}
+
+/** The same with surroundings that are given: a site is rendered by what its files say, wherever that is done. */
+export async function siteProgram(around: Surroundings): Promise<Record<string, unknown>> {
+  const { stacksDir, kitVersion, backendUrl } = around;
   const loaded = loadSite({ stacksDir, site: pulumi.getStack(), kitVersion });
   if (!loaded.ok) throw new SiteFileError(loaded.problems.map(formatProblem).join('\n'));
 
   const { plan, findings } = computePlan(loaded.spec, kitVersion);
   if (plan === null) throw new SiteFileError(toProblems(findings, loaded.source).map(formatProblem).join('\n'));
-  const backendUrl = process.env.PULUMI_BACKEND_URL;
   if (backendUrl !== undefined && backendUrl !== plan.backendUrl && backendUrl !== expandBackend(plan.backendUrl)) {
     throw new SiteFileError(
       `The state of ${plan.site} is in ${plan.backendUrl}, but PULUMI_BACKEND_URL names another place. ` +
@@ -48,8 +67,8 @@ export async function program(): Promise<Record<string, unknown>> {
     );
   }
 
-  const { plan: built, limitFactor } = await withLab(plan);
-  const bundle = await withBundle(built, stacksDir);
+  const { plan: built, limitFactor } = await around.withLab(plan);
+  const bundle = await around.withBundle(built, stacksDir);
   const config = new pulumi.Config('sitewright');
   const passwordNames = built.cluster?.calico?.bgp?.peers.flatMap(({ passwordFrom }) => passwordFrom ?? []) ?? [];
   const bgpPasswords = Object.fromEntries(

@@ -10,6 +10,7 @@ import { etcdCommand } from './commands/etcd';
 import { inspectCommands } from './commands/inspect';
 import { kubeconfigCommand } from './commands/kubeconfig';
 import { newCommand } from './commands/new';
+import { renderCommand } from './commands/render';
 import { resultCommands } from './commands/results';
 import { rolloutCommand } from './commands/rollout';
 import { secretsCommand } from './commands/secrets';
@@ -26,6 +27,7 @@ const commands = () => [
   newCommand(),
   validateCommand(),
   ...inspectCommands(),
+  renderCommand(),
   bundleCommand(),
   ...deployCommands(),
   ...resultCommands(),

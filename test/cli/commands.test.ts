@@ -53,7 +53,7 @@ test('help is no mistake, and every command has examples', () => {
   expect(help.code).toBe(0);
   const commands = [...help.stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)].map(([, name]) => name);
   expect(commands).toEqual([
-    ...['new', 'validate', 'plan', 'explain', 'bundle', 'preview', 'up', 'refresh', 'verify', 'outputs'],
+    ...['new', 'validate', 'plan', 'explain', 'render', 'bundle', 'preview', 'up', 'refresh', 'verify', 'outputs'],
     ...['kubeconfig', 'ssh', 'debug', 'rollout', 'certs', 'etcd'],
     ...['destroy', 'secrets', 'unlock', 'adopt'],
   ]);

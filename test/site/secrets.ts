@@ -1,14 +1,5 @@
+import { base64Within } from '../support/plantedSecrets';
 import type { RecordedResource } from '../support/recordingMonitor';
-
-/** Base64 of a text inside a longer one, whatever stands before it: cut to the characters that only the text decides. */
-function base64Within(text: string): string[] {
-  return [0, 1, 2].map((shift) => {
-    const encoded = Buffer.from('x'.repeat(shift) + text)
-      .toString('base64')
-      .replace(/=+$/, '');
-    return encoded.slice(shift === 0 ? 0 : shift + 1, -1);
-  });
-}
 
 const spellings = (text: string): string[] => [text, ...base64Within(text)];
 

@@ -12,8 +12,8 @@ import { editManifest, parseManifest, type ManifestObject } from './manifest';
 export interface CalicoArgs {
   plan: CalicoPlan;
   bundle: Pick<BundlePlan, 'images' | 'manifests'>;
-  /** Folder of the bundle on the machine of the engine; its files were held against its lock. */
-  bundleFolder: string;
+  /** Folder of the bundle on the machine of the engine; its files were held against its lock. Null: it is not here. */
+  bundleFolder: string | null;
   access: ClusterAccess;
   /** Passwords of BGP sessions, by the name that the plan has for them. Secret. */
   bgpPasswords: Record<string, pulumi.Input<string>>;
@@ -61,13 +61,14 @@ export class CalicoLate extends pulumi.ComponentResource {
   }
 }
 
-/** Every object of the release as it is applied. Throws where a manifest is not what the plan was made for. */
+/** Every object of the release as it is applied; none without the bundle. Throws where a manifest is not what the plan was made for. */
 export function releaseObjects({
   plan,
   bundle,
   bundleFolder,
   limitFactor = 1,
 }: Pick<CalicoArgs, 'plan' | 'bundle' | 'bundleFolder' | 'limitFactor'>): ManifestObject[] {
+  if (bundleFolder === null) return [];
   const read = (file: string) => parseManifest(file, readFileSync(join(bundleFolder, 'manifests', file), 'utf8'));
   if (plan.manifest === null) return bundle.manifests.flatMap(({ name }) => read(name));
   return editManifest(read(plan.manifest.file), { edits: plan.manifest, images: bundle.images, limitFactor });
