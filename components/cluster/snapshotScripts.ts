@@ -6,8 +6,9 @@ import { ENCRYPTION_FILE, ETCD_FOLDER, RESTORE_FOLDER } from '../plan/clusterPat
 import { FORMAT, SNAPSHOT_SUFFIX, type SnapshotHeader } from '../secrets/etcdSnapshot';
 import { CLUSTER_CORE } from './node/core';
 import { ETCD_RESTORE } from './node/etcdRestore';
+import { ETCD_MEMBER } from './node/etcdMember';
 import { LOCAL_API_READY } from './node/localApi';
-import { ETCD_POD, ETCD_SNAPSHOT } from './node/etcdSnapshot';
+import { ETCD_SNAPSHOT, SNAPSHOT_STATUS } from './node/etcdSnapshot';
 
 export interface SnapshotSettings {
   site: string;
@@ -38,7 +39,7 @@ export function renderSnapshotScript({ site, node, publicKeyPem, folder }: Snaps
     ['RUN_DIR', '/run/sitewright'],
   ];
   const head = `# Takes a snapshot of etcd on ${node}. Made by sitewright.\n${AS_ROOT}`;
-  return [head, valuesOf(values), CORE, ETCD_POD, ETCD_SNAPSHOT, 'main </dev/null\n'].join('\n');
+  return [head, valuesOf(values), CORE, ETCD_MEMBER, SNAPSHOT_STATUS, ETCD_SNAPSHOT, 'main </dev/null\n'].join('\n');
 }
 
 /**
@@ -79,5 +80,15 @@ export function renderRestoreScript(action: RestoreAction, settings: RestoreSett
   const head = `# Restores etcd on ${node}: ${action}. Made by sitewright.\n${AS_ROOT}`;
   // One line: what follows it is not read as a script.
   const end = action === 'receive' ? 'main; exit\n' : 'main </dev/null\n';
-  return [head, valuesOf(values), CORE, CLUSTER_CORE, ETCD_POD, LOCAL_API_READY, ETCD_RESTORE, end].join('\n');
+  return [
+    head,
+    valuesOf(values),
+    CORE,
+    CLUSTER_CORE,
+    ETCD_MEMBER,
+    SNAPSHOT_STATUS,
+    LOCAL_API_READY,
+    ETCD_RESTORE,
+    end,
+  ].join('\n');
 }

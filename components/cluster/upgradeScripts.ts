@@ -4,6 +4,7 @@ import { fingerprint, kubeadmDocuments, toYaml } from './documents';
 import { BUNDLE } from './node/bundle';
 import { API_SERVER_FILES } from './node/controlPlane';
 import { DRAIN } from './node/drain';
+import { ETCD_MEMBER } from './node/etcdMember';
 import { NODE_OBJECT } from './node/nodeObject';
 import { KUBELET_UPDATE } from './node/updates';
 import { UPGRADE_LEAD, UPGRADE_NODE } from './node/upgrade';
@@ -38,8 +39,6 @@ export interface UpgradeNodeSettings {
   kubeadmDocuments: string;
   /** Null on workers. */
   apiServerFiles: ApiServerFiles | null;
-  /** Address that etcd on a control-plane node listens on for the node itself. */
-  loopback: string;
   /** Brings the programs of the version, kubelet among them. */
   runtimeScript: string;
 }
@@ -52,7 +51,7 @@ export function upgradeSettings(
   runtime: RuntimeSettings,
   drainLimitSeconds: number,
 ): UpgradeNodeSettings {
-  const { part, nodeIps } = nodeCluster;
+  const { part } = nodeCluster;
   const { kubeletConfiguration, upgradeConfiguration } = cluster.kubeadm;
   const bundle = bundleValues(runtime).map(([name, value]): Values[number] => [
     name,
@@ -69,8 +68,6 @@ export function upgradeSettings(
     upgradeConfiguration: toYaml(upgradeConfiguration),
     kubeadmDocuments: part === 'init' ? kubeadmDocuments(cluster, nodeCluster) : '',
     apiServerFiles: part === 'join-worker' ? null : apiServerFiles(cluster),
-    // As kubeadm: the family of the address that the API server of the node has.
-    loopback: Object.values(nodeIps)[0]!.includes(':') ? '[::1]' : '127.0.0.1',
     runtimeScript: renderRuntimeScript(runtime),
   };
 }
@@ -133,7 +130,6 @@ export function renderUpgradeLeadScript(args: LeadArgs): string {
     ['AFTERWARDS', afterwards],
     ['KUBERNETES_VERSION', lead.version],
     ['DRAIN_LIMIT_SECONDS', String(lead.drainLimitSeconds)],
-    ['LOOPBACK', lead.loopback],
     ['SNAPSHOT_FOLDER', SNAPSHOT_FOLDER],
     ['MEMBERS', members],
     ['BUSY', busy],
@@ -141,6 +137,7 @@ export function renderUpgradeLeadScript(args: LeadArgs): string {
   return render(`Upgrade to Kubernetes ${lead.version}: ${action} of ${node}.`, values, [
     NODE_OBJECT,
     DRAIN,
+    ETCD_MEMBER,
     UPGRADE_LEAD,
   ]);
 }

@@ -1,5 +1,5 @@
 import { bash } from '../../components/nodes/bash';
-import { ETCD_POD } from '../../components/cluster/node/etcdSnapshot';
+import { ETCD_MEMBER } from '../../components/cluster/node/etcdMember';
 import { CLUSTER_CORE } from '../../components/cluster/node/core';
 import { LOCAL_API_READY } from '../../components/cluster/node/localApi';
 import { AS_ROOT } from '../../components/nodes/prep/asRoot';
@@ -44,11 +44,9 @@ secrets() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 30
 
 # old_secrets: OLD, how many Secrets in etcd are not written with the new key.
 old_secrets() {
-  local pki=/etc/kubernetes/pki/etcd urls found
-  urls=$(manifest_argument "$MANIFEST" listen-client-urls) || refuse "$MANIFEST names no listen-client-urls"
+  local found
   found=$(set -o pipefail
-    etcdctl --endpoints "\${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
-      --dial-timeout 60s --command-timeout 300s get /registry/secrets/ --prefix --write-out json |
+    etcdctl_here 300 get /registry/secrets/ --prefix --write-out json |
       tr ',' '\n' | awk -F '"' -v prefix="$PREFIX" '$2 == "value" { if (index($4, prefix) == 1) new++; else old++ } END { print old + 0, new + 0 }') ||
     refuse 'etcd could not be asked for its Secrets; the message of etcdctl is above'
   OLD=\${found% *}
@@ -77,11 +75,10 @@ const render = (library: string, key: string, limitSeconds: number) =>
 KEY=${key}
 PREFIX=${valuePrefix(key)}
 LIMIT_SECONDS=${limitSeconds}
-MANIFEST=/etc/kubernetes/manifests/etcd.yaml
 ENCRYPTION_FILE=${ENCRYPTION_FILE}
 AUDIT_LOG=${AUDIT_LOG}
 RUN_DIR=/run/sitewright
-${CORE}${CLUSTER_CORE}${ETCD_POD}${LOCAL_API_READY}${library}main </dev/null
+${CORE}${CLUSTER_CORE}${ETCD_MEMBER}${LOCAL_API_READY}${library}main </dev/null
 `;
 
 /** How base64 of a value in etcd begins that was written with a key; the last bits depend on what follows. */

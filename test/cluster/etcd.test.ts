@@ -166,7 +166,7 @@ test('a machine without etcd, and a folder that is not there, are told', async (
   const manifest = machine.at('etc/kubernetes/manifests/etcd.yaml');
   fs.renameSync(manifest, machine.at('etcd.yaml'));
   await expect(take('none')).rejects.toThrow(
-    /cp1: error: cp1 runs no etcd: \/etc\/kubernetes\/manifests\/etcd.yaml is not there/,
+    /cp1: error: this machine runs no etcd: \/etc\/kubernetes\/manifests\/etcd.yaml is not there/,
   );
   expect(fs.existsSync(machine.at('none'))).toBe(false);
   fs.renameSync(machine.at('etcd.yaml'), manifest);
@@ -241,7 +241,7 @@ test('the key of Secrets is rotated: all of them are written with the new one be
 describe('a control plane that does not answer', () => {
   const run = (words: string) => {
     const values =
-      'NODE=cp1 SITE=oslo CHANGES=0 LIMIT_SECONDS=120 STATE_FOLDER=/var/lib/state KUBEADM_FILE=/etc/kubeadm.yaml AUDIT_LOG=/var/log/audit RUN_DIR=/run/sitewright CONTROL_PLANE_SUM=plan SERVING_CERTIFICATE_SUM=names INITIALISED=/etc/kubernetes';
+      'NODE=cp1 SITE=oslo CHANGES=0 LIMIT_SECONDS=120 STATE_FOLDER=/var/lib/state KUBEADM_FILE=/etc/kubeadm.yaml ETCD_FOLDER=/var/lib/etcd AUDIT_LOG=/var/log/audit RUN_DIR=/run/sitewright CONTROL_PLANE_SUM=plan SERVING_CERTIFICATE_SUM=names INITIALISED=/etc/kubernetes';
     const libraries = [CORE, CLUSTER_CORE, KUBELET_UPDATE, CONTROL_PLANE_UPDATE, REPAIR].join('\n');
     fs.writeFileSync(machine.at('etc/repair'), `set -u; ${values}; mkdir -p /var/lib/state\n${libraries}\n${words}\n`);
     return machine.sh('bash /etc/repair 2>&1');
@@ -253,6 +253,9 @@ describe('a control plane that does not answer', () => {
     const before = fs.readFileSync(manifest('kube-apiserver'), 'utf8');
     const etcd = fs.readFileSync(machine.at('pods/etcd'), 'utf8');
     expect(run('repair_control_plane')).not.toContain('kubeadm writes them again');
+    expect(() => run('ETCD_FOLDER=/var/lib/lost; repair_control_plane')).toThrow(
+      /error: the data of etcd is gone from this machine/,
+    );
     fs.rmSync(manifest('kube-apiserver'));
     fs.rmSync(machine.at('etc/kubernetes/pki/apiserver-etcd-client.crt'));
     fs.rmSync(machine.at('etc/kubernetes/pki/apiserver-etcd-client.key'));

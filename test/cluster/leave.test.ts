@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { CLUSTER_CORE } from '../../components/cluster/node/core';
+import { ETCD_MEMBER } from '../../components/cluster/node/etcdMember';
 import { RESET, TAKE_LEAVE } from '../../components/cluster/node/leave';
 import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
 import { CORE } from '../../components/nodes/prep/core';
@@ -106,6 +107,9 @@ describe('the members of a real etcd', () => {
     for (const name of NAMES) start(name);
     await until('etcd', () => done('endpoint', 'health'));
   });
+  beforeEach(() => {
+    file('etc/kubernetes/manifests/etcd.yaml', `    - --listen-client-urls=${urls.client.cp1}\n`);
+  });
   afterAll(() => {
     for (const child of Object.values(processes)) child.kill('SIGKILL');
     rmSync(data, { recursive: true, force: true });
@@ -127,8 +131,8 @@ describe('the members of a real etcd', () => {
 
   /** As on cp1; the address and the certificates of a node are those of the test. */
   const removeMember = (peers = urls.peer.cp3!) => {
-    program('etcdctl', `exec ${built('etcd', 'etcdctl')} --endpoints ${urls.client.cp1} "\${@:11}"`);
-    return run(TAKE_LEAVE, `LIMIT_SECONDS=120; PEER_URLS=(${peers}); ACTION=remove-member; main`);
+    program('etcdctl', `exec ${built('etcd', 'etcdctl')} --endpoints ${urls.client.cp1} "\${@:13}"`);
+    return run(`${ETCD_MEMBER}${TAKE_LEAVE}`, `LIMIT_SECONDS=120; PEER_URLS=(${peers}); ACTION=remove-member; main`);
   };
 
   test('one that is dead goes, and is gone for good', () => {
@@ -157,9 +161,9 @@ describe('the members of a real etcd', () => {
     processes.cp2!.kill('SIGKILL');
     program(
       'etcdctl',
-      `exec ${built('etcd', 'etcdctl')} --endpoints ${urls.client.cp1} "\${@:11}" --command-timeout 1s`,
+      `exec ${built('etcd', 'etcdctl')} --endpoints ${urls.client.cp1} "\${@:13}" --command-timeout 1s`,
     );
-    const { status, stderr } = run(TAKE_LEAVE, 'NODE=cp2; ACTION=remove-member; main');
+    const { status, stderr } = run(`${ETCD_MEMBER}${TAKE_LEAVE}`, 'NODE=cp2; ACTION=remove-member; main');
     expect(status).toBe(1);
     expect(stderr).toMatch(/error: etcd .*(not answer|not let cp2 go): .*Error: /s);
   });

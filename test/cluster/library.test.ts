@@ -319,6 +319,8 @@ test('the member of a machine that was made anew leaves etcd before the machine 
     'etcdctl',
     `[[ $* != *'member list'* ]] || printf '%s\\n' 'a1, started, cp1, https://192.0.2.11:2380, x, false' 'a2, started, w1, https://192.0.2.12:2380, x, false'`,
   );
+  mkdirSync(path('etc/kubernetes/manifests'), { recursive: true });
+  writeFileSync(path('etc/kubernetes/manifests/etcd.yaml'), '    - --listen-client-urls=https://127.0.0.1:2379\n');
   const removed = (lost: string) => {
     run(`${NODE_OBJECT}${ETCD_MEMBER}${INVITE}`, `LOST_MEMBER='${lost}'; remove_lost_member`);
     return calls().flatMap((call) => /member remove .*/.exec(call) ?? []);

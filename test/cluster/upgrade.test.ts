@@ -17,6 +17,7 @@ import { DRAIN } from '../../components/cluster/node/drain';
 import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
 import { RUNTIME } from '../../components/cluster/node/runtime';
 import { KUBELET_UPDATE } from '../../components/cluster/node/updates';
+import { ETCD_MEMBER } from '../../components/cluster/node/etcdMember';
 import { UPGRADE_LEAD, UPGRADE_NODE } from '../../components/cluster/node/upgrade';
 import { CORE } from '../../components/nodes/prep/core';
 
@@ -38,14 +39,14 @@ function program(name: string, body = '') {
 }
 const MARK = 'var/lib/sitewright/cluster/upgrading';
 const node = `${BUNDLE}${KUBELET_UPDATE}api_server_files() { :; }\n${UPGRADE_NODE}`;
-const lead = `${NODE_OBJECT}${DRAIN}${UPGRADE_LEAD}`;
+const lead = `${NODE_OBJECT}${DRAIN}${ETCD_MEMBER}${UPGRADE_LEAD}`;
 
 function run(library: string, script: string) {
   const local = `${CORE}${CLUSTER_CORE}${library}`.replace(/\/(etc\/kubernetes|var\/lib)\b/g, `${folder}$&`);
   const head = `set -u; export LC_ALL=C PATH=${path('bin')}:$PATH; CHANGES=0 LIMIT_SECONDS=0
 AUDIT_LOG=${path('audit.log')} RUN_DIR=${path('run')} STATE_FOLDER=${path('var/lib/sitewright/cluster')} NODE=w1
 PROGRAM_FOLDER=${path('bin')} KUBERNETES_VERSION=1.36.3 AFTERWARDS=uncordon PROGRAMS=() IMAGES=() KUBELET_CONFIG_SUM=planned
-UPGRADE_CONFIG=upgrade KUBEADM_FILE=${path('kubeadm.yaml')} KUBEADM_CONFIG=cluster SNAPSHOT_FOLDER=${path('snapshots')} LOOPBACK=127.0.0.1\n`;
+UPGRADE_CONFIG=upgrade KUBEADM_FILE=${path('kubeadm.yaml')} KUBEADM_CONFIG=cluster SNAPSHOT_FOLDER=${path('snapshots')}\n`;
   mkdirSync(path('var/lib/sitewright/cluster'), { recursive: true });
   return spawnSync('bash', ['-s'], { input: `${head}${local}\n${script}`, encoding: 'utf8' });
 }
@@ -130,7 +131,10 @@ describe('kubeadm', () => {
 });
 
 describe('a snapshot', () => {
-  beforeEach(() => program('etcdutl'));
+  beforeEach(() => {
+    program('etcdutl');
+    file('etc/kubernetes/manifests/etcd.yaml', '    - --listen-client-urls=https://127.0.0.1:2379\n');
+  });
   const taken = () => (existsSync(path('snapshots')) ? readdirSync(path('snapshots')).sort() : []);
 
   test('is checked before it has its name, and nobody else may read it; three are kept', () => {

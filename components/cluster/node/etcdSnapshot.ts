@@ -1,16 +1,7 @@
 import { bash } from '../../nodes/bash';
 
-/** What snapshot and restore both ask of the static pod of etcd. */
-export const ETCD_POD = bash`
-# manifest_argument MANIFEST NAME: an argument of a static pod, as kubeadm writes it.
-manifest_argument() {
-  local line
-  while read -r line; do
-    case $line in "- --$2="*) printf '%s' "\${line#*=}" && return ;; esac
-  done <"$1"
-  return 1
-}
-
+/** What snapshot and restore both look at. */
+export const SNAPSHOT_STATUS = bash`
 # snapshot_status FILE: HASH, REVISION and KEYS of a snapshot; false where etcd does not take it for one.
 snapshot_status() {
   local status
@@ -27,22 +18,15 @@ snapshot_status() {
  */
 export const ETCD_SNAPSHOT = bash`
 WORK=/var/lib/sitewright/etcd-snapshot
-MANIFEST=/etc/kubernetes/manifests/etcd.yaml
 
 forget_work() { rm -rf "$WORK"; }
 
 take() {
-  local pki=/etc/kubernetes/pki/etcd urls
-  [ -e "$MANIFEST" ] || refuse "$NODE runs no etcd: $MANIFEST is not there"
   command -v openssl >/dev/null || refuse 'openssl is missing: install the package openssl on this machine'
-  urls=$(manifest_argument "$MANIFEST" listen-client-urls) || refuse "$MANIFEST names no listen-client-urls"
   step 'takes a snapshot of etcd'
-  # An emulated machine needs longer than the two seconds that etcdctl gives a connection. A snapshot has no limit of its
-  # own: of an etcd that does not answer it would wait for ever.
-  local -a etcdctl=(etcdctl --endpoints "\${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt"
-    --key "$pki/healthcheck-client.key" --dial-timeout 60s --command-timeout 60s)
-  "\${etcdctl[@]}" endpoint health >&2 || refuse 'etcd on this machine does not answer; the message of etcdctl is above'
-  "\${etcdctl[@]}" snapshot save "$WORK/snapshot.db" >&2 ||
+  # A snapshot has no limit of its own: of an etcd that does not answer it would wait for ever.
+  etcdctl_here 60 endpoint health >&2 || refuse 'etcd on this machine does not answer; the message of etcdctl is above'
+  etcdctl_here 60 snapshot save "$WORK/snapshot.db" >&2 ||
     refuse 'etcd on this machine gave no snapshot; the message of etcdctl is above'
   snapshot_status "$WORK/snapshot.db" || refuse 'the snapshot is not whole: etcdutl does not take it'
 }

@@ -100,12 +100,12 @@ dismiss() {
 remove_lost_member() {
   [ -n "$LOST_MEMBER" ] || return 0
   local list id name
-  list=$(etcdctl_here member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
+  list=$(etcdctl_here 60 member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
   while IFS=, read -r id _ name _; do
     [ "\${name# }" = "$LOST_MEMBER" ] || continue
     step "etcd lets go the member that $LOST_MEMBER was before"
     audit "etcd member $LOST_MEMBER" "$id" removed
-    etcdctl_here member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
+    etcdctl_here 60 member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
   done <<<"$list"
 }
 

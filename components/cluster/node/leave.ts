@@ -27,7 +27,7 @@ drain() {
 # member_id: sets MEMBER; empty where etcd has no such member. One that never started has no name, only its place.
 member_id() {
   local list id name peers url
-  list=$(etcdctl_here member list --write-out simple) || return 1
+  list=$(etcdctl_here 60 member list --write-out simple) || return 1
   MEMBER=''
   while IFS=, read -r id _ name peers _; do
     for url in "\${PEER_URLS[@]}"; do
@@ -39,7 +39,7 @@ member_id() {
 # etcd refuses while another member is not well: that can pass, and a member that is gone is no failure.
 member_gone() {
   member_id || return 1
-  [ -z "$MEMBER" ] || etcdctl_here member remove "$MEMBER"
+  [ -z "$MEMBER" ] || etcdctl_here 60 member remove "$MEMBER"
 }
 
 remove_member() {

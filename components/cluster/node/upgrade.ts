@@ -94,7 +94,7 @@ survey() {
 
 # snapshot: a way back that the upgrade itself does not have.
 snapshot() {
-  local now file folder="$SNAPSHOT_FOLDER" pki=/etc/kubernetes/pki/etcd
+  local now file folder="$SNAPSHOT_FOLDER"
   local -a snapshots
   printf -v now '%(%Y%m%dT%H%M%SZ)T' -1
   file="$folder/$now-before-$KUBERNETES_VERSION.db"
@@ -102,8 +102,7 @@ snapshot() {
   mkdir -p "$folder" && chmod 0700 "$folder"
   rm -f "$folder"/*.partial*
   audit "$file" '' 'snapshot of etcd'
-  (umask 077 && etcdctl --endpoints "https://$LOOPBACK:2379" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
-    --dial-timeout 60s --command-timeout "\${LIMIT_SECONDS}s" snapshot save "$file.partial" && etcdutl snapshot status "$file.partial") >&2 ||
+  (umask 077 && etcdctl_here "$LIMIT_SECONDS" snapshot save "$file.partial" && etcdutl snapshot status "$file.partial") >&2 ||
     refuse 'etcd gave no snapshot; its message is above. Nothing was upgraded'
   mv -f "$file.partial" "$file"
   # Three are kept. Their names begin with the time.

@@ -473,6 +473,8 @@ last_setting() {
   printf -v "$1" '%s' "$last"
 }
 
+ETCD_MANIFEST=/etc/kubernetes/manifests/etcd.yaml
+
 # manifest_argument MANIFEST NAME: an argument of a static pod, as kubeadm writes it.
 manifest_argument() {
   local line
@@ -480,6 +482,16 @@ manifest_argument() {
     case $line in "- --$2="*) printf '%s' "${line#*=}" && return ;; esac
   done <"$1"
   return 1
+}
+
+# etcdctl_here LIMIT_SECONDS WORD...: an emulated machine needs longer than the two seconds that etcdctl gives a
+# connection. The address is that of the pod's family.
+etcdctl_here() {
+  local pki=/etc/kubernetes/pki/etcd urls
+  [ -e "$ETCD_MANIFEST" ] || refuse "this machine runs no etcd: $ETCD_MANIFEST is not there"
+  urls=$(manifest_argument "$ETCD_MANIFEST" listen-client-urls) || refuse "$ETCD_MANIFEST names no listen-client-urls"
+  etcdctl --endpoints "${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
+    --dial-timeout 60s --command-timeout "$1s" "${@:2}"
 }
 
 # snapshot_status FILE: HASH, REVISION and KEYS of a snapshot; false where etcd does not take it for one.
@@ -492,22 +504,15 @@ snapshot_status() {
 }
 
 WORK=/var/lib/sitewright/etcd-snapshot
-MANIFEST=/etc/kubernetes/manifests/etcd.yaml
 
 forget_work() { rm -rf "$WORK"; }
 
 take() {
-  local pki=/etc/kubernetes/pki/etcd urls
-  [ -e "$MANIFEST" ] || refuse "$NODE runs no etcd: $MANIFEST is not there"
   command -v openssl >/dev/null || refuse 'openssl is missing: install the package openssl on this machine'
-  urls=$(manifest_argument "$MANIFEST" listen-client-urls) || refuse "$MANIFEST names no listen-client-urls"
   step 'takes a snapshot of etcd'
-  # An emulated machine needs longer than the two seconds that etcdctl gives a connection. A snapshot has no limit of its
-  # own: of an etcd that does not answer it would wait for ever.
-  local -a etcdctl=(etcdctl --endpoints "${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt"
-    --key "$pki/healthcheck-client.key" --dial-timeout 60s --command-timeout 60s)
-  "${etcdctl[@]}" endpoint health >&2 || refuse 'etcd on this machine does not answer; the message of etcdctl is above'
-  "${etcdctl[@]}" snapshot save "$WORK/snapshot.db" >&2 ||
+  # A snapshot has no limit of its own: of an etcd that does not answer it would wait for ever.
+  etcdctl_here 60 endpoint health >&2 || refuse 'etcd on this machine does not answer; the message of etcdctl is above'
+  etcdctl_here 60 snapshot save "$WORK/snapshot.db" >&2 ||
     refuse 'etcd on this machine gave no snapshot; the message of etcdctl is above'
   snapshot_status "$WORK/snapshot.db" || refuse 'the snapshot is not whole: etcdutl does not take it'
 }
@@ -1230,8 +1235,11 @@ refuse_expired() {
 # repair_control_plane: what is needed for an API server to run, and is there, stays as it is; kubeadm writes what is
 # missing, and static pods that are not those it wrote last.
 repair_control_plane() {
-  local unit phase applied sum
+  local unit phase applied sum path name
   step 'the API server does not answer: looks at what it needs'
+  # etcd would begin an empty cluster in the place of the one that was here.
+  [ -d "$ETCD_FOLDER/member" ] ||
+    refuse "the data of etcd is gone from this machine ($ETCD_FOLDER/member): 'sitewright etcd restore $SITE' brings back a snapshot; a machine beside other control-plane nodes is declared 'state: dead' and added again"
   for unit in containerd kubelet; do
     systemctl --quiet is-active "$unit.service" && continue
     audit "unit $unit" stopped started
@@ -1245,10 +1253,12 @@ repair_control_plane() {
   sum_of sum "${MANIFESTS[@]}"
   [ "${applied#* }" != "$sum" ] || return 0
   step 'the static pods of the control plane are missing or were changed: kubeadm writes them again'
-  for phase in 'etcd local' 'control-plane all'; do
-    # shellcheck disable=SC2086 # two words
-    run_kubeadm init phase $phase --config "$KUBEADM_FILE" || refuse 'kubeadm could not write the static pods; its last words are above'
+  render_manifests
+  for path in "${MANIFESTS[@]}"; do
+    name=${path##*/}
+    cmp -s "$RENDERED/$name" "$path" || { audit "$path" 'missing or changed' 'as planned' && chmod 0600 "$RENDERED/$name" && mv -f "$RENDERED/$name" "$path"; }
   done
+  rm -rf "$RENDERED"
   sum_of sum "${MANIFESTS[@]}"
   remember control-plane "${applied%% *} $sum"
 }

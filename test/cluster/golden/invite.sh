@@ -270,9 +270,25 @@ taints_apply() {
   printf '%s' "$before" >"$file.new" && mv -f "$file.new" "$file"
 }
 
+ETCD_MANIFEST=/etc/kubernetes/manifests/etcd.yaml
+
+# manifest_argument MANIFEST NAME: an argument of a static pod, as kubeadm writes it.
+manifest_argument() {
+  local line
+  while read -r line; do
+    case $line in "- --$2="*) printf '%s' "${line#*=}" && return ;; esac
+  done <"$1"
+  return 1
+}
+
+# etcdctl_here LIMIT_SECONDS WORD...: an emulated machine needs longer than the two seconds that etcdctl gives a
+# connection. The address is that of the pod's family.
 etcdctl_here() {
-  etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert /etc/kubernetes/pki/etcd/ca.crt \
-    --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key "$@"
+  local pki=/etc/kubernetes/pki/etcd urls
+  [ -e "$ETCD_MANIFEST" ] || refuse "this machine runs no etcd: $ETCD_MANIFEST is not there"
+  urls=$(manifest_argument "$ETCD_MANIFEST" listen-client-urls) || refuse "$ETCD_MANIFEST names no listen-client-urls"
+  etcdctl --endpoints "${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
+    --dial-timeout 60s --command-timeout "$1s" "${@:2}"
 }
 
 # A token lives for one join: what an earlier one left goes, by its id, which is no secret.
@@ -289,12 +305,12 @@ dismiss() {
 remove_lost_member() {
   [ -n "$LOST_MEMBER" ] || return 0
   local list id name
-  list=$(etcdctl_here member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
+  list=$(etcdctl_here 60 member list --write-out simple) || refuse 'etcd on this machine does not say who its members are; its message is above'
   while IFS=, read -r id _ name _; do
     [ "${name# }" = "$LOST_MEMBER" ] || continue
     step "etcd lets go the member that $LOST_MEMBER was before"
     audit "etcd member $LOST_MEMBER" "$id" removed
-    etcdctl_here member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
+    etcdctl_here 60 member remove "$id" >&2 || refuse "etcd does not let $LOST_MEMBER go; its message is above"
   done <<<"$list"
 }
 

@@ -266,9 +266,25 @@ taints_apply() {
   printf '%s' "$before" >"$file.new" && mv -f "$file.new" "$file"
 }
 
+ETCD_MANIFEST=/etc/kubernetes/manifests/etcd.yaml
+
+# manifest_argument MANIFEST NAME: an argument of a static pod, as kubeadm writes it.
+manifest_argument() {
+  local line
+  while read -r line; do
+    case $line in "- --$2="*) printf '%s' "${line#*=}" && return ;; esac
+  done <"$1"
+  return 1
+}
+
+# etcdctl_here LIMIT_SECONDS WORD...: an emulated machine needs longer than the two seconds that etcdctl gives a
+# connection. The address is that of the pod's family.
 etcdctl_here() {
-  etcdctl --endpoints https://127.0.0.1:2379 --command-timeout 60s --cacert /etc/kubernetes/pki/etcd/ca.crt \
-    --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key "$@"
+  local pki=/etc/kubernetes/pki/etcd urls
+  [ -e "$ETCD_MANIFEST" ] || refuse "this machine runs no etcd: $ETCD_MANIFEST is not there"
+  urls=$(manifest_argument "$ETCD_MANIFEST" listen-client-urls) || refuse "$ETCD_MANIFEST names no listen-client-urls"
+  etcdctl --endpoints "${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
+    --dial-timeout 60s --command-timeout "$1s" "${@:2}"
 }
 
 cordon_node() {
@@ -357,7 +373,7 @@ drain() {
 # member_id: sets MEMBER; empty where etcd has no such member. One that never started has no name, only its place.
 member_id() {
   local list id name peers url
-  list=$(etcdctl_here member list --write-out simple) || return 1
+  list=$(etcdctl_here 60 member list --write-out simple) || return 1
   MEMBER=''
   while IFS=, read -r id _ name peers _; do
     for url in "${PEER_URLS[@]}"; do
@@ -369,7 +385,7 @@ member_id() {
 # etcd refuses while another member is not well: that can pass, and a member that is gone is no failure.
 member_gone() {
   member_id || return 1
-  [ -z "$MEMBER" ] || etcdctl_here member remove "$MEMBER"
+  [ -z "$MEMBER" ] || etcdctl_here 60 member remove "$MEMBER"
 }
 
 remove_member() {

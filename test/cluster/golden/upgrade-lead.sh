@@ -20,7 +20,6 @@ ACTION='gate'
 AFTERWARDS='uncordon'
 KUBERNETES_VERSION='1.36.1'
 DRAIN_LIMIT_SECONDS='600'
-LOOPBACK='127.0.0.1'
 SNAPSHOT_FOLDER='/var/lib/sitewright/etcd-snapshots'
 MEMBERS=('cp1' 'w1')
 BUSY=('w1')
@@ -334,6 +333,27 @@ tight_budgets() {
   printf '%s' "${text:-none of them is tight now: run again}"
 }
 
+ETCD_MANIFEST=/etc/kubernetes/manifests/etcd.yaml
+
+# manifest_argument MANIFEST NAME: an argument of a static pod, as kubeadm writes it.
+manifest_argument() {
+  local line
+  while read -r line; do
+    case $line in "- --$2="*) printf '%s' "${line#*=}" && return ;; esac
+  done <"$1"
+  return 1
+}
+
+# etcdctl_here LIMIT_SECONDS WORD...: an emulated machine needs longer than the two seconds that etcdctl gives a
+# connection. The address is that of the pod's family.
+etcdctl_here() {
+  local pki=/etc/kubernetes/pki/etcd urls
+  [ -e "$ETCD_MANIFEST" ] || refuse "this machine runs no etcd: $ETCD_MANIFEST is not there"
+  urls=$(manifest_argument "$ETCD_MANIFEST" listen-client-urls) || refuse "$ETCD_MANIFEST names no listen-client-urls"
+  etcdctl --endpoints "${urls%%,*}" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
+    --dial-timeout 60s --command-timeout "$1s" "${@:2}"
+}
+
 require_api() {
   wait_until "$LIMIT_SECONDS" 'the API server answers' api_answers ||
     refuse "the API server does not answer, and an upgrade needs it: see 'crictl ps -a' and journalctl -u kubelet on this machine. With the version that runs in the site file 'up' puts the control plane right"
@@ -348,7 +368,7 @@ survey() {
 
 # snapshot: a way back that the upgrade itself does not have.
 snapshot() {
-  local now file folder="$SNAPSHOT_FOLDER" pki=/etc/kubernetes/pki/etcd
+  local now file folder="$SNAPSHOT_FOLDER"
   local -a snapshots
   printf -v now '%(%Y%m%dT%H%M%SZ)T' -1
   file="$folder/$now-before-$KUBERNETES_VERSION.db"
@@ -356,8 +376,7 @@ snapshot() {
   mkdir -p "$folder" && chmod 0700 "$folder"
   rm -f "$folder"/*.partial*
   audit "$file" '' 'snapshot of etcd'
-  (umask 077 && etcdctl --endpoints "https://$LOOPBACK:2379" --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
-    --dial-timeout 60s --command-timeout "${LIMIT_SECONDS}s" snapshot save "$file.partial" && etcdutl snapshot status "$file.partial") >&2 ||
+  (umask 077 && etcdctl_here "$LIMIT_SECONDS" snapshot save "$file.partial" && etcdutl snapshot status "$file.partial") >&2 ||
     refuse 'etcd gave no snapshot; its message is above. Nothing was upgraded'
   mv -f "$file.partial" "$file"
   # Three are kept. Their names begin with the time.

@@ -87,9 +87,12 @@ describe('an upgrade', () => {
     expectExit(await lab.sitewright('bundle', 'build', SITE), 0);
     const up = lab.start('up', SITE, '--yes');
     // The machine of the engine dies while the first node is on its way: what runs on the node goes on there.
-    await until('kubeadm moves the control plane', STEP_LIMIT_SECONDS, () =>
-      up.result.output.includes('upgrade apply'),
-    );
+    await until('kubeadm moves the control plane', STEP_LIMIT_SECONDS, async () => {
+      if (up.ended) throw new Error(`up ended before kubeadm upgrade was seen\n${up.result.output}`);
+      return (
+        (await lab.ssh('lab1', "pgrep -a -x kubeadm | grep -c ' upgrade apply ' || true").catch(() => '0')) !== '0'
+      );
+    });
     await up.killTree();
     await lab.sitewright('unlock', SITE);
     const result = await lab.sitewright('up', SITE, '--json', '--yes');
