@@ -3,6 +3,7 @@ import { Addons } from './addons/addons';
 import { clusterProvider } from './addons/cluster';
 import type { Bundle } from './bundle/lock';
 import { Cluster } from './cluster/cluster';
+import { ClusterProof } from './clusterProbe/clusterProof';
 import { stateIdentity } from './identity';
 import type { SiteBundle } from './machines/bundle';
 import { ExistingMachines } from './machines/existing';
@@ -53,6 +54,8 @@ export class Site extends pulumi.ComponentResource {
   readonly proof: pulumi.Output<unknown>;
   /** Null without a cluster. */
   readonly cluster: Cluster | null;
+  /** What was measured of the cluster; null without one. */
+  readonly clusterProof: pulumi.Output<unknown> | null;
 
   constructor(name: string, args: SiteArgs, opts?: pulumi.ComponentResourceOptions) {
     super('sitewright:site:Site', name, {}, opts);
@@ -75,7 +78,15 @@ export class Site extends pulumi.ComponentResource {
 
     // The gate: nothing of a cluster is installed on a network that is not what the plan says.
     this.cluster = this.makeCluster(name, args, { stamp, machines, lost, proof });
-    if (this.cluster !== null) this.makeAddons(name, args, { stamp, machines, nodes, cluster: this.cluster });
+    this.clusterProof = null;
+    if (this.cluster !== null) {
+      const addons = this.makeAddons(name, args, { stamp, machines, nodes, cluster: this.cluster });
+      this.clusterProof = new ClusterProof(
+        `${name}-cluster-proof`,
+        { plan, machines, after: [this.cluster, addons], limitFactor: args.limitFactor ?? 1 },
+        { parent: this },
+      ).result;
+    }
 
     this.nodes = pulumi.all(nodes.map((node) => node.facts));
     this.proof = proof.results;
@@ -154,8 +165,8 @@ export class Site extends pulumi.ComponentResource {
     name: string,
     { plan, cluster: site, limitFactor = 1 }: SiteArgs,
     { stamp, machines, nodes, cluster }: { stamp: Stamp; machines: Machine[]; nodes: Node[]; cluster: Cluster },
-  ): void {
-    new Addons(
+  ): Addons {
+    return new Addons(
       `${name}-addons`,
       {
         plan: plan.cluster!,

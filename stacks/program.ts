@@ -96,6 +96,7 @@ export async function siteProgram(around: Surroundings): Promise<Record<string, 
     nodes: site.nodes,
     ...networkState(plan),
     proof: site.proof,
+    ...(site.clusterProof === null ? {} : { clusterProof: site.clusterProof }),
     [VERSION_OUTPUT]: site.cluster?.version ?? null,
   };
 }

@@ -73,6 +73,7 @@ const ROLES: Record<string, string> = {
   leave: 'leave of the cluster',
   'proof-node': 'proof',
   'proof-pair': 'proof',
+  'cluster-proof-run': 'proof of the cluster',
 };
 
 /** `machines-hv1-image` is the base image on hypervisor `hv1`: the one thing that belongs to a hypervisor. */

@@ -42,6 +42,8 @@ test.each([true, false])('the whole lab, preview: %s', async (preview) => {
     'lab-cluster-lab1-runtime command:remote:Command < lab-cluster',
     'lab-cluster-lab2-join command:local:Command < lab-cluster',
     'lab-cluster-lab2-runtime command:remote:Command < lab-cluster',
+    'lab-cluster-proof sitewright:clusterProbe:ClusterProof < lab',
+    'lab-cluster-proof-run command:local:Command < lab-cluster-proof',
     'lab-cluster-upgrade command:local:Command < lab-cluster',
     'lab-identity command:local:Command < lab',
     'lab-lab1 sitewright:nodes:Node < lab',
@@ -98,7 +100,7 @@ describe.each(modes)('$name, preview: $preview', ({ name, preview }) => {
   test('every component has a token of this kit, every other resource is a command or an object of the cluster', () => {
     const components = resources.filter(({ custom }) => !custom);
     for (const { type } of components)
-      expect(type).toMatch(/^sitewright:(site|machines|nodes|proof|cluster|addons):[A-Z]\w+$/);
+      expect(type).toMatch(/^sitewright:(site|machines|nodes|proof|cluster|addons|clusterProbe):[A-Z]\w+$/);
     for (const { type, custom } of resources)
       if (custom) expect(type).toMatch(/^(command:(local|remote):Command|kubernetes:.*|pulumi:providers:kubernetes)$/);
   });
@@ -110,7 +112,9 @@ describe.each(modes)('$name, preview: $preview', ({ name, preview }) => {
         [name]: ['nodes', 'proof'],
         ...Object.fromEntries(machines.map((machine) => [`${name}-${machine}`, ['facts']])),
         [`${name}-proof`]: ['results'],
-        ...(plan.cluster === null ? {} : { [`${name}-cluster`]: ['apiServerUrl'] }),
+        ...(plan.cluster === null
+          ? {}
+          : { [`${name}-cluster`]: ['apiServerUrl'], [`${name}-cluster-proof`]: ['result'] }),
       },
     );
   });
@@ -122,6 +126,15 @@ describe.each(modes)('$name, preview: $preview', ({ name, preview }) => {
       if (!existing)
         expect(named(`machines-${machine}-ssh`).dependencies).toContain(`${name}-machines-${machine}-domain`);
     }
+  });
+
+  test('the proof of the cluster comes last: after every node and every add-on', () => {
+    const proof = ending(/-cluster-proof-run$/);
+    expect(proof).toHaveLength(plan.cluster === null ? 0 : 1);
+    for (const { dependencies } of proof)
+      expect(dependencies).toEqual(
+        expect.arrayContaining(ending(/-(join|control-plane|daemonset|deployment)$/).map(({ name: one }) => one)),
+      );
   });
 
   test('every proof comes after every preparation, a pair after the proofs of its nodes', () => {
@@ -276,6 +289,7 @@ describe('an edit of the lab changes what it must and nothing else', () => {
   // Knows what every node is to have.
   const upgrade = 'cluster-upgrade';
   const pair = 'proof-pair-lab1-lab2';
+  const provedAgain = 'cluster-proof-run';
 
   test.each<[string, Edit, string[]]>([
     ['a sysctl more', [['nodePrep', 'sysctls', 'net.core.somaxconn'], 4096], prepare],
@@ -283,7 +297,7 @@ describe('an edit of the lab changes what it must and nothing else', () => {
     ['more memory for one machine', [['machines', 'nodes', 1, 'memory'], '4GiB'], ['machines-lab2-domain']],
     ['another limit of jitter', [['checks', 'jitter'], '77ms'], [pair]],
     ['another limit of CPU steal', [['checks', 'cpuSteal'], '77%'], proofs],
-    ['a smaller MTU', [['underlay', 'mtu'], 1400], [...prepare, ...domains, pair, ...runtimes, upgrade]],
+    ['a smaller MTU', [['underlay', 'mtu'], 1400], [...prepare, ...domains, pair, ...runtimes, upgrade, provedAgain]],
     [
       'another name server',
       [['underlay', 'dns', 'servers'], ['192.0.2.7']],
@@ -292,7 +306,7 @@ describe('an edit of the lab changes what it must and nothing else', () => {
     [
       'another scheduler',
       [['kubeProxy', 'scheduler'], 'wlc'],
-      [...prepare, 'addons-kube-proxy-configuration', 'addons-kube-proxy-daemonset'],
+      [...prepare, 'addons-kube-proxy-configuration', 'addons-kube-proxy-daemonset', provedAgain],
     ],
     [
       'another storage pool',
@@ -323,6 +337,8 @@ describe.each<[string, Record<string, unknown>]>([
   ],
 ])('a machine more in %s', (site, settings) => {
   const plan = planOf(site);
+  // The cluster is proved again as a whole.
+  const again = plan.cluster === null ? [] : ['cluster-proof-run'];
   const extra = { name: 'extra', role: 'worker', ...settings };
   // As every machine of the file, for the list is edited as a whole.
   const listed = (front: boolean): Edit => {
@@ -337,7 +353,7 @@ describe.each<[string, Record<string, unknown>]>([
     const learn = plan.nodes.flatMap(({ name, role, cluster }) =>
       cluster !== null && role === 'control-plane' ? [`cluster-${name}-control-plane`, 'cluster-upgrade'] : [],
     );
-    expect(effect.changed).toEqual([...known.map((machine) => `${machine}-prepare`), ...learn].sort());
+    expect(effect.changed).toEqual([...again, ...known.map((machine) => `${machine}-prepare`), ...learn].sort());
     expect(effect).toMatchObject({ removed: [], replaced: [], elsewhere: [] });
     for (const name of effect.added) expect(name.split('-')).toContain('extra');
     expect(effect.added).toContain('proof-node-extra');
@@ -353,7 +369,7 @@ describe.each<[string, Record<string, unknown>]>([
     // The control plane forgets the node; it was the last worker of the lab, so pods then run beside the control plane.
     const forgets = site === 'lab' ? ['cluster-lab1-control-plane', 'cluster-upgrade'] : [];
     expect(effect.changed).toEqual(
-      [...(dns?.changed ?? []), ...forgets, ...others.map(({ name }) => `${name}-prepare`)].sort(),
+      [...again, ...(dns?.changed ?? []), ...forgets, ...others.map(({ name }) => `${name}-prepare`)].sort(),
     );
   });
 });
