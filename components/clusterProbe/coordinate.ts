@@ -17,7 +17,7 @@ import type { CalicoFacts, CalicoNodeFacts } from './calicoFacts';
 import { WIREGUARD_DEVICES } from './calicoJudge';
 import { calicoNodeProgram } from './calicoNodeProgram';
 import { readCalico } from './calicoRead';
-import { asRoot, Kubectl, KubectlError } from './kubectl';
+import { asRoot, CREATE, Kubectl, KubectlError } from './kubectl';
 import { nodeFactsProgram } from './nodeProgram';
 import { isAbandoned, thisRun } from './leftovers';
 import { NAMESPACE_PREFIX, PROBE_COMMAND, PROBE_PORT, RUN_LABEL, podName, probeObjects } from './objects';
@@ -186,7 +186,7 @@ class Run {
     try {
       this.progress(`starting ${names.length} pods`);
       const list = { apiVersion: 'v1', kind: 'List', items: probeObjects(probed, this.namespace, thisRun()) };
-      await kubectl.run(['create', '-f', '-'], { ...this.command(), stdin: JSON.stringify(list) });
+      await kubectl.run([...CREATE, '-f', '-'], { ...this.command(), stdin: JSON.stringify(list) });
       const measured = await this.measureAll(kubectl, names);
       await whileTheyRun();
       return { measured };

@@ -11,6 +11,12 @@ export class KubectlError extends Error {}
 export const ADMIN_KUBECTL = '/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf';
 
 /**
+ * For objects that the kit writes itself. To check them kubectl would first fetch the API's whole description, some
+ * megabytes that a server which has just started takes longer to make than kubectl waits for them.
+ */
+export const CREATE = ['create', '--validate=false'];
+
+/**
  * kubectl on a control-plane node, as its administrator: the API may be reachable from inside the site only, and the
  * node's own program fits the version of the cluster.
  */

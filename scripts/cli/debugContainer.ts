@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KubectlError, type Kubectl } from '../../components/clusterProbe/kubectl';
+import { CREATE, KubectlError, type Kubectl } from '../../components/clusterProbe/kubectl';
 import type { KubeDocument } from '../../components/plan/clusterTypes';
 import { failed } from './errors';
 
@@ -141,7 +141,7 @@ async function onNode(
   const over = `--field-selector=status.phase!=Running,status.phase!=Pending`;
   await kubectl.run(['delete', 'pod', ...inNamespace, '-l', NODE_LABEL, over, '--wait=false'], { ...limit, signal });
   const stdin = JSON.stringify(nodePod(pod, node, image));
-  await kubectl.run(['create', '-f', '-'], { ...limit, signal, stdin });
+  await kubectl.run([...CREATE, '-f', '-'], { ...limit, signal, stdin });
   return {
     ...{ namespace: NODE_NAMESPACE, pod, container: 'debug' },
     end: async (again) => {

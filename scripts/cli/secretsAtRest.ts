@@ -62,7 +62,7 @@ main() {
     [ "$OLD" -gt 0 ] || break
     while IFS= read -r namespace; do
       step "writes the Secrets of $namespace (round $round)"
-      secrets --namespace "$namespace" get secrets --output json | secrets replace --filename - >/dev/null
+      secrets --namespace "$namespace" get secrets --output json | secrets replace --validate=false --filename - >/dev/null
     done < <(secrets get secrets --all-namespaces --output 'jsonpath={range .items[*]}{.metadata.namespace}{"\n"}{end}' | sort -u)
     old_secrets
   done
