@@ -7,6 +7,7 @@ import { debugCommand } from './commands/debug';
 import { deployCommands } from './commands/deploy';
 import { destroyCommand } from './commands/destroy';
 import { etcdCommand } from './commands/etcd';
+import { fleetCommand } from './commands/fleet';
 import { inspectCommands } from './commands/inspect';
 import { kubeconfigCommand } from './commands/kubeconfig';
 import { newCommand } from './commands/new';
@@ -26,6 +27,7 @@ import { join } from 'node:path';
 const commands = () => [
   newCommand(),
   validateCommand(),
+  fleetCommand(),
   ...inspectCommands(),
   renderCommand(),
   bundleCommand(),

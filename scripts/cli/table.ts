@@ -15,6 +15,12 @@ export function table(head: string[], rows: string[][], color: boolean): string 
     .join('\n');
 }
 
+/** The same for a page: GitHub's tables, where a vertical bar would end a cell. */
+export function markdownTable(head: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replace(/\|/g, '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
 const BORDERS = [
   'top',
   'top-mid',

@@ -53,7 +53,8 @@ test('help is no mistake, and every command has examples', () => {
   expect(help.code).toBe(0);
   const commands = [...help.stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)].map(([, name]) => name);
   expect(commands).toEqual([
-    ...['new', 'validate', 'plan', 'explain', 'render', 'bundle', 'preview', 'up', 'refresh', 'verify', 'outputs'],
+    ...['new', 'validate', 'fleet', 'plan', 'explain', 'render', 'bundle'],
+    ...['preview', 'up', 'refresh', 'verify', 'outputs'],
     ...['kubeconfig', 'ssh', 'debug', 'rollout', 'certs', 'etcd'],
     ...['destroy', 'secrets', 'unlock', 'adopt'],
   ]);

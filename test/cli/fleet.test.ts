@@ -1,3 +1,6 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { TestKit } from './kit';
 
 /** Several sites at once, by the real command line and without a machine. */
@@ -69,6 +72,83 @@ describe('validate', () => {
     expect(kit.run(['validate', 'oslo'])).toMatchObject({
       code: 0,
       stderr: expect.stringMatching(/not compared with wrong/),
+    });
+  });
+});
+
+describe('fleet', () => {
+  /** As the engine writes it: the outputs of the stack, and when each probe was made. */
+  const writeState = (name: string, findings: object[], compressed = false) => {
+    const file = join(kit.stateDir, '.pulumi/stacks/sitewright', `${name}.json${compressed ? '.gz' : ''}`);
+    const urn = (type: string, own: string) => `urn:pulumi:${name}::sitewright::${type}::${own}`;
+    const probe = (own: string, modified: string) => ({
+      urn: urn('command:local:Command', `${name}-proof-${own}`),
+      type: 'command:local:Command',
+      modified,
+    });
+    const outputs = { proof: [{ facts: {}, findings }], kubernetesVersion: null };
+    const resources = [
+      { urn: urn('pulumi:pulumi:Stack', `sitewright-${name}`), type: 'pulumi:pulumi:Stack', outputs },
+      probe('cp1', '2026-03-02T10:00:00.5Z'),
+      probe('n2', '2026-03-01T10:00:00Z'),
+    ];
+    const text = JSON.stringify({ version: 3, checkpoint: { stack: name, latest: { resources } } });
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, compressed ? gzipSync(text) : text);
+  };
+
+  test('lists the good beside the broken, with the last proof of a state on this machine', () => {
+    writeState('oslo', [{ severity: 'warn' }, { severity: 'info' }]);
+    writeState('bergen', [], true);
+    kit.writeSite('wrong', site('wrong', 3, 'nodPrep: {}\n'));
+    kit.writeSite(
+      'cluster',
+      site('cluster', 4, 'kubernetes: { version: 1.36.1 }\nbackend: { url: s3://acme-state }\n'),
+    );
+    const run = kit.run(['fleet']);
+    expect(run.stdout).toBe(
+      [
+        'site     environment        kit     kubernetes  supported until  routing  pod MTU  last proof',
+        'bergen   staging            ^0.1.0  -           -                bgp      1500     2026-03-02',
+        'cluster  staging            ^0.1.0  1.36.1      2027-06-28       routes   1500     -',
+        'oslo     staging            ^0.1.0  -           -                bgp      1500     2026-03-02 (warnings: 1)',
+        'wrong    broken: 1 problem  -       -           -                -        -        -',
+        '',
+      ].join('\n'),
+    );
+    expect(run).toMatchObject({ code: 2, stderr: expect.stringMatching(/^stacks\/sites\/wrong.yaml:21:1 nodPrep/) });
+    const json = JSON.parse(kit.run(['fleet', '--json']).stdout) as { sites: { site: string }[] };
+    expect(json).toMatchObject({
+      sites: [
+        { site: 'bergen', kubernetes: null, lastProof: { at: '2026-03-02T10:00:00.500Z', probes: 1, warnings: 0 } },
+        {
+          site: 'cluster',
+          kubernetes: { planned: '1.36.1', runs: null, supportedUntil: '2027-06-28' },
+          lastProof: null,
+        },
+        {
+          site: 'oslo',
+          environment: 'staging',
+          kit: '^0.1.0',
+          machines: 1,
+          podMtuBytes: 1500,
+          lastProof: { warnings: 1 },
+        },
+      ],
+      broken: [{ site: 'wrong', problems: [{ line: 21 }] }],
+    });
+  });
+
+  test('as Markdown, for a page', () => {
+    const { code, stdout } = kit.run(['fleet', '--markdown']);
+    expect(code).toBe(2);
+    expect(stdout.split('\n').slice(1, 3)).toEqual([
+      '| --- | --- | --- | --- | --- | --- | --- | --- |',
+      '| bergen | staging | ^0.1.0 | - | - | bgp | 1500 | 2026-03-02 |',
+    ]);
+    expect(kit.run(['fleet', '--markdown', '--json'])).toMatchObject({
+      code: 2,
+      stdout: expect.stringMatching(/--markdown and --json: choose one/),
     });
   });
 });
