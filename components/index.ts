@@ -27,3 +27,6 @@ export type { SiteSecrets } from './machines';
 
 /** Resolver settings for the pods of a program; the site file's `dns.pods` gives the same to pods that have none. */
 export { podDnsConfig, type PodDnsConfig, type PodDnsSettings } from './plan/podDns';
+
+/** Annotations of an Ingress for either controller; the site file's `ingress.tuning` is for those that have none. */
+export { ingressAnnotations, type IngressController, type IngressTuning } from './plan/ingressTuning';

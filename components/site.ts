@@ -172,6 +172,7 @@ export class Site extends pulumi.ComponentResource {
         plan: plan.cluster!,
         machines,
         prepared: nodes,
+        bundleFolder: site!.bundle.folder,
         kubeconfig: adminKubeconfig(plan.site, cluster, site!.pki),
         stateId: stamp.id,
         cluster,

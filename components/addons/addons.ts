@@ -4,6 +4,7 @@ import { CalicoLate } from '../network/calico/calico';
 import type { ClusterPlan } from '../plan/clusterTypes';
 import { clusterProvider, type ClusterAccess } from './cluster';
 import { ClusterDns } from './clusterDns';
+import { Ingress } from './ingress/ingress';
 import { KubeProxy } from './kubeProxy';
 import { NodeLocalDns } from './nodeLocalDns';
 import { PodDns } from './podDns';
@@ -13,6 +14,8 @@ export interface AddonsArgs {
   machines: Machine[];
   /** Preparation of the machines. */
   prepared: pulumi.Resource[];
+  /** Of the bundle, on the machine of the engine; null: it is not there, and its objects are left out. */
+  bundleFolder: string | null;
   /** An administrator's, secret. */
   kubeconfig: pulumi.Output<string>;
   /** Identity of the state. */
@@ -43,7 +46,7 @@ export class Addons extends pulumi.ComponentResource {
       rolloutLimitSeconds: Math.round((first + perNode * machines.length) * args.limitFactor),
     };
 
-    new KubeProxy(`${name}-kube-proxy`, { plan, access }, { parent: this });
+    const kubeProxy = new KubeProxy(`${name}-kube-proxy`, { plan, access }, { parent: this });
     new ClusterDns(`${name}-dns`, { plan, access }, { parent: this });
     const { nodeLocal, pods } = plan.dns;
     if (nodeLocal !== null) {
@@ -56,6 +59,14 @@ export class Addons extends pulumi.ComponentResource {
     const { calico } = plan;
     if (calico !== null && calico.lateObjects.length > 0) {
       new CalicoLate(`${name}-calico`, { plan: calico, access }, { parent: this });
+    }
+    const { ingress, bundle } = plan;
+    if (ingress !== null) {
+      new Ingress(
+        `${name}-ingress`,
+        { plan: ingress, bundle, bundleFolder: args.bundleFolder, access, after: [kubeProxy] },
+        { parent: this },
+      );
     }
     if (pods !== null) new PodDns(`${name}-pod-dns`, { plan: pods, access }, { parent: this });
     this.registerOutputs({});

@@ -1,5 +1,6 @@
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
+import type { ManifestObject } from '../network/manifest';
 
 /** Everything that the kit puts into a cluster is in this namespace, beside what kubeadm puts there. */
 export const NAMESPACE = 'kube-system';
@@ -61,3 +62,11 @@ export function objectOptions(
   const limit = `${rolloutLimitSeconds}s`;
   return { parent, provider, deletedWith: cluster, customTimeouts: { create: limit, update: limit } };
 }
+
+/** One object of any kind. */
+export const manifestResource = (
+  name: string,
+  object: ManifestObject,
+  options: pulumi.CustomResourceOptions,
+): pulumi.Resource =>
+  new k8s.apiextensions.CustomResource(`${name}-${object.kind.toLowerCase()}-${object.metadata.name}`, object, options);

@@ -41,6 +41,8 @@ export const IMAGE_COMPONENTS: Record<ClusterImage, BundleComponent> = {
   'calico-kube-controllers': 'calico',
   'calico-typha': 'calico',
   'tigera-operator': 'calico',
+  'nginx-ingress': 'nginx-ingress',
+  'ingress-nginx': 'ingress-nginx',
 };
 
 export const versionOf = (plan: BundlePlan, component: BundleComponent): string => {

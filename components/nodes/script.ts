@@ -10,6 +10,7 @@ import { MAIN } from './prep/main';
 import { NETWORK } from './prep/network';
 import { OFFLOAD_RULES_LIBRARY } from './prep/offloadRules';
 import { OFFLOADS } from './prep/offloads';
+import { PORTS } from './prep/ports';
 import { PREFLIGHT } from './prep/preflight';
 import { SYSTEM } from './prep/system';
 
@@ -139,6 +140,7 @@ function data(node: NodePlan, site: SiteOfNode): string {
     ['SYSCTL_PATHS', node.sysctls.map(({ key }) => sysctlPath(key))],
     ['SYSCTL_VALUES', node.sysctls.map(({ value }) => oneLine(value))],
     ['SYSCTL_CONTENT', sysctlFile(node.sysctls)],
+    ['INGRESS_PORTS', node.ingressPorts.map(String)],
     ['SWAP', node.swap],
     ['NTP_SERVERS', node.ntpServers],
     ['CHRONY_SOURCES', node.ntpServers.map((server) => `server ${server} iburst prefer\n`).join('')],
@@ -190,6 +192,7 @@ export function renderNodeScript(node: NodePlan, site: SiteOfNode): string {
     data(node, site),
     CORE,
     OFFLOAD_RULES_LIBRARY,
+    PORTS,
     PREFLIGHT,
     KERNEL,
     SYSTEM,

@@ -9,6 +9,7 @@ import { planContainerd } from './containerd';
 import { planDns } from './dns';
 import { planEndpoint } from './endpoint';
 import { byText, type Findings } from './findings';
+import { planIngress } from './ingress';
 import { addressNumber, parseIp } from './ip';
 import {
   planClusterConfiguration,
@@ -65,6 +66,7 @@ export function planCluster(
   const etcdSnapshots = planSnapshots(spec, findings);
   const drainLimitSeconds = wholeSeconds(spec.kubernetes.drainLimit, ['kubernetes', 'drainLimit'], findings);
   const registries = planRegistries(spec, findings);
+  const ingress = bundle === null ? null : planIngress(spec, addressing, bundle, findings);
   if (bundle === null || findings.hasErrors()) return null;
 
   const admissionConfiguration = planAdmission(spec);
@@ -103,6 +105,7 @@ export function planCluster(
     drainLimitSeconds,
     cni: spec.network.cni,
     calico,
+    ingress,
     podMasquerade:
       routes === null && !mssClamp
         ? null

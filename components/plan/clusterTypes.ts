@@ -1,4 +1,5 @@
 import type { CalicoPlan } from './calicoTypes';
+import type { IngressPlan } from './ingressTypes';
 import type { PodDnsConfig } from './podDns';
 import type { Family } from './types';
 
@@ -51,6 +52,8 @@ export interface ClusterPlan {
   cni: 'routes' | 'none' | 'calico';
   /** Null with another CNI. */
   calico: CalicoPlan | null;
+  /** Null without an ingress controller. */
+  ingress: IngressPlan | null;
   /**
    * nftables ruleset that every node loads at boot and whenever it changes (`nft -f <file>`; it replaces its own table at
    * once): with cni `routes` so that pods reach what is outside the cluster, which another CNI does itself, and for
@@ -117,7 +120,8 @@ export type BundleComponent =
   | 'runc'
   | 'cri-tools'
   | 'toolbox'
-  | 'calico';
+  | 'calico'
+  | IngressImage;
 
 /**
  * Container images by the name of their program; the values are whole references with a tag. `toolbox` has none: it is a
@@ -134,7 +138,9 @@ export type ClusterImage =
   | OptionalImage;
 
 /** Images that not every bundle has. Calico's: one for each program, or `calico` alone for all of them, from 3.33 on. */
-export type OptionalImage = 'toolbox' | CalicoImage;
+export type OptionalImage = 'toolbox' | CalicoImage | IngressImage;
+/** One for each controller, called as its component. */
+export type IngressImage = 'nginx-ingress' | 'ingress-nginx';
 export type CalicoImage =
   'calico' | 'calico-node' | 'calico-cni' | 'calico-kube-controllers' | 'calico-typha' | 'tigera-operator';
 

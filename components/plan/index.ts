@@ -18,6 +18,7 @@ import { SCHEMA_VERSION, type Finding, type NodePlan, type SitePlan } from './ty
 export * from './calicoTypes';
 export * from './clusterTypes';
 export { checkFleet, type FleetFinding, type FleetSite } from './fleet';
+export * from './ingressTypes';
 export * from './types';
 export { IMPACTS, impactOf, type ImpactEntry } from './impact';
 export { renderPlan } from './render';
@@ -58,7 +59,8 @@ function planLiving(
   const hosts = planHosts(spec, addressing.nodes, planned?.cluster.endpoint ?? null, findings);
   if (findings.hasErrors()) return { plan: null, findings };
 
-  const nodes = spec.machines.nodes.map((_, index): NodePlan => ({
+  const ingress = planned?.cluster.ingress ?? null;
+  const nodes = spec.machines.nodes.map((node, index): NodePlan => ({
     ...planNode(spec, addressing, perMachine[index], planned?.routes[index] ?? [], index),
     modules,
     sysctls: planSysctls(spec, addressing, perMachine[index].kvm?.cpus ?? null),
@@ -71,6 +73,7 @@ function planLiving(
     swap: spec.nodePrep.swap,
     journaldMaxUseBytes: sizeToBytes(spec.nodePrep.journald.maxUse),
     sharesHostWith: perMachine[index].sharesHostWith,
+    ingressPorts: ingress?.nodes.includes(node.name) ? ingress.ports : [],
     cluster: planned?.nodes[index] ?? null,
   }));
   const plan: SitePlan = {

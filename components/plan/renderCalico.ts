@@ -1,8 +1,5 @@
 import type { CalicoPlan } from './calicoTypes';
-import { table } from './renderTable';
-
-/** Names up to here are listed; more are counted. */
-const MOST_NAMES = 4;
+import { names, table } from './renderTable';
 
 /** Calico in a plan: who tells routes, the devices with their MTU, the pools, and the sessions to routers. */
 export function renderCalico(plan: CalicoPlan): string[] {
@@ -56,9 +53,4 @@ function encapsulation({ ipip, vxlan }: CalicoPlan['pools'][number]): string {
   const how = (mode: string) => (mode === 'CrossSubnet' ? ' between subnets' : '');
   if (ipip !== 'Never') return `IP-in-IP${how(ipip)}`;
   return vxlan === 'Never' ? 'none' : `VXLAN${how(vxlan)}`;
-}
-
-function names(list: string[]): string {
-  if (list.length <= MOST_NAMES) return list.join(', ');
-  return `${list.slice(0, MOST_NAMES - 1).join(', ')} and ${list.length - MOST_NAMES + 1} more`;
 }

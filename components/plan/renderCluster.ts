@@ -1,5 +1,6 @@
 import type { ClusterPlan } from './clusterTypes';
 import { renderCalico } from './renderCalico';
+import { renderIngress } from './renderIngress';
 import { table } from './renderTable';
 import type { NodePlan, SitePlan } from './types';
 import { minorOf } from './versions';
@@ -13,8 +14,13 @@ const ENDPOINT_KIND = {
 /** The cluster part of a plan: versions, endpoint, Services, DNS, and what each node is. */
 export function renderCluster(plan: SitePlan): string[] {
   if (plan.cluster === null) return ['None: the site names no kubernetes.version.'];
-  const { calico } = plan.cluster;
-  return [summary(plan.cluster), ...(calico === null ? [] : renderCalico(calico)), members(plan.nodes)];
+  const { calico, ingress } = plan.cluster;
+  return [
+    summary(plan.cluster),
+    ...(calico === null ? [] : renderCalico(calico)),
+    ...(ingress === null ? [] : [renderIngress(ingress)]),
+    members(plan.nodes),
+  ];
 }
 
 function summary({

@@ -8,3 +8,11 @@ export function table(head: string[], rows: Cell[][], colWidths: number[] = []):
   result.push(...rows);
   return result.toString();
 }
+
+/** Names up to here are listed; more are counted. */
+const MOST_NAMES = 4;
+
+export function names(list: string[]): string {
+  if (list.length <= MOST_NAMES) return list.join(', ');
+  return `${list.slice(0, MOST_NAMES - 1).join(', ')} and ${list.length - MOST_NAMES + 1} more`;
+}

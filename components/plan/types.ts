@@ -216,6 +216,8 @@ export interface NodePlan {
   journaldMaxUseBytes: number;
   /** Nodes on the same hypervisor: their packets never meet a wire and can be 64 KB. Empty when unknown. */
   sharesHostWith: string[];
+  /** TCP ports that the ingress controller listens on in the network of this node; nothing else may. */
+  ingressPorts: number[];
   /** Null exactly where the plan of the site has no cluster. */
   cluster: NodeClusterPlan | null;
 }

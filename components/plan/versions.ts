@@ -1,13 +1,15 @@
 import * as semver from 'semver';
 import type { SiteSpec } from '../spec/schema';
-import type { BundleComponent, BundlePlan, ContainerdPlan } from './clusterTypes';
+import type { BundleComponent, BundlePlan, ContainerdPlan, IngressImage } from './clusterTypes';
 import { planCalicoRelease } from './calicoVersions';
 import { byText, type Findings } from './findings';
+import { planIngressRelease } from './ingressVersions';
 
 /** The one table of versions: what the kit builds a cluster from, by Kubernetes minor and by origin. */
 
 type Origin = SiteSpec['artifacts']['from'];
-type Companions = Record<Exclude<BundleComponent, 'kubernetes' | 'toolbox' | 'calico'>, string> & { toolbox?: string };
+type Companions = Record<Exclude<BundleComponent, OptionalComponent>, string> & { toolbox?: string };
+type OptionalComponent = 'kubernetes' | 'toolbox' | 'calico' | IngressImage;
 
 interface Release {
   minor: string;
@@ -114,19 +116,22 @@ export function planBundle(spec: SiteSpec, version: string, findings: Findings):
     ...(companions.toolbox === undefined ? {} : { toolbox: `${repository}/toolbox:${companions.toolbox}` }),
   };
   const calico = spec.network.cni === 'calico' ? planCalicoRelease(spec, findings) : null;
+  const ingress = planIngressRelease(spec, findings);
   const components = Object.entries({
     ...companions,
     kubernetes: version,
     ...(calico === null ? {} : { calico: calico.version }),
+    ...(ingress === null ? {} : { [ingress.component]: ingress.version }),
   }) as [BundleComponent, string][];
+  // Not every site has these, and what a lock pins belongs to one list of files.
+  const added = [calico, ingress].filter((part) => part !== null);
   return {
     from,
-    // Not every site has it, and what a lock pins belongs to one list of files.
-    name: [from, version, ...(calico === null ? [] : [calico.bundleName])].join('-'),
+    name: [from, version, ...added.map(({ bundleName }) => bundleName)].join('-'),
     components: components.map(([name, each]) => ({ name, version: each })).sort((a, b) => byText(a.name, b.name)),
     imageRepository: repository,
-    images: { ...images, ...calico?.images },
-    manifests: calico?.manifests ?? [],
+    images: Object.assign({}, images, ...added.map((part) => part.images)) as BundlePlan['images'],
+    manifests: added.flatMap((part) => part.manifests),
   };
 }
 

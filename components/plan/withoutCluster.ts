@@ -1,6 +1,7 @@
 import { artifacts, dns, kubeProxy, kubernetes } from '../spec/clusterSchema';
 import type { SiteSpec } from '../spec/schema';
 import type { Findings } from './findings';
+import { controllerOf } from './ingressVersions';
 import type { SpecPath } from './types';
 
 /** What of these decides modules, sysctls, addresses or ports of the machines has its effect with or without a cluster. */
@@ -29,6 +30,7 @@ export function tellClusterKeys(spec: SiteSpec, findings: Findings): void {
     }
   }
   if (spec.registries.length > 0) tell(['registries']);
+  if (controllerOf(spec) !== null) tell(['ingress']);
   spec.machines.nodes.forEach((node, index) => {
     for (const key of OF_NODES) if (!isEmpty(node[key])) tell(['machines', 'nodes', index, key]);
   });

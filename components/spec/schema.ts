@@ -2,6 +2,7 @@ import * as semver from 'semver';
 import { z } from 'zod';
 import { calico } from './calicoSchema';
 import { artifacts, dns, kubeProxy, kubernetes } from './clusterSchema';
+import { ingress } from './ingressSchema';
 import { registries } from './registriesSchema';
 import { machines } from './machinesSchema';
 import { checked, cidr, duration, hostName, hostOrIp, ip, name, percent, perFamily, size, text } from './values';
@@ -270,6 +271,7 @@ export const siteSchema = z
     kubernetes: kubernetes.prefault({}).meta({ description: 'The cluster.' }),
     kubeProxy: kubeProxy.prefault({}).meta({ description: 'The Service proxy.' }),
     dns: dns.prefault({}).meta({ description: 'Name resolution of the pods.' }),
+    ingress,
     artifacts: artifacts.prefault({}).meta({ description: 'The programs and images of the cluster.' }),
     registries,
     nodePrep: nodePrep.prefault({}).meta({ description: 'Preparation of the nodes.' }),

@@ -1,13 +1,13 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
-import type { BundleComponent } from '../../components/plan/clusterTypes';
+import type { BundleComponent, IngressImage } from '../../components/plan/clusterTypes';
 import { packageRoot, usableGo } from '../engine/go';
 import { isPatchSum, patchModules, readPatchSum, resolveModules } from './goModules';
 import type { Log, Part } from './parts';
 import { runProgram } from './program';
 
 /** What is built from Go modules. */
-export type GoComponent = Exclude<BundleComponent, 'containerd' | 'runc' | 'toolbox'>;
+export type GoComponent = Exclude<BundleComponent, 'containerd' | 'runc' | 'toolbox' | IngressImage>;
 
 interface GoRecipe {
   /** Modules whose version is the component's. Empty: a program of the kit itself. */

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { sha256OfFile, sha256OfText } from '../../components/bundle/checksum';
-import type { ClusterImage } from '../../components/plan/clusterTypes';
+import type { ClusterImage, IngressImage } from '../../components/plan/clusterTypes';
 import { targetArch } from './goParts';
 import type { Part } from './parts';
 import { runProgram } from './program';
@@ -23,7 +23,7 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** What the kit builds from source. */
 export type BuiltImage = Exclude<
   ClusterImage,
-  'calico' | 'calico-kube-controllers' | 'calico-typha' | 'tigera-operator'
+  'calico' | 'calico-kube-controllers' | 'calico-typha' | 'tigera-operator' | IngressImage
 >;
 
 /** The places are those of the projects' own images, so that their manifests run these as well. */

@@ -35,6 +35,7 @@ const program =
       plan: { ...plan, dns: { ...plan.dns, serviceAddresses: ['10.96.0.10'] } },
       machines: [],
       prepared: [],
+      bundleFolder: '/no/bundle',
       kubeconfig: pulumi.output(server.kubeconfig()),
       stateId: pulumi.output('4b1d2c3e-0000-4000-8000-5a5a5a5a5a5a'),
       cluster,

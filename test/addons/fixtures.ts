@@ -63,6 +63,7 @@ export const clusterPlan: ClusterPlan = {
   drainLimitSeconds: 600,
   cni: 'routes',
   calico: null,
+  ingress: null,
   podMasquerade: null,
 };
 
@@ -112,6 +113,7 @@ export async function recordAddons(plan: ClusterPlan, { preview = false } = {}):
         plan,
         machines,
         prepared: [],
+        bundleFolder: '/no/bundle',
         kubeconfig: pulumi.output(KUBECONFIG),
         stateId: pulumi.output('4b1d2c3e-0000-4000-8000-5a5a5a5a5a5a'),
         cluster,

@@ -74,6 +74,7 @@ export const cluster: ClusterPlan = {
   drainLimitSeconds: 600,
   cni: 'routes',
   calico: null,
+  ingress: null,
   podMasquerade: { file: '/etc/sitewright/pod-masquerade.nft', ruleset: 'table inet sitewright_pods {\n}\n' },
 };
 

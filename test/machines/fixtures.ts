@@ -83,6 +83,7 @@ export function node(name: string, role: NodePlan['role'], over: Partial<NodePla
     swap: 'off',
     journaldMaxUseBytes: 500 * 1024 ** 2,
     sharesHostWith: [],
+    ingressPorts: [],
     cluster: null,
     ...over,
   };

@@ -57,6 +57,7 @@ export const kvmNode: NodePlan = {
   swap: 'off',
   journaldMaxUseBytes: 500 * 1024 ** 2,
   sharesHostWith: [],
+  ingressPorts: [],
   cluster: null,
 };
 

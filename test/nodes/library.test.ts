@@ -7,6 +7,7 @@ import { CORE } from '../../components/nodes/prep/core';
 import { FACTS } from '../../components/nodes/prep/facts';
 import { KERNEL } from '../../components/nodes/prep/kernel';
 import { NETWORK } from '../../components/nodes/prep/network';
+import { PORTS } from '../../components/nodes/prep/ports';
 import { OFFLOAD_RULES_LIBRARY } from '../../components/nodes/prep/offloadRules';
 import { SYSTEM } from '../../components/nodes/prep/system';
 
@@ -16,7 +17,7 @@ beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'sitewright-nodes-'))));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function run(script: string, replacePaths = true): { lines: string[]; stderr: string; status: number | null } {
-  const library = [CORE, OFFLOAD_RULES_LIBRARY, KERNEL, SYSTEM, NETWORK, FACTS].join('\n');
+  const library = [CORE, OFFLOAD_RULES_LIBRARY, KERNEL, SYSTEM, NETWORK, FACTS, PORTS].join('\n');
   // The paths that a test puts its own files at.
   const local = replacePaths
     ? library.replace(/\/etc\/(hosts|sysctl\.d|fstab)|\/proc\/sys\b/g, `${folder}$&`)
@@ -180,5 +181,45 @@ mkdir -p "$FOLDER/proc/sys/net/ipv4" "$FOLDER/etc/sysctl.d"; printf '4096\\t8738
       `echo 1 >"$FOLDER/proc/sys/net/ipv4/ip_forward"; echo '${line}' >"$FOLDER/etc/sysctl.d/${file}"`,
     );
     expect(problems.some((problem) => problem.includes(`${file} is read after`))).toBe(wins);
+  });
+});
+
+describe('ports of the ingress controller', () => {
+  const check = (before: string) => `
+${before}
+refusals=()
+check_ingress_ports
+printf '%s\\n' "\${refusals[@]}"`;
+  const ss = (...lines: string[]) => `ss() { printf '%s\\n' ${lines.map((line) => `'${line}'`).join(' ')}; }`;
+  const LISTENERS = ss(
+    'LISTEN 0 511 0.0.0.0:80 0.0.0.0:* users:(("apache2",pid=71,fd=4),("apache2",pid=70,fd=4))',
+    'LISTEN 0 511 [::]:80 [::]:* users:(("apache2",pid=71,fd=5))',
+    'LISTEN 0 128 127.0.0.1:8081 0.0.0.0:*',
+    'LISTEN 0 128 0.0.0.0:8080 0.0.0.0:* users:(("other",pid=72,fd=3))',
+  );
+
+  test('what listens there is named, once', () => {
+    expect(run(check(`INGRESS_PORTS=(80 443 8081); ${LISTENERS}`)).lines).toEqual([
+      'TCP port 80 is taken by apache2 (process 71), and the ingress controller of the site is to listen there: stop it on this machine, or choose other machines by ingress.nodes',
+      expect.stringMatching(/^TCP port 8081 is taken by the kernel, and/),
+    ]);
+  });
+
+  test('a pod may: it is the controller', () => {
+    const pod = `slurp() { printf -v "$1" '0::/kubepods.slice/kubepods-burstable.slice/x'; }`;
+    expect(run(check(`INGRESS_PORTS=(80 443 8081); ${LISTENERS}; ${pod}`)).lines).toEqual(['']);
+  });
+
+  test('a machine without the controller is not asked', () => {
+    expect(run(check(`INGRESS_PORTS=(); ss() { echo asked >&2; }`))).toMatchObject({ lines: [''], stderr: '' });
+  });
+
+  test('a real listener is seen', () => {
+    const { lines } = run(
+      check(`coproc perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(Listen=>1,LocalAddr=>"127.0.0.1");$|=1;print $s->sockport,"\\n";sleep 60'
+read -r port <&"\${COPROC[0]}"
+INGRESS_PORTS=("$port")`).replace('printf', 'kill "$COPROC_PID"; printf'),
+    );
+    expect(lines).toEqual([expect.stringMatching(/^TCP port [0-9]+ is taken by perl \(process [0-9]+\)/)]);
   });
 });

@@ -14,7 +14,7 @@ function planOfExample(site: string): { plan: SitePlan; warnings: string[]; text
   return { plan, warnings: problems, text: renderPlan(plan, { color: false }) };
 }
 
-test('KVM with NVMe: BGP without a tunnel, ipvs, a router with a password', () => {
+test('KVM with NVMe: BGP without a tunnel, ipvs, a router with a password, ingress in the network of the workers', () => {
   const { plan, warnings, text } = planOfExample('calico-bgp-kvm');
   expect(plan.mtu).toMatchObject({ routing: 'bgp', podMtuBytes: 1500, devices: [{ name: 'veth', mtuBytes: 1500 }] });
   expect(plan.machines.kvm!.hypervisors.map(({ etcdPool }) => etcdPool)).toEqual(['nvme', 'nvme', 'nvme']);
@@ -33,6 +33,16 @@ test('KVM with NVMe: BGP without a tunnel, ipvs, a router with a password', () =
       filters: ['default-route-only'],
       maxRestartTime: '120s',
     },
+  });
+  const { controller, nodes, edits } = plan.cluster!.ingress!;
+  expect({ controller, nodes, pod: edits.pod }).toMatchObject({
+    ...{ controller: 'nginx', nodes: ['worker1', 'worker2', 'worker3'] },
+    pod: { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' },
+  });
+  expect(edits.config).toEqual({
+    ...{ 'client-max-body-size': '50m', 'proxy-connect-timeout': '15s', 'proxy-read-timeout': '600s' },
+    ...{ 'proxy-send-timeout': '600s', 'external-status-address': 'apps.acme.example' },
+    ...{ 'real-ip-header': 'X-Forwarded-For', 'real-ip-recursive': 'true', 'set-real-ip-from': '192.0.2.240/29' },
   });
   expect(warnings).toEqual([expect.stringMatching(/kubeProxy\.mode: warning: ipvs is deprecated/)]);
   expect(text).toMatch(/tor-rack1 +│ 192\.0\.2\.1 +│ 64601 +│ cp1, cp2, cp3 and 3 more +│ secret tor/);

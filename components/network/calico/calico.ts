@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
-import { objectOptions, type ClusterAccess } from '../../addons/cluster';
+import { manifestResource, objectOptions, type ClusterAccess } from '../../addons/cluster';
 import { BGP_SECRET } from '../../plan/calicoBgp';
 import { CALICO_NAMESPACE } from '../../plan/calico';
 import type { CalicoPlan } from '../../plan/calicoTypes';
 import type { BundlePlan } from '../../plan/clusterTypes';
-import { editManifest, parseManifest, type ManifestObject } from './manifest';
+import { inStages, parseManifest, type ManifestObject } from '../manifest';
+import { editManifest } from './manifest';
 
 export interface CalicoArgs {
   plan: CalicoPlan;
@@ -70,30 +71,16 @@ export function releaseObjects({
 }: Pick<CalicoArgs, 'plan' | 'bundle' | 'bundleFolder' | 'limitFactor'>): ManifestObject[] {
   if (bundleFolder === null) return [];
   const read = (file: string) => parseManifest(file, readFileSync(join(bundleFolder, 'manifests', file), 'utf8'));
-  if (plan.manifest === null) return bundle.manifests.flatMap(({ name }) => read(name));
+  const own = bundle.manifests.filter(({ component }) => component === 'calico');
+  if (plan.manifest === null) return own.flatMap(({ name }) => read(name));
   return editManifest(read(plan.manifest.file), { edits: plan.manifest, images: bundle.images, limitFactor });
-}
-
-/** What defines kinds, what others refer to, and what runs pods. */
-export function inStages(objects: ManifestObject[]) {
-  const isKind = ({ kind }: ManifestObject) => kind === 'CustomResourceDefinition' || kind === 'Namespace';
-  const runs = ({ kind }: ManifestObject) => kind === 'DaemonSet' || kind === 'Deployment';
-  return {
-    kinds: objects.filter(isKind),
-    basis: objects.filter((object) => !isKind(object) && !runs(object)),
-    workloads: objects.filter(runs),
-  };
 }
 
 function customResource(name: string, object: ManifestObject, options: pulumi.CustomResourceOptions): pulumi.Resource {
   const { kind, metadata } = object;
   // Typha wants more nodes than the first, kube-controllers a Service, the operator both: all of it comes later.
   const notAwaited = kind === 'Deployment' ? { annotations: { 'pulumi.com/skipAwait': 'true' } } : {};
-  return new k8s.apiextensions.CustomResource(
-    `${name}-${kind.toLowerCase()}-${metadata.name}`,
-    { ...object, metadata: { ...metadata, ...notAwaited } },
-    options,
-  );
+  return manifestResource(name, { ...object, metadata: { ...metadata, ...notAwaited } }, options);
 }
 
 function passwordSecret(

@@ -1,18 +1,11 @@
-import { parseAllDocuments } from 'yaml';
 import type { CalicoManifestEdits } from '../../plan/calicoTypes';
 import type { BundlePlan, CalicoImage, KubeDocument } from '../../plan/clusterTypes';
+import { ManifestError, type ManifestObject } from '../manifest';
 
 /**
  * Calico's release manifest with the values of a plan: edits of parsed objects at places that must be there. A newer
  * manifest that lacks one is refused with its name, because a value that nobody reads would look like one that is set.
  */
-
-/** An object of a manifest, as far as it is looked into. */
-export interface ManifestObject extends KubeDocument {
-  apiVersion: string;
-  kind: string;
-  metadata: { name: string; namespace?: string };
-}
 
 interface Container {
   name: string;
@@ -35,33 +28,11 @@ interface PodSpec {
   initContainers?: Container[];
 }
 
-/** What a manifest lacks, every place at once. */
-export class ManifestError extends Error {
-  override readonly name = 'ManifestError';
-
-  constructor(
-    readonly file: string,
-    readonly problems: string[],
-  ) {
-    super(
-      `${file} is not a manifest that this kit knows; nothing of it is applied:\n${problems.map((line) => `  ${line}`).join('\n')}`,
-    );
-  }
-}
-
 export interface ManifestSettings {
   edits: CalicoManifestEdits;
   images: BundlePlan['images'];
   /** Multiplies the periods and time-outs of probes; above 1 on machines that are known to be slow. */
   limitFactor: number;
-}
-
-/** The objects of a manifest, in its order. */
-export function parseManifest(file: string, text: string): ManifestObject[] {
-  const documents = parseAllDocuments(text);
-  const problems = documents.flatMap(({ errors }) => errors.map(({ message }) => message.split('\n')[0]));
-  if (problems.length > 0) throw new ManifestError(file, problems);
-  return documents.map((document) => document.toJS() as ManifestObject | null).filter((object) => object !== null);
 }
 
 /**

@@ -42,6 +42,7 @@ preflight() {
   else
     refusals+=('the command ip is missing: install the package iproute2')
   fi
+  check_ingress_ports
 
   [ "\${#refusals[@]}" -eq 0 ] || refuse "\${refusals[@]}"
 }

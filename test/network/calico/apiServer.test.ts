@@ -1,7 +1,8 @@
-import { inStages } from '../../../components/network/calico/calico';
-import { editManifest, parseManifest, type ManifestObject } from '../../../components/network/calico/manifest';
+import { editManifest } from '../../../components/network/calico/manifest';
+import { inStages, parseManifest, type ManifestObject } from '../../../components/network/manifest';
 import type { ClusterPlan } from '../../../components/plan';
-import { ApiServer, until } from '../../plugins/kubernetes/apiServer';
+import { ApiServer } from '../../plugins/kubernetes/apiServer';
+import { DryRun } from '../../plugins/kubernetes/dryRun';
 import { impossible, MODES, nameOf, planOfMode } from './modes';
 import { releaseText } from './release';
 
@@ -50,74 +51,26 @@ function objectsOf(version: string): Map<string, { object: ManifestObject; mode:
   return found;
 }
 
-/** Path of the list that an object belongs to, by what the server says of its kinds. */
-class Paths {
-  private readonly lists = new Map<string, { plural: string; namespaced: boolean }[]>();
-
-  constructor(private readonly server: ApiServer) {}
-
-  async of({ apiVersion, kind, metadata }: ManifestObject): Promise<string> {
-    const base = apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`;
-    if (!this.lists.has(`${base} ${kind}`)) {
-      const { resources } = await this.server.done('GET', base);
-      for (const { name, kind: each, namespaced } of resources as {
-        name: string;
-        kind: string;
-        namespaced: boolean;
-      }[]) {
-        if (!name.includes('/')) this.lists.set(`${base} ${each}`, [{ plural: name, namespaced }]);
-      }
-    }
-    const [{ plural, namespaced }] = this.lists.get(`${base} ${kind}`)!;
-    const place = namespaced ? `/namespaces/${metadata.namespace}` : '';
-    return `${base}${place}/${plural}/${metadata.name}`;
-  }
-}
-
 describe.each(['3.32.1', '3.28.5'] as const)('Calico %s', (version) => {
   let server: ApiServer;
-  let paths: Paths;
+  let dryRun: DryRun;
 
   beforeAll(async () => {
     server = await ApiServer.start();
-    paths = new Paths(server);
+    dryRun = new DryRun(server);
     const install = version === '3.32.1' ? 'operator' : 'manifest';
     const { cluster } = planOfMode({
       ...{ routing: 'vxlan', wireguard: false, dataplane: 'iptables', families: 'v4', topology: 'plain' },
       ...{ from: 'upstream', version, install },
     });
     const { kinds } = inStages(everyObject(cluster!));
-    const patch = (path: string, object: ManifestObject) =>
-      server.done('PATCH', `${path}?fieldManager=test&force=true`, object, 'application/apply-patch+yaml');
-    for (const object of kinds) await patch(await paths.of(object), object);
-    for (const name of ['calico-system']) {
-      const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
-      await patch(await paths.of(namespace), namespace);
-    }
-    await until('the kinds of Calico', async () => {
-      const names = kinds
-        .filter(({ kind }) => kind === 'CustomResourceDefinition')
-        .map(({ metadata }) => metadata.name);
-      const found = await Promise.all(
-        names.map((name) => server.find(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`)),
-      );
-      return found.every((one) =>
-        (one?.status?.conditions as { type: string; status: string }[] | undefined)?.some(
-          ({ type, status }) => type === 'Established' && status === 'True',
-        ),
-      );
-    });
+    await dryRun.makeKinds(kinds);
+    await dryRun.make({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'calico-system' } });
   });
 
   afterAll(() => server?.stop());
 
-  const apply = async (object: ManifestObject) =>
-    server.done(
-      'PATCH',
-      `${await paths.of(object)}?fieldManager=test&force=true&dryRun=All&fieldValidation=Strict`,
-      object,
-      'application/apply-patch+yaml',
-    );
+  const apply = (object: ManifestObject) => dryRun.apply(object);
 
   test('every object of every mode is accepted', async () => {
     const objects = [...objectsOf(version).values()];

@@ -1,4 +1,4 @@
-import type { ManifestObject } from '../../../components/network/calico/manifest';
+import type { ManifestObject } from '../../../components/network/manifest';
 
 /** What differs between two lists of objects, one line each: `DaemonSet calico-node spec.…: before -> after`. */
 export function changes(before: ManifestObject[], after: ManifestObject[]): string[] {

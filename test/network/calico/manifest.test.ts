@@ -1,5 +1,5 @@
-import { editManifest, parseManifest, type ManifestObject } from '../../../components/network/calico/manifest';
-import { inStages } from '../../../components/network/calico/calico';
+import { editManifest } from '../../../components/network/calico/manifest';
+import { inStages, parseManifest, type ManifestObject } from '../../../components/network/manifest';
 import type { CalicoPlan, ClusterPlan } from '../../../components/plan';
 import { calicoImages } from '../../../components/plan/calicoVersions';
 import { changes } from './changes';

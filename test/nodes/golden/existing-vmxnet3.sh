@@ -42,6 +42,7 @@ net.netfilter.nf_conntrack_max = 131072
 # given by the site
 net.ipv4.ip_local_port_range = 20000 60999
 END_OF_SYSCTL_CONTENT
+INGRESS_PORTS=()
 SWAP='keep'
 NTP_SERVERS=()
 CHRONY_SOURCES=''
@@ -378,6 +379,24 @@ offload_differs() {
   [ "$2" != -G ] || [ -z "$5" ] || [ "$5" -lt "$4" ] || [ "$5" -gt $(($4 + $4 / 8)) ]
 }
 
+# Adds to the refusals of preflight. What runs in a pod is the controller itself, or the scheduler's matter.
+check_ingress_ports() {
+  local line address port process pid cgroup
+  local -A taken_by=()
+  [ "${#INGRESS_PORTS[@]}" -gt 0 ] || return 0
+  while IFS= read -r line; do
+    read -r _ _ _ address _ <<<"$line"
+    port=${address##*:}
+    [[ " ${INGRESS_PORTS[*]} " = *" $port "* ]] || continue
+    process='the kernel' pid=''
+    [[ $line =~ users:\(\(\"([^\"]*)\",pid=([0-9]+) ]] && process=${BASH_REMATCH[1]} pid=${BASH_REMATCH[2]}
+    slurp cgroup "/proc/$pid/cgroup"
+    [[ $cgroup != *kubepods* && -z ${taken_by["$port $process"]-} ]] || continue
+    taken_by["$port $process"]=1
+    refusals+=("TCP port $port is taken by $process${pid:+ (process $pid)}, and the ingress controller of the site is to listen there: stop it on this machine, or choose other machines by ingress.nodes")
+  done < <(ss -Hltnp)
+}
+
 # Everything that makes this machine unfit, found before anything is changed, and told at once.
 preflight() {
   local refusals=() container site='' id='' stamp
@@ -418,6 +437,7 @@ preflight() {
   else
     refusals+=('the command ip is missing: install the package iproute2')
   fi
+  check_ingress_ports
 
   [ "${#refusals[@]}" -eq 0 ] || refuse "${refusals[@]}"
 }

@@ -1,0 +1,3 @@
+import { goldensOf } from '../../support/golden';
+
+export const expectGolden = goldensOf(__dirname);
