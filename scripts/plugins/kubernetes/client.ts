@@ -15,9 +15,10 @@ const maxTries = 5;
 
 /**
  * How long a server that answered before may be away: while it is restarted by a change of its static pod, or while the
- * address of a control plane moves. Every request here can be sent twice.
+ * address of a control plane moves. On an emulated machine a start takes more than a minute. Every request here can be
+ * sent twice.
  */
-const awaySeconds = 30;
+const awaySeconds = 120;
 const awayPauseMs = 1000;
 
 export interface Cause {
@@ -105,6 +106,7 @@ export class ApiClient {
     contentType = 'application/json',
   ): Promise<Answer> {
     const text = body === undefined ? undefined : JSON.stringify(body);
+    const limit = Date.now() + awaySeconds * 1000;
     for (let tries = 1; ; tries++) {
       const { status, content, headers } = await this.patiently(signal, () =>
         this.exchange(signal, method, path, text, contentType),
@@ -112,9 +114,20 @@ export class ApiClient {
       if (status >= 200 && status < 300) {
         return { body: content ? (JSON.parse(content) as Values) : {}, warnings: warningsIn(headers.warning) };
       }
-      if (!retriedStatuses.includes(status) || tries === maxTries) throw errorOf(status, content, method, path);
+      // A server that starts forbids everything until it has read who may do what.
+      const isStarting = status === 403 && Date.now() < limit && (tries === 1 || !(await this.isReady(signal)));
+      if (!isStarting && (!retriedStatuses.includes(status) || tries >= maxTries)) {
+        throw errorOf(status, content, method, path);
+      }
       await pause(1000 * Math.min(Number(headers['retry-after']) || tries, 10), signal);
     }
+  }
+
+  private async isReady(signal: AbortSignal): Promise<boolean> {
+    const { status } = await this.patiently(signal, () =>
+      this.exchange(signal, 'GET', '/readyz', undefined, 'text/plain'),
+    );
+    return status === 200;
   }
 
   private async patiently<T>(signal: AbortSignal, exchange: () => Promise<T>): Promise<T> {
