@@ -25,6 +25,9 @@ export type { KvmImagePlan, MtuPlan, NodePlan, ProofPlan, SitePlan } from './pla
 export { Site, type SiteArgs, type SiteCluster } from './site';
 export type { SiteSecrets } from './machines';
 
+/** A site on vSphere also needs its vCenter (`SiteArgs.vsphere`): the provider's package, what the names of the plan stand for, and a user. */
+export { loadVsphere, type VsphereAccess, type VsphereIds, type VspherePackage } from './machines';
+
 /** Resolver settings for the pods of a program; the site file's `dns.pods` gives the same to pods that have none. */
 export { podDnsConfig, type PodDnsConfig, type PodDnsSettings } from './plan/podDns';
 

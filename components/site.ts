@@ -9,6 +9,7 @@ import type { SiteBundle } from './machines/bundle';
 import { ExistingMachines } from './machines/existing';
 import { KvmMachines } from './machines/kvm';
 import type { LostMachine, Machine, SiteSecrets, Stamp } from './machines/machine';
+import { VsphereMachines, type VsphereAccess } from './machines/vsphere';
 import { Calico } from './network/calico/calico';
 import { Node } from './nodes/node';
 import type { CalicoPlan } from './plan/calicoTypes';
@@ -23,6 +24,8 @@ export interface SiteArgs {
   secrets: SiteSecrets;
   /** What makes a cluster of the machines; null exactly where the plan has none. */
   cluster: SiteCluster | null;
+  /** The vCenter of the site; needed exactly where the plan has one. */
+  vsphere?: VsphereAccess | null;
   /** Identity that `sitewright adopt` read from the machines of a lost state; null for every other site. */
   identity: string | null;
   /** Multiplies the time limits; above 1 on a machine that is known to be slow. Default 1. */
@@ -185,13 +188,27 @@ export class Site extends pulumi.ComponentResource {
 
   private machines(
     name: string,
-    { plan, secrets, cluster, limitFactor = 1 }: SiteArgs,
+    { plan, secrets, cluster, vsphere: access = null, limitFactor = 1 }: SiteArgs,
     stamp: Stamp,
   ): { machines: Machine[]; lost: LostMachine[] } {
-    const { kvm, jump } = plan.machines;
+    const { kvm, vsphere, jump } = plan.machines;
     const group = `${name}-machines`;
     const bundle = cluster?.bundle ?? null;
     const sshLimitSeconds = Math.round(SSH_LIMIT_SECONDS * limitFactor);
+    const made = {
+      nodes: plan.nodes,
+      dead: plan.dead,
+      jump,
+      stamp,
+      secrets,
+      protectEtcd: keepsEtcd(plan),
+      sshLimitSeconds,
+    };
+    if (vsphere !== null) {
+      if (access === null) throw new Error(`${name}: its machines need a vCenter`);
+      const image = cluster === null ? null : { ...cluster.bundle, isoFile: `${cluster.bundle.folder}.iso` };
+      return new VsphereMachines(group, { ...made, vsphere, access, bundle: image }, { parent: this });
+    }
     if (kvm === null) {
       const { machines } = new ExistingMachines(
         group,
@@ -200,21 +217,7 @@ export class Site extends pulumi.ComponentResource {
       );
       return { machines, lost: plan.dead.map((machine) => ({ ...machine, owner: null })) };
     }
-    return new KvmMachines(
-      group,
-      {
-        kvm,
-        nodes: plan.nodes,
-        dead: plan.dead,
-        jump,
-        stamp,
-        secrets,
-        protectEtcd: keepsEtcd(plan),
-        sshLimitSeconds,
-        bundle,
-      },
-      { parent: this },
-    );
+    return new KvmMachines(group, { ...made, kvm, bundle }, { parent: this });
   }
 }
 

@@ -34,24 +34,28 @@ export interface Seed {
  * cloud-init reads YAML 1.1, in which a bare MAC address of digits is a number in base 60 and `no` is false. Long lines stay
  * whole: a folded key is read back with a space in it by some parsers.
  */
-const asYaml = (value: unknown) => stringify(value, { version: '1.1', lineWidth: 0 });
+export const seedYaml = (value: unknown) => stringify(value, { version: '1.1', lineWidth: 0 });
 
 export function cloudInitSeed(settings: SeedSettings): Seed {
-  return { metaData: metaData(settings), networkConfig: networkConfig(settings), userData: userData(settings) };
+  return {
+    metaData: metaData(settings),
+    networkConfig: seedYaml(networkDocument(settings)),
+    userData: `#cloud-config\n${seedYaml(userDocument(settings))}`,
+  };
 }
 
 function metaData({ instanceId, hostName }: SeedSettings): string {
-  return asYaml({ 'instance-id': instanceId, 'local-hostname': hostName });
+  return seedYaml({ 'instance-id': instanceId, 'local-hostname': hostName });
 }
 
 /**
  * Default routes are written as gateway4 and gateway6, which every version knows. As routes they come out wrong on cloud-init
  * 22 (Debian 12): it does not take the word `default`, and makes ::/64 of ::/0.
  */
-function networkConfig({ mac, mtuBytes, addresses, gateways, routes, dns }: SeedSettings): string {
+export function networkDocument({ mac, mtuBytes, addresses, gateways, routes, dns }: SeedSettings) {
   const gatewayKeys = gateways.map((gateway) => [gateway.includes(':') ? 'gateway6' : 'gateway4', gateway]);
   const hasDns = dns.servers.length > 0 || dns.search.length > 0;
-  return asYaml({
+  return {
     version: 2,
     ethernets: {
       primary: {
@@ -66,11 +70,11 @@ function networkConfig({ mac, mtuBytes, addresses, gateways, routes, dns }: Seed
         ...(hasDns ? { nameservers: { addresses: dns.servers, search: dns.search } } : {}),
       },
     },
-  });
+  };
 }
 
-function userData({ hostName, user, authorizedKey, hostKey, ntpServers }: SeedSettings): string {
-  const document = {
+export function userDocument({ hostName, user, authorizedKey, hostKey, ntpServers }: SeedSettings) {
+  return {
     hostname: hostName,
     preserve_hostname: false,
     // Node preparation owns /etc/hosts.
@@ -93,5 +97,4 @@ function userData({ hostName, user, authorizedKey, hostKey, ntpServers }: SeedSe
     resize_rootfs: true,
     ...(ntpServers.length === 0 ? {} : { ntp: { enabled: true, servers: ntpServers, pools: [] } }),
   };
-  return `#cloud-config\n${asYaml(document)}`;
 }

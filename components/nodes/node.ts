@@ -1,6 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import { remoteScript } from '../commands';
 import { goneWith, scriptFor, type Machine, type Stamp } from '../machines/machine';
+import { sizeOf } from '../plan/machineSize';
 import type { NodePlan, SitePlan } from '../plan/types';
 import { type NodeFacts, parseFacts } from './facts';
 import { renderRemoveScript } from './remove';
@@ -26,7 +27,7 @@ export class Node extends pulumi.ComponentResource {
   constructor(name: string, args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super('sitewright:nodes:Node', name, {}, opts);
     const { plan, hosts, machine, stamp } = args;
-    const madeByKit = plan.kvm !== null;
+    const madeByKit = sizeOf(plan) !== null;
     const prepare = remoteScript(
       `${name}-prepare`,
       machine.connection,

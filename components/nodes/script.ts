@@ -1,4 +1,5 @@
 import { Address6 } from 'ip-address';
+import { sizeOf } from '../plan/machineSize';
 import type { NodePlan, OffloadRule, SitePlan, SysctlPlan } from '../plan/types';
 import { assignment, quote } from './bash';
 import { neededPackages } from './packages';
@@ -132,7 +133,7 @@ function data(node: NodePlan, site: SiteOfNode): string {
   const values: [name: string, value: string | readonly string[]][] = [
     ['SITE', site.site],
     ['STAMP_ID', site.stampId],
-    ['MADE_BY_KIT', node.kvm === null ? 'no' : 'yes'],
+    ['MADE_BY_KIT', sizeOf(node) === null ? 'no' : 'yes'],
     ['PACKAGES', neededPackages(node).map(({ command, name }) => `${command} ${name}`)],
     ['MODULES', node.modules.map(({ name }) => name)],
     ['MODULES_CONTENT', modulesFile(node)],

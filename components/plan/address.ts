@@ -96,10 +96,16 @@ function subnetFinder(subnets: Subnet[]): (ip: Ip) => Subnet | null {
     null;
 }
 
-/** QEMU's own prefix and three bytes of the SHA-256 of site and machine: the same at every run, on every computer. */
-export function defaultMac(site: string, machine: string): string {
-  const digest = createHash('sha256').update(`${site}/${machine}`).digest();
-  return ['52', '54', '00', ...[...digest.subarray(0, 3)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+/**
+ * The maker's own prefix and three bytes of the SHA-256 of site and machine: the same at every run, on every computer.
+ * vSphere takes 00:50:56:00:00:00 to 00:50:56:3f:ff:ff as static addresses. Null: the machine has one already.
+ */
+export function defaultMac(provider: SiteSpec['machines']['provider'], site: string, machine: string): string | null {
+  if (provider === 'existing') return null;
+  const [first, ...others] = createHash('sha256').update(`${site}/${machine}`).digest().subarray(0, 3);
+  const bytes =
+    provider === 'vsphere' ? [0x00, 0x50, 0x56, first & 0x3f, ...others] : [0x52, 0x54, 0x00, first, ...others];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
 function planNode(
@@ -133,7 +139,7 @@ function planNode(
     }
     seen.add(ip.family);
   });
-  const mac = node.mac ?? (spec.machines.provider === 'kvm' ? defaultMac(spec.name, node.name) : null);
+  const mac = node.mac ?? defaultMac(spec.machines.provider, spec.name, node.name);
   if (mac !== null && Number.parseInt(mac.slice(0, 2), 16) % 2 === 1) {
     findings.error(
       ['machines', 'nodes', index, 'mac'],

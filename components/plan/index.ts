@@ -8,11 +8,13 @@ import { planHosts } from './hosts';
 import { checkSysctls, planModules, planSysctls } from './kernel';
 import { living, planDead } from './members';
 import { planMachines, type MachinePlan } from './machines';
+import { sizeOf } from './machineSize';
 import { nicMtuBytes, planMtu } from './mtu';
 import { planOffloads } from './offload';
 import { checkPeers, planProof } from './proof';
 import type { Subnet } from './subnets';
 import { tellClusterKeys } from './withoutCluster';
+import { withZones } from './vsphere';
 import { SCHEMA_VERSION, type Finding, type NodePlan, type SitePlan } from './types';
 
 export * from './calicoTypes';
@@ -20,6 +22,7 @@ export * from './clusterTypes';
 export { checkFleet, type FleetFinding, type FleetSite } from './fleet';
 export * from './ingressTypes';
 export * from './types';
+export * from './vsphereTypes';
 export { IMPACTS, impactOf, type ImpactEntry } from './impact';
 export { renderPlan } from './render';
 
@@ -42,15 +45,16 @@ export function computePlan(site: SiteSpec, kitVersion: string): { plan: SitePla
 }
 
 function planLiving(
-  spec: SiteSpec,
+  site: SiteSpec,
   dead: SitePlan['dead'],
   kitVersion: string,
 ): { plan: SitePlan | null; findings: Findings } {
   const findings = new Findings();
+  const spec = withZones(site, findings);
   checkKit(spec, kitVersion, findings);
   tellClusterKeys(spec, findings);
   const addressing = planAddresses(spec, findings);
-  const { plan: machines, machines: perMachine } = planMachines(spec, findings);
+  const { plan: machines, machines: perMachine } = planMachines(spec, addressing, findings);
   const mtu = planMtu(spec, addressing, findings);
   const modules = planModules(spec, mtu);
   checkSysctls(spec, addressing, findings);
@@ -63,8 +67,8 @@ function planLiving(
   const nodes = spec.machines.nodes.map((node, index): NodePlan => ({
     ...planNode(spec, addressing, perMachine[index], planned?.routes[index] ?? [], index),
     modules,
-    sysctls: planSysctls(spec, addressing, perMachine[index].kvm?.cpus ?? null),
-    offloads: planOffloads(mtu.routing, perMachine[index].driver),
+    sysctls: planSysctls(spec, addressing, sizeOf(perMachine[index])?.cpus ?? null),
+    offloads: planOffloads(mtu.routing, perMachine[index].driver, spec.machines.vsphere?.esxi),
     dns: {
       servers: [...spec.underlay.dns.servers],
       search: [...spec.underlay.dns.search],
@@ -92,7 +96,7 @@ function planLiving(
       spec,
       addressing,
       mtu,
-      perMachine.map((machine) => machine.kvm?.hypervisor ?? null),
+      perMachine.map(({ host }) => host),
     ),
     cluster: planned?.cluster ?? null,
   };
@@ -114,7 +118,10 @@ function checkKit(spec: SiteSpec, kitVersion: string, findings: Findings): void 
   );
 }
 
-type NetworkPart = Pick<NodePlan, 'name' | 'role' | 'state' | 'subnet' | 'addresses' | 'interface' | 'ssh' | 'kvm'>;
+type NetworkPart = Pick<
+  NodePlan,
+  'name' | 'role' | 'state' | 'subnet' | 'addresses' | 'interface' | 'ssh' | 'kvm' | 'vsphere'
+>;
 
 function planNode(
   spec: SiteSpec,
@@ -147,5 +154,6 @@ function planNode(
     },
     ssh: machine.ssh,
     kvm: machine.kvm,
+    vsphere: machine.vsphere,
   };
 }

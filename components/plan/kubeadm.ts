@@ -17,6 +17,7 @@ import { byText, type Findings } from './findings';
 import { parseIp } from './ip';
 import { seconds, wholeSeconds } from './kubeValues';
 import type { MachinePlan } from './machines';
+import { sizeOf } from './machineSize';
 
 /** kubeadm.k8s.io/v1beta4: what every control-plane node shares, and how each node comes into the cluster. */
 
@@ -30,9 +31,10 @@ const ETCD_QUOTA_BYTES = { unknownDisk: 2048 * MEBIBYTE, most: 8192 * MEBIBYTE }
 
 /** The disk must hold as much again while etcd defragments or takes a snapshot. */
 function etcdQuotaBytes(spec: SiteSpec, machines: MachinePlan[], findings: Findings): number {
-  const disks = machines.flatMap(({ kvm }, index) =>
-    spec.machines.nodes[index].role === 'control-plane' && kvm?.etcdDiskBytes ? [kvm.etcdDiskBytes] : [],
-  );
+  const disks = machines.flatMap((machine, index) => {
+    const bytes = sizeOf(machine)?.etcdDiskBytes;
+    return spec.machines.nodes[index].role === 'control-plane' && bytes ? [bytes] : [];
+  });
   const fits = disks.length === 0 ? null : Math.floor(Math.min(...disks) / 2);
   const { quota } = spec.kubernetes.etcd;
   if (quota === 'auto') return Math.min(fits ?? ETCD_QUOTA_BYTES.unknownDisk, ETCD_QUOTA_BYTES.most);

@@ -1,16 +1,22 @@
-import type { HypervisorSpec, NodeSpec, SiteSpec } from '../spec/schema';
-import { sizeToBytes } from '../spec/units';
+import type { NodeSpec, SiteSpec } from '../spec/schema';
+import type { Addressing } from './address';
 import { refuseDuplicates, type Findings } from './findings';
+import { planSize } from './machineSize';
 import type { KvmImagePlan, KvmMachinePlan, KvmPlan, MachinesPlan, SpecPath, SshPlan } from './types';
+import { placementOf, planVsphere, VSPHERE_NIC_DRIVER } from './vsphere';
+import type { VsphereMachinePlan } from './vsphereTypes';
 
 type KvmSpec = NonNullable<SiteSpec['machines']['kvm']>;
 
 /** Driver of the NIC that the kit gives a kvm machine, as `ethtool -i` names it. */
 export const KVM_NIC_DRIVER = 'virtio_net';
+const DRIVERS = { kvm: KVM_NIC_DRIVER, vsphere: VSPHERE_NIC_DRIVER, existing: null };
+const MISSING = {
+  kvm: 'machines.kvm is missing: provider kvm needs its hypervisors, image and network',
+  vsphere: 'machines.vsphere is missing: provider vsphere needs its server, template, placements and networks',
+};
 /** Queues beyond this bring little, and each takes interrupts and memory of the host. */
 const AUTO_QUEUES_AT_MOST = 8;
-/** kubeadm's preflight refuses a control plane with fewer. */
-const CONTROL_PLANE_CPUS_AT_LEAST = 2;
 
 /** libvirt domains of all sites share one list of names; so do the volumes of a pool, which are named after the domain. */
 export const domainName = (site: string, machine: string) => `${site}-${machine}`;
@@ -19,35 +25,43 @@ export const domainName = (site: string, machine: string) => `${site}-${machine}
 export interface MachinePlan {
   ssh: SshPlan;
   kvm: KvmMachinePlan | null;
+  vsphere: VsphereMachinePlan | null;
   driver: string | null;
+  /** Host that runs it, where the site file says which; null: unknown. */
+  host: string | null;
   sharesHostWith: string[];
 }
 
-export function planMachines(spec: SiteSpec, findings: Findings): { plan: MachinesPlan; machines: MachinePlan[] } {
+export function planMachines(
+  spec: SiteSpec,
+  addressing: Addressing,
+  findings: Findings,
+): { plan: MachinesPlan; machines: MachinePlan[] } {
   checkControlPlane(spec, findings);
-  const { provider, kvm } = spec.machines;
-  if (provider === 'existing') refuseKvmKeys(spec, findings);
-  else if (!kvm)
-    findings.error(
-      ['machines', 'kvm'],
-      undefined,
-      'machines.kvm is missing: provider kvm needs its hypervisors, image and network',
-    );
+  const { provider } = spec.machines;
+  const kvm = provider === 'kvm' ? spec.machines.kvm : undefined;
+  const vsphere = provider === 'vsphere' ? spec.machines.vsphere : undefined;
+  if (provider === 'existing') refuseKeysOfMakers(spec, findings);
+  else if (!kvm && !vsphere) findings.error(['machines', provider], undefined, MISSING[provider]);
 
-  const hypervisors = provider === 'kvm' ? (kvm?.hypervisors ?? []) : [];
-  const homes = spec.machines.nodes.map((node, index) => homeOf(node, index, spec, hypervisors, findings));
+  const homes = spec.machines.nodes.map((node, index) => homeOf(node, index, spec, findings));
   const guests = guestsOf(spec, homes);
+  const onVsphere = vsphere ? planVsphere(spec, vsphere, addressing, homes, findings) : null;
   const machines = spec.machines.nodes.map((node, index): MachinePlan => {
     const path = ['machines', 'nodes', index];
     const home = homes[index];
     return {
       ssh: planSsh(spec, node, path, findings),
-      kvm: provider === 'kvm' && kvm ? planKvmMachine(spec, kvm, node, home ?? '', path, findings) : null,
-      driver: provider === 'kvm' ? KVM_NIC_DRIVER : null,
-      sharesHostWith: home === null ? [] : (guests.get(home) ?? []).filter((name) => name !== node.name),
+      kvm: kvm ? planKvmMachine(spec, kvm, node, home ?? '', path, findings) : null,
+      vsphere: onVsphere?.machines[index] ?? null,
+      driver: DRIVERS[provider],
+      host: onVsphere ? onVsphere.hosts[index] : home,
+      sharesHostWith:
+        onVsphere?.neighbours[index] ??
+        (home === null ? [] : (guests.get(home) ?? []).filter((name) => name !== node.name)),
     };
   });
-  if (kvm && provider === 'kvm') {
+  if (kvm) {
     checkQueues(kvm, machines, findings);
     checkAntiAffinity(spec, kvm, homes, findings);
   }
@@ -56,7 +70,8 @@ export function planMachines(spec: SiteSpec, findings: Findings): { plan: Machin
     plan: {
       provider,
       jump: jump ? { host: jump.host, port: jump.port, user: jump.user, hostKey: jump.hostKey } : null,
-      kvm: provider === 'kvm' && kvm ? planKvm(kvm, findings) : null,
+      kvm: kvm ? planKvm(kvm, findings) : null,
+      vsphere: onVsphere?.plan ?? null,
     },
     machines,
   };
@@ -92,7 +107,7 @@ export function planSsh(spec: SiteSpec, node: NodeSpec, path: SpecPath, findings
     findings.error(
       [...path, 'ssh', 'hostKey'],
       hostKey,
-      `${node.name} gets its host key from the secrets of the site: with provider kvm leave ssh.hostKey out`,
+      `${node.name} gets its host key from the secrets of the site: with provider ${spec.machines.provider} leave ssh.hostKey out`,
     );
   }
   return {
@@ -103,35 +118,34 @@ export function planSsh(spec: SiteSpec, node: NodeSpec, path: SpecPath, findings
   };
 }
 
-function refuseKvmKeys(spec: SiteSpec, findings: Findings): void {
+function refuseKeysOfMakers(spec: SiteSpec, findings: Findings): void {
   const refuse = (path: SpecPath, given: unknown) =>
     findings.error(
       path,
       given,
       `${String(path[path.length - 1])} is for machines that the kit makes: with provider existing leave it out`,
     );
-  if (spec.machines.kvm) refuse(['machines', 'kvm'], undefined);
+  for (const maker of ['kvm', 'vsphere'] as const) {
+    if (spec.machines[maker]) refuse(['machines', maker], undefined);
+  }
   const sizes = ['cpus', 'memory', 'rootDisk', 'etcdDisk'] as const;
   for (const key of sizes) {
     const given = spec.machines.defaults[key];
     if (given !== undefined) refuse(['machines', 'defaults', key], given);
   }
   spec.machines.nodes.forEach((node, index) => {
-    for (const key of ['hypervisor', 'bridge', ...sizes] as const) {
+    for (const key of ['hypervisor', 'bridge', 'placement', ...sizes] as const) {
       if (node[key] !== undefined) refuse(['machines', 'nodes', index, key], node[key]);
     }
   });
 }
 
-/** Name of the hypervisor of a machine; null for machines that are not the kit's, and beside a finding. */
-export function homeOf(
-  node: NodeSpec,
-  index: number,
-  spec: SiteSpec,
-  hypervisors: HypervisorSpec[],
-  findings: Findings,
-): string | null {
-  if (spec.machines.provider !== 'kvm' || hypervisors.length === 0) return null;
+/** Hypervisor or placement of a machine, by name; null for machines that are not the kit's, and beside a finding. */
+export function homeOf(node: NodeSpec, index: number, spec: SiteSpec, findings: Findings): string | null {
+  const { provider } = spec.machines;
+  if (provider === 'vsphere') return placementOf(node, index, spec, findings);
+  const hypervisors = spec.machines.kvm?.hypervisors ?? [];
+  if (provider !== 'kvm' || hypervisors.length === 0) return null;
   const path = ['machines', 'nodes', index, 'hypervisor'];
   const names = () => hypervisors.map((hypervisor) => hypervisor.name).join(', ');
   if (node.hypervisor === undefined) {
@@ -167,44 +181,12 @@ function planKvmMachine(
   path: SpecPath,
   findings: Findings,
 ): KvmMachinePlan {
-  const required = <T>(key: 'cpus' | 'memory' | 'rootDisk', value: T | undefined, otherwise: T, example: string): T => {
-    if (value !== undefined) return value;
-    findings.error(
-      [...path, key],
-      undefined,
-      `${node.name} has no ${key}: state it for the machine or in machines.defaults, such as ${key}: ${example}`,
-    );
-    return otherwise;
-  };
-  const { defaults } = spec.machines;
-  const cpus = required('cpus', node.cpus ?? defaults.cpus, 1, '2');
-  if (
-    node.role === 'control-plane' &&
-    cpus < CONTROL_PLANE_CPUS_AT_LEAST &&
-    (node.cpus ?? defaults.cpus) !== undefined
-  ) {
-    findings.warning(
-      node.cpus === undefined ? ['machines', 'defaults', 'cpus'] : [...path, 'cpus'],
-      cpus,
-      `${cpus} is too few for ${node.name}: kubeadm refuses a control plane with fewer than ${CONTROL_PLANE_CPUS_AT_LEAST}`,
-    );
-  }
-  if (node.role === 'worker' && node.etcdDisk !== undefined && node.etcdDisk !== 'none') {
-    findings.error(
-      [...path, 'etcdDisk'],
-      node.etcdDisk,
-      `${node.name} is a worker and only control-plane machines hold etcd: leave etcdDisk out`,
-    );
-  }
-  const etcdDisk = node.role === 'control-plane' ? (node.etcdDisk ?? defaults.etcdDisk ?? 'none') : 'none';
+  const size = planSize(spec, node, path, findings);
   return {
     hypervisor,
     attach: node.bridge !== undefined ? { bridge: node.bridge } : kvm.network,
-    cpus,
-    memoryBytes: sizeToBytes(required('memory', node.memory ?? defaults.memory, '1B', '4GiB')),
-    rootDiskBytes: sizeToBytes(required('rootDisk', node.rootDisk ?? defaults.rootDisk, '1B', '20GiB')),
-    etcdDiskBytes: etcdDisk === 'none' ? null : sizeToBytes(etcdDisk),
-    queues: kvm.queues === 'auto' ? Math.min(cpus, AUTO_QUEUES_AT_MOST) : kvm.queues,
+    ...size,
+    queues: kvm.queues === 'auto' ? Math.min(size.cpus, AUTO_QUEUES_AT_MOST) : kvm.queues,
   };
 }
 

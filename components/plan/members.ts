@@ -31,18 +31,17 @@ export function living(spec: SiteSpec): Living {
 /** @param spec with its dead machines. */
 export function planDead(spec: SiteSpec, findings: Findings): DeadMachinePlan[] {
   checkStates(spec, findings);
-  const { nodes, provider, kvm } = spec.machines;
+  const { nodes } = spec.machines;
   return nodes.flatMap((node, index): DeadMachinePlan[] => {
     if (node.state !== 'dead') return [];
     const { name, role } = node;
-    const hypervisors = provider === 'kvm' ? (kvm?.hypervisors ?? []) : [];
     return [
       {
         name,
         role,
         addresses: node.addresses.map((address) => parseIp(address).text),
         ssh: planSsh(spec, node, ['machines', 'nodes', index], findings),
-        hypervisor: homeOf(node, index, spec, hypervisors, findings),
+        hypervisor: homeOf(node, index, spec, findings),
       },
     ];
   });

@@ -1,9 +1,12 @@
+import type { SiteSpec } from '../spec/schema';
 import type { MtuPlan, OffloadRule } from './types';
+
+type Esxi = NonNullable<SiteSpec['machines']['vsphere']>['esxi'];
 
 /** A rule of the table and the condition under which a site needs it. */
 interface TableRow {
   rule: OffloadRule;
-  appliesTo: (routing: MtuPlan['routing']) => boolean;
+  appliesTo: (routing: MtuPlan['routing'], esxi: Esxi | undefined) => boolean;
 }
 
 const always = () => true;
@@ -13,8 +16,8 @@ const withVxlan = (routing: MtuPlan['routing']) => routing.startsWith('vxlan');
  * NIC settings by driver, kernel and encapsulation. GRO, GSO and TSO stay on everywhere, and virtio-net needs no change.
  *
  * Left out on purpose, because they depend on what only a measurement or the hypervisor's administrator can tell:
- * `tx-checksum-ip-generic off` on vmxnet3 (ESXi 6.7 with hardware version 14 or later only), and the same on
- * vxlan.calico from kernel 6.12 on where VXLAN is slow (calico#11435): it costs every other site throughput.
+ * `tx-checksum-ip-generic off` on vxlan.calico from kernel 6.12 on where VXLAN is slow (calico#11435): it costs every other
+ * site throughput.
  */
 const TABLE: readonly TableRow[] = [
   {
@@ -43,6 +46,19 @@ const TABLE: readonly TableRow[] = [
       rings: [],
       reason:
         'vmxnet3 breaks VXLAN packets it segments, and only ICMP passes (calico#4727, calico#9433, kubespray#8992)',
+    },
+  },
+  {
+    // Where the site file says so: on later hosts it costs throughput for nothing.
+    appliesTo: (routing, esxi) => withVxlan(routing) && esxi === '6.7',
+    rule: {
+      id: 'vmxnet3-vxlan-esxi67',
+      device: 'nic',
+      driver: 'vmxnet3',
+      kernel: { min: null, max: null },
+      features: [{ name: 'tx-checksum-ip-generic', value: 'off' }],
+      rings: [],
+      reason: 'ESXi 6.7 with hardware version 14 or later also breaks the checksums of VXLAN packets',
     },
   },
   {
@@ -76,8 +92,8 @@ const TABLE: readonly TableRow[] = [
  * Rules for a machine. A rule for another driver is left out where the kit knows the driver; where only the machine
  * knows it (null), and for kernel bounds, the node decides.
  */
-export function planOffloads(routing: MtuPlan['routing'], driver: string | null): OffloadRule[] {
-  return TABLE.filter(({ appliesTo }) => appliesTo(routing))
+export function planOffloads(routing: MtuPlan['routing'], driver: string | null, esxi?: Esxi): OffloadRule[] {
+  return TABLE.filter(({ appliesTo }) => appliesTo(routing, esxi))
     .map(({ rule }) => rule)
     .filter((rule) => rule.driver === null || driver === null || rule.driver === driver);
 }

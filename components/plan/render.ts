@@ -1,4 +1,6 @@
+import { sizeOf } from './machineSize';
 import { renderCluster } from './renderCluster';
+import { sharedHosts } from './renderHosts';
 import { table, type Cell } from './renderTable';
 import type { NodePlan, SitePlan } from './types';
 
@@ -79,10 +81,12 @@ function addresses({ address }: SitePlan): string {
 }
 
 function nodes(list: NodePlan[]): string {
-  const size = ({ kvm }: NodePlan) =>
-    kvm
-      ? `${kvm.hypervisor}: ${kvm.cpus} CPU, ${Number((kvm.memoryBytes / BYTES_PER_GIB).toFixed(2))} GiB`
-      : 'existing';
+  const size = (node: NodePlan) => {
+    const machine = sizeOf(node);
+    if (machine === null) return 'existing';
+    const where = node.kvm?.hypervisor ?? node.vsphere?.placement;
+    return `${where}: ${machine.cpus} CPU, ${Number((machine.memoryBytes / BYTES_PER_GIB).toFixed(2))} GiB`;
+  };
   return table(
     ['Name', 'Role', 'Subnet', 'Addresses', 'NIC MTU', 'Machine'],
     list.map((node) => [
@@ -132,26 +136,6 @@ function offloads(rules: NodePlan['offloads']): string {
     ]),
     [14, 10, 8, 36, 49],
   );
-}
-
-function sharedHosts({ nodes: list, mtu }: SitePlan): string {
-  const byHost = new Map<string, string[]>();
-  for (const node of list) {
-    if (!node.kvm || node.sharesHostWith.length === 0) continue;
-    byHost.set(node.kvm.hypervisor, [...(byHost.get(node.kvm.hypervisor) ?? []), node.name]);
-  }
-  if (byHost.size === 0) {
-    return list.some((node) => node.kvm) ? 'None.' : 'Unknown: the machines were there before the kit.';
-  }
-  return [
-    table(
-      ['Hypervisor', 'Nodes'],
-      [...byHost].map(([host, names]) => [host, names.join(', ')]),
-      [22, 96],
-    ),
-    'Packets between them never meet a wire: TCP segments of up to 64 KB arrive unsplit. With LRO off on every NIC that',
-    `forwards this is harmless; the pod MTU stays ${mtu.podMtuBytes}.`,
-  ].join('\n');
 }
 
 const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;

@@ -1,4 +1,6 @@
 import type { ClusterPlan, NodeClusterPlan } from './clusterTypes';
+import type { MachineSize } from './machineSize';
+import type { VsphereMachinePlan, VspherePlan } from './vsphereTypes';
 
 /**
  * The plan of a site: everything computed, plain and JSON-serialisable. No clock, no network, no secrets.
@@ -88,7 +90,7 @@ export interface SshPlan {
   host: string;
   port: number;
   user: string;
-  /** Known from the site file (existing), or null where it is made from the secrets of the site (kvm). */
+  /** Known from the site file (existing), or null where it is made from the secrets of the site (kvm, vsphere). */
   hostKey: string | null;
 }
 
@@ -100,10 +102,12 @@ export interface SshEndpointPlan {
 }
 
 export interface MachinesPlan {
-  provider: 'kvm' | 'existing';
+  provider: 'kvm' | 'vsphere' | 'existing';
   jump: SshEndpointPlan | null;
-  /** Absent for existing machines. */
+  /** Null unless the provider is kvm. */
   kvm: KvmPlan | null;
+  /** Null unless the provider is vsphere. */
+  vsphere: VspherePlan | null;
 }
 
 export interface KvmPlan {
@@ -132,15 +136,10 @@ export interface KvmImagePlan {
   kernel: { path: string; sha256: string; initrd: string; initrdSha256: string; arguments: string } | null;
 }
 
-export interface KvmMachinePlan {
+export interface KvmMachinePlan extends MachineSize {
   hypervisor: string;
   /** Either a bridge or a libvirt network. */
   attach: { bridge: string } | { libvirtNetwork: string };
-  cpus: number;
-  memoryBytes: number;
-  rootDiskBytes: number;
-  /** Null: no separate etcd disk. */
-  etcdDiskBytes: number | null;
   queues: number;
 }
 
@@ -180,7 +179,7 @@ export interface DeadMachinePlan {
   /** Without prefix length. */
   addresses: string[];
   ssh: SshPlan;
-  /** Null: the kit did not make it. */
+  /** Hypervisor (kvm) or placement (vsphere). Null: the kit did not make it. */
   hypervisor: string | null;
 }
 
@@ -194,7 +193,7 @@ export interface NodePlan {
   /** Addresses with prefix length, IPv4 first. */
   addresses: string[];
   interface: {
-    /** Null: the interface that has `mac` (kvm) or the first address (existing). */
+    /** Null: the interface that has `mac` (kvm, vsphere) or the first address (existing). */
     name: string | null;
     mac: string | null;
     mtuBytes: number;
@@ -202,11 +201,13 @@ export interface NodePlan {
     routes: { to: string; via: string }[];
     /** cni `routes`: ways to the pods of the other nodes. Apart, because a machine needs none of them to start. */
     podRoutes: { to: string; via: string }[];
-    /** Kernel driver where the kit makes the machine (virtio_net); null where only the machine knows. */
+    /** Kernel driver where the kit makes the machine (virtio_net, vmxnet3); null where only the machine knows. */
     driver: string | null;
   };
   ssh: SshPlan;
+  /** One of the two where the kit makes the machine. */
   kvm: KvmMachinePlan | null;
+  vsphere: VsphereMachinePlan | null;
   modules: ModulePlan[];
   sysctls: SysctlPlan[];
   offloads: OffloadRule[];
@@ -214,7 +215,10 @@ export interface NodePlan {
   ntpServers: string[];
   swap: 'off' | 'keep';
   journaldMaxUseBytes: number;
-  /** Nodes on the same hypervisor: their packets never meet a wire and can be 64 KB. Empty when unknown. */
+  /**
+   * Nodes on the same hypervisor, or in one cluster of vSphere, which may put them on one: their packets never meet a wire
+   * then and can be 64 KB. Empty when unknown.
+   */
   sharesHostWith: string[];
   /** TCP ports that the ingress controller listens on in the network of this node; nothing else may. */
   ingressPorts: number[];

@@ -12,6 +12,7 @@ import {
   size,
   text,
 } from './values';
+import { vsphere } from './vsphereSchema';
 
 /** `machines`: who makes the machines of a site, and what each of them is. */
 
@@ -192,6 +193,9 @@ const node = z.strictObject({
     .max(15)
     .optional()
     .meta({ description: 'kvm: attach to this bridge instead of `kvm.network`.' }),
+  placement: name().optional().meta({
+    description: 'vsphere: item of `vsphere.placements` that runs it. Default: the only one, or the one of its zone.',
+  }),
   ...machineSize,
   zone: labelValue().optional().meta({
     description:
@@ -219,7 +223,8 @@ const node = z.strictObject({
       host: hostOrIp().optional().meta({ description: 'Address to connect to. Default: the first of `addresses`.' }),
       port: z.int().min(1).max(65535).default(22).meta({ description: 'TCP port.' }),
       hostKey: hostKey().optional().meta({
-        description: "existing: the machine's ed25519 public key (required). kvm: made from the site's secrets.",
+        description:
+          "existing: the machine's ed25519 public key (required). kvm, vsphere: made from the site's secrets.",
       }),
     })
     .optional()
@@ -228,21 +233,23 @@ const node = z.strictObject({
 
 export const machines = z.strictObject({
   provider: z
-    .enum(['kvm', 'existing'])
-    .meta({ description: 'Who makes the machines: libvirt, or nobody (they are there).', examples: ['kvm'] }),
+    .enum(['kvm', 'vsphere', 'existing'])
+    .meta({ description: 'Who makes the machines: libvirt, vCenter, or nobody (they are there).', examples: ['kvm'] }),
   ssh: z
     .strictObject({
-      user: name()
-        .default('sitewright')
-        .meta({ description: 'User the kit logs in as; made by cloud-init on kvm. Needs sudo without a password.' }),
+      user: name().default('sitewright').meta({
+        description: 'User the kit logs in as; made by cloud-init on kvm and vsphere. Needs sudo without a password.',
+      }),
       jump: sshEndpoint.optional().meta({ description: 'Jump host, when the machines cannot be reached directly.' }),
     })
     .prefault({})
     .meta({ description: 'SSH access to the machines. The key is one of the secrets of the site.' }),
   defaults: z.strictObject(machineSize).prefault({}).meta({
-    description: 'Sizes of machines that do not state their own. kvm needs cpus, memory and rootDisk from either.',
+    description:
+      'Sizes of machines that do not state their own. kvm and vsphere need cpus, memory and rootDisk from either.',
   }),
   kvm: kvm.optional().meta({ description: 'libvirt settings; required with provider kvm.' }),
+  vsphere: vsphere.optional().meta({ description: 'vSphere settings; required with provider vsphere.' }),
   nodes: z
     .array(node)
     .min(1)

@@ -284,4 +284,5 @@ export type SiteSpec = z.output<typeof siteSchema>;
 export type NodeSpec = SiteSpec['machines']['nodes'][number];
 export type SubnetSpec = SiteSpec['underlay']['subnets'][number];
 export type HypervisorSpec = NonNullable<SiteSpec['machines']['kvm']>['hypervisors'][number];
+export type VsphereSpec = NonNullable<SiteSpec['machines']['vsphere']>;
 export type ProbeName = (typeof PROBES)[number];

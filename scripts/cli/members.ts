@@ -1,4 +1,5 @@
 import { madeFrom } from '../../components/machines/kvm';
+import { madeFrom as madeOnVsphereFrom, VIRTUAL_MACHINE } from '../../components/machines/vsphere';
 import type { NodePlan, SitePlan } from '../../components/plan';
 import { badInput } from './errors';
 import { MACHINE_ROLE, nameOf } from './resources';
@@ -14,7 +15,7 @@ interface StateResource {
   type: string;
   protect?: boolean;
   retainOnDelete?: boolean;
-  inputs?: { triggers?: unknown; delete?: unknown };
+  inputs?: { triggers?: unknown; replaceTrigger?: unknown; delete?: unknown };
 }
 
 export interface SiteState {
@@ -99,14 +100,22 @@ function problemOf({ name, role }: Member, state: SiteState, plan: SitePlan): st
 function remaking(node: NodePlan, state: SiteState, plan: SitePlan): string[] {
   const owner = resourcesOf(state).find(({ urn }) => nameOf(urn) === machineResource(plan.site, node.name));
   if (owner === undefined) return [];
-  const { kvm } = plan.machines;
+  const { kvm, vsphere } = plan.machines;
+  if (vsphere !== null && owner.type === VIRTUAL_MACHINE) {
+    const was = owner.inputs?.replaceTrigger;
+    return changed(typeof was === 'string' ? was.split('; ') : [], madeOnVsphereFrom(node, vsphere));
+  }
   const hypervisor = kvm?.hypervisors.find(({ name }) => name === node.kvm?.hypervisor);
   if (hypervisor === undefined) return [`the kit made it, and machines.provider is ${plan.machines.provider} now`];
   if ((owner.type === 'command:local:Command') !== (hypervisor.connection === 'local')) {
     return [`another kind of connection of hypervisor ${hypervisor.name}`];
   }
   const before = Array.isArray(owner.inputs?.triggers) ? (owner.inputs.triggers as unknown[]) : [];
-  return madeFrom(node, hypervisor)
+  return changed(before, madeFrom(node, hypervisor));
+}
+
+function changed(before: unknown[], after: string[]): string[] {
+  return after
     .map((now, index) => ({ now, was: before[index] }))
     .filter(({ now, was }) => typeof was === 'string' && was !== now)
     .map(({ now, was }) => `${String(was)} becomes ${now}`);
@@ -140,7 +149,7 @@ const machineResource = (site: string, machine: string) => `${site}-machines-${m
  * its resources are only forgotten. The engine has no other way to be told than its state.
  */
 export async function forgetLostMachines(stack: SiteStack, plan: SitePlan): Promise<void> {
-  if (plan.machines.kvm !== null || plan.dead.length === 0) return;
+  if (plan.machines.provider !== 'existing' || plan.dead.length === 0) return;
   const state = JSON.parse(await stack.exportState()) as SiteState;
   if (!retainLost(state, plan)) return;
   await stack.importState(JSON.stringify(state));

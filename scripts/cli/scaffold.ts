@@ -1,7 +1,7 @@
 /** What `sitewright new` is asked for. */
 export interface Scaffold {
   site: string;
-  provider: 'kvm' | 'existing';
+  provider: 'kvm' | 'vsphere' | 'existing';
   profile: string;
   environment: 'lab' | 'staging' | 'production';
   kitVersion: string;
@@ -49,6 +49,38 @@ function kvmMachines(): string {
 `;
 }
 
+function vsphereMachines(): string {
+  return `  provider: vsphere
+  defaults:
+    cpus: 4
+    memory: 8GiB
+    rootDisk: 40GiB # at least as large as that of the template
+    etcdDisk: 10GiB # a disk of its own on control-plane machines; none: etcd stays on the root disk
+  vsphere:
+    server: vcenter.acme.example ${MARK}
+    # caFile: /usr/local/share/ca-certificates/acme.crt # or thumbprint, where the system does not trust its certificate
+    template:
+      name: templates/debian-12-k8s-2026.11 ${MARK}: a template with cloud-init, its version in its name
+    placements:
+      - name: main
+        datacenter: DC1 ${MARK}
+        cluster: compute ${MARK}: or host
+        datastore: vsan ${MARK}: or datastoreCluster
+    networks:
+      - name: nodes
+        portGroup: k8s-nodes ${MARK}
+        subnets: [nodes]
+        switchMtu: 1500 ${MARK}: as vCenter shows it for the switch of the port group
+  nodes: ${MARK}: names and addresses of the machines to make
+    - name: cp1
+      role: control-plane
+      addresses: [192.0.2.11/24]
+    - name: w1
+      role: worker
+      addresses: [192.0.2.21/24]
+`;
+}
+
 function existingMachines(): string {
   const node = (name: string, role: string, address: string) => `    - name: ${name}
       role: ${role}
@@ -63,6 +95,8 @@ function existingMachines(): string {
   nodes: ${MARK}: names, addresses and host keys of your machines
 ${node('cp1', 'control-plane', '192.0.2.11/24')}${node('w1', 'worker', '192.0.2.21/24')}`;
 }
+
+const MACHINES = { kvm: kvmMachines, vsphere: vsphereMachines, existing: existingMachines };
 
 /** A complete site file on documentation addresses (RFC 5737): it can be validated and planned as it is. */
 export function siteFile(scaffold: Scaffold): string {
@@ -91,7 +125,7 @@ underlay:
     servers: [192.0.2.1] ${MARK}
 
 machines:
-${provider === 'kvm' ? kvmMachines() : existingMachines()}
+${MACHINES[provider]()}
 # network:
 #   routing: auto # bgp on one subnet, a cross-subnet tunnel otherwise; the pod MTU follows from it
 `;

@@ -8,7 +8,8 @@ import {
 } from '../../components/clusterProbe';
 import type { NodeRequest, PairRequest, ProofResult } from '../../components/proof/facts';
 import { renderProof } from '../../components/proof/render';
-import type { SitePlan } from '../../components/plan';
+import { VSPHERE_DEVICES } from '../../components/machines/guestinfo';
+import type { NodePlan, SitePlan } from '../../components/plan';
 import { SshError } from '../../components/ssh/errors';
 import { labConfig } from '../lab/lab';
 import type { Context } from './context';
@@ -32,8 +33,11 @@ export interface Proved {
   text: string;
 }
 
-/** Device that the kit gives the etcd disk of a machine of its own; elsewhere the disk is not known. */
-const ETCD_DISK = '/dev/disk/by-id/virtio-etcd';
+/** Where a machine of the kit has its etcd disk; elsewhere the disk is not known. */
+function etcdDiskOf({ kvm, vsphere }: NodePlan): string | null {
+  if (kvm !== null) return kvm.etcdDiskBytes === null ? null : '/dev/disk/by-id/virtio-etcd';
+  return vsphere !== null && vsphere.etcdDiskBytes !== null ? VSPHERE_DEVICES.etcd : null;
+}
 
 /**
  * Runs the probes of a site again, in rounds as `up` does: two probes of one node at once would measure each other. A site
@@ -132,13 +136,12 @@ export function requestsOf(plan: SitePlan, config: ConfigValues, limitFactor: nu
     (rounds[round] ??= []).push(request);
   }
   for (const node of plan.nodes) {
-    const hasDisk = node.kvm !== null && node.kvm.etcdDiskBytes !== null;
     const request: NodeRequest = {
       kind: 'prove-node',
       node: {
         ...ends.get(node.name)!,
         addresses: node.addresses.map((address) => address.split('/')[0]),
-        etcdDisk: hasDisk ? ETCD_DISK : null,
+        etcdDisk: etcdDiskOf(node),
       },
       peers: isLive ? [] : peers,
       dnsServers,

@@ -18,7 +18,6 @@ describe('bad input ends with exit code 2 and changes nothing', () => {
     ['an unknown site', ['validate', 'acme'], /there is no site "acme"/],
     ['a name that is a path', ['validate', '../acme'], /lower-case letters, digits and dashes/],
     ['no folder of stacks', ['plan', 'acme', '--stacks', '/nowhere'], /--stacks \/nowhere: there is no such folder/],
-    ['what is not built yet', ['new', 'acme', '--provider', 'vsphere', '--profile', 'lab'], /vsphere is not built yet/],
     ['an unknown provider', ['new', 'acme', '--provider', 'aws'], /Allowed choices are kvm, existing, vsphere/],
     [
       'several at once',

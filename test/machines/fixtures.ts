@@ -75,6 +75,7 @@ export function node(name: string, role: NodePlan['role'], over: Partial<NodePla
       etcdDiskBytes: role === 'control-plane' ? 8 * 1024 ** 3 : null,
       queues: 4,
     },
+    vsphere: null,
     modules: [],
     sysctls: [],
     offloads: [],

@@ -27,6 +27,7 @@ export const kvmNode: NodePlan = {
     etcdDiskBytes: null,
     queues: 2,
   },
+  vsphere: null,
   modules: [
     { name: 'overlay', reason: 'container file systems' },
     { name: 'br_netfilter', reason: 'bridged packets meet the rules of Services' },

@@ -154,7 +154,7 @@ describe('kvm machines', () => {
 describe('existing machines', () => {
   test('bring their host key; their driver and host are unknown', () => {
     const plan = planOf(siteOf('v4', 1));
-    expect(plan.machines).toEqual({ provider: 'existing', jump: null, kvm: null });
+    expect(plan.machines).toEqual({ provider: 'existing', jump: null, kvm: null, vsphere: null });
     expect(plan.nodes[0]).toMatchObject({
       kvm: null,
       ssh: { host: '192.0.1.11', port: 22, user: 'sitewright', hostKey: HOST_KEY },

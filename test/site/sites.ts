@@ -10,6 +10,7 @@ import { generateSshKey } from '../../components/secrets/hostKey';
 import { mintPki, type ClusterPki } from '../../components/secrets/pki';
 import type { SiteCluster } from '../../components/site';
 import { version } from '../../package.json';
+import { accessOf } from '../machines/vsphereStandIn';
 import { stacksFolder } from '../spec/stacksFolder';
 import { recordProgram, type RecordedResource } from '../support/recordingMonitor';
 
@@ -105,7 +106,14 @@ export async function recordSite(plan: SitePlan, { preview }: { preview: boolean
   const resources = await recordProgram(
     () => {
       const secrets = { sshPrivateKey: pulumi.secret(userKey.privateKey), hostKeySeed: pulumi.secret(hostKeySeed) };
-      site = new Site(plan.site, { plan, secrets, cluster: siteCluster(plan), identity: null });
+      const { vsphere } = plan.machines;
+      site = new Site(plan.site, {
+        plan,
+        secrets,
+        cluster: siteCluster(plan),
+        vsphere: vsphere === null ? null : accessOf(vsphere),
+        identity: null,
+      });
     },
     { preview, stack: plan.site, outputs: ({ name, inputs }) => ({ ...inputs, stdout: stdoutOf(name) }) },
   );

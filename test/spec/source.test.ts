@@ -88,7 +88,7 @@ test.each([
   ['machines.nodes[cp2].cpus', 'there is no cp2 in machines.nodes; did you mean cp1? It has: cp1'],
   [
     'machines.nodes[cp1].cpu',
-    'there is no cpu in machines.nodes[cp1]; did you mean cpus? It has: name, role, state, addresses, mac, interface, hypervisor, bridge, cpus, memory, rootDisk, etcdDisk, zone, labels, taints, ssh',
+    'there is no cpu in machines.nodes[cp1]; did you mean cpus? It has: name, role, state, addresses, mac, interface, hypervisor, bridge, placement, cpus, memory, rootDisk, etcdDisk, zone, labels, taints, ssh',
   ],
   [
     'nodePrep.sysctls.net.core.somaxcon',

@@ -39,7 +39,7 @@ const cases: [string, string, string][] = [
   [
     'a list entry without a value',
     '    -\n',
-    `${FILE}:14:6 machines.nodes[1]: nothing is written here: write a map with the keys name, role, state, addresses, mac, interface, hypervisor, bridge, cpus, memory, rootDisk, etcdDisk, zone, labels, taints, ssh`,
+    `${FILE}:14:6 machines.nodes[1]: nothing is written here: write a map with the keys name, role, state, addresses, mac, interface, hypervisor, bridge, placement, cpus, memory, rootDisk, etcdDisk, zone, labels, taints, ssh`,
   ],
   [
     'an unknown key with a near name',

@@ -37,6 +37,12 @@ Examples:
 async function adopt(context: Context, site: string): Promise<void> {
   const { plan } = openSiteAloud(context, site);
   await enterLab(plan);
+  if (plan.machines.vsphere !== null) {
+    throw badInput(
+      `the machines of ${site} are resources of the vSphere provider, and a new state would make them again: bring the lost state ` +
+        'back from a backup of its backend. Nothing was changed',
+    );
+  }
   const { stack, config } = await openStack(context, plan);
   const state = await stack.exportState();
   const own = plan.nodes.map(({ name }) => name).filter((name) => holds(state, site, name));

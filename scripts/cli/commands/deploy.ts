@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { SitePlan } from '../../../components/plan';
 import { checkBgpPasswords } from '../bgpPasswords';
+import { checkVsphereSecrets } from '../vsphereSecrets';
 import { checkedClusterPki, clusterPkiOf, renewAdminWhenDue } from '../clusterKeys';
 import { collectChanges, type Changes } from '../changes';
 import { checkClusterVersion } from '../clusterVersion';
@@ -85,6 +86,7 @@ async function preview(context: Context, site: string): Promise<void> {
   checkedClusterPki(open.config, plan, now);
   refuseLostMembers(await stateOf(open.stack), plan);
   checkBgpPasswords(plan, open.config);
+  checkVsphereSecrets(plan, open.config);
   await tellNetworkChange(context, plan, left);
   checkRegistryPasswords(open.config, plan);
   const found = await previewChanges(context, plan, open);
@@ -106,6 +108,7 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
   refuseLocked(plan);
   const left = outputsOnce(open.stack);
   checkBgpPasswords(plan, open.config);
+  checkVsphereSecrets(plan, open.config);
   await tellNetworkChange(context, plan, left);
   const now = new Date();
   await checkClusterVersion(context, loaded, left, now);

@@ -74,6 +74,9 @@ async function newSite(context: Context, site: string, options: NewOptions): Pro
       'Next:',
       `  1. Fill in the lines marked CHANGE in ${shownPath(file)}`,
       ...(user === null ? [] : [`     Let the user ${user} accept this key: ${publicKey} sitewright ${site}`]),
+      ...(plan.machines.vsphere === null
+        ? []
+        : [`     Give it a user of the vCenter: sitewright secrets set ${site} vsphereUser, and vspherePassword`]),
       `  2. sitewright validate ${site}, then sitewright plan ${site}`,
       '  3. Commit both files: the secrets are encrypted',
       `  4. sitewright preview ${site}, then sitewright up ${site}`,
@@ -100,8 +103,7 @@ function scaffoldOf(context: Context, site: string, options: NewOptions): Scaffo
   const profiles = listProfiles(context.stacksDir);
   const { provider, profile } = options;
   const problems: string[] = [];
-  if (provider === undefined) problems.push('--provider is missing: kvm or existing');
-  if (provider === 'vsphere') problems.push('--provider vsphere is not built yet; allowed: kvm, existing');
+  if (provider === undefined) problems.push('--provider is missing: kvm, vsphere or existing');
   if (profile === undefined) problems.push(`--profile is missing: ${profiles.join(', ')}`);
   else if (!profiles.includes(profile)) {
     problems.push(`--profile ${profile}: there is no such profile; allowed: ${profiles.join(', ')}`);
@@ -110,7 +112,7 @@ function scaffoldOf(context: Context, site: string, options: NewOptions): Scaffo
   const environment = ENVIRONMENTS.find((known) => known === profile) ?? 'production';
   return {
     site,
-    provider: provider as Scaffold['provider'],
+    provider: provider!,
     profile: profile!,
     environment,
     kitVersion: context.kitVersion,

@@ -10,6 +10,7 @@ import { rotateSshKey } from '../rotateSshKey';
 import { openStack } from '../secrets';
 import { openSite } from '../site';
 import { readSettings } from '../stack';
+import { vsphereSecretKey } from '../vsphereSecrets';
 
 export function secretsCommand(): Command {
   const rotate = new Command('rotate')
@@ -31,7 +32,10 @@ Examples:
   const set = new Command('set')
     .description('give a secret that the site file asks for, such as the password of a BGP session or of a registry')
     .argument('<site>')
-    .argument('<what>', 'bgpPassword-<name>, by passwordFrom of the peer; registryPassword-<name of the registry>')
+    .argument(
+      '<what>',
+      'vsphereUser, vspherePassword; bgpPassword-<name>, by passwordFrom of the peer; registryPassword-<name of the registry>',
+    )
     .option('--file <file>', 'file with the secret on one line (default: asked for)')
     .addHelpText('after', '\nExamples:\n  $ sitewright secrets set acme-prod bgpPassword-tor --file /run/secrets/tor')
     .action((site: string, what: string, options: { file?: string }, command: Command) =>
@@ -43,14 +47,15 @@ Examples:
 async function setSecret(context: Context, site: string, what: string, file: string | undefined): Promise<void> {
   const { plan } = openSite(context, site);
   const registry = what.startsWith(REGISTRY_PASSWORD) ? what.slice(REGISTRY_PASSWORD.length) : null;
-  const key = registry === null ? givenSecretKey(plan, what) : registryOf(plan, registry);
+  const ofVsphere = vsphereSecretKey(plan, what);
+  const key = ofVsphere ?? (registry === null ? givenSecretKey(plan, what) : registryOf(plan, registry));
   if (file === undefined && (!context.terminal || process.stdin.isTTY !== true)) {
     throw badInput('without a terminal, give the secret with --file; nothing was changed');
   }
   const value = file === undefined ? await askTwice(`${what} of ${site}`) : readSecretFile('--file', file);
   const open = await openStack(context, plan);
   if (registry === null) {
-    checkPassword(value);
+    if (ofVsphere === null) checkPassword(value);
     await open.stack.setSecret(key, value);
   } else await setRegistryPassword(open, plan, registry, value);
   if (context.json) printJson(context, { site, set: what });
