@@ -1,6 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import type { Machine } from '../machines/machine';
 import { CalicoLate } from '../network/calico/calico';
+import { Policy } from '../network/policy';
 import type { ClusterPlan } from '../plan/clusterTypes';
 import { clusterProvider, type ClusterAccess } from './cluster';
 import { ClusterDns } from './clusterDns';
@@ -60,7 +61,7 @@ export class Addons extends pulumi.ComponentResource {
     if (calico !== null && calico.lateObjects.length > 0) {
       new CalicoLate(`${name}-calico`, { plan: calico, access }, { parent: this });
     }
-    const { ingress, bundle } = plan;
+    const { ingress, policy, bundle } = plan;
     if (ingress !== null) {
       new Ingress(
         `${name}-ingress`,
@@ -68,6 +69,7 @@ export class Addons extends pulumi.ComponentResource {
         { parent: this },
       );
     }
+    if (policy !== null) new Policy(`${name}-policy`, { plan: policy, access }, { parent: this });
     if (pods !== null) new PodDns(`${name}-pod-dns`, { plan: pods, access }, { parent: this });
     this.registerOutputs({});
   }

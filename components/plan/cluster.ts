@@ -23,6 +23,7 @@ import { planKubelet } from './kubelet';
 import { planKubeProxy } from './kubeProxy';
 import type { MachinePlan } from './machines';
 import type { MtuPlan } from './types';
+import { planPolicy } from './policy';
 import { planRegistries } from './registries';
 import { hasComponent, planBundle, supportedUntil } from './versions';
 import { planVip } from './vip';
@@ -67,6 +68,7 @@ export function planCluster(
   const drainLimitSeconds = wholeSeconds(spec.kubernetes.drainLimit, ['kubernetes', 'drainLimit'], findings);
   const registries = planRegistries(spec, findings);
   const ingress = bundle === null ? null : planIngress(spec, addressing, bundle, findings);
+  const policy = planPolicy({ spec, addressing, mtu, dns, ingress }, findings);
   if (bundle === null || findings.hasErrors()) return null;
 
   const admissionConfiguration = planAdmission(spec);
@@ -106,6 +108,7 @@ export function planCluster(
     cni: spec.network.cni,
     calico,
     ingress,
+    policy,
     podMasquerade:
       routes === null && !mssClamp
         ? null

@@ -1,6 +1,7 @@
 import type { CalicoPlan } from './calicoTypes';
 import type { IngressPlan } from './ingressTypes';
 import type { PodDnsConfig } from './podDns';
+import type { PolicyPlan } from './policyTypes';
 import type { Family } from './types';
 
 /**
@@ -54,6 +55,8 @@ export interface ClusterPlan {
   calico: CalicoPlan | null;
   /** Null without an ingress controller. */
   ingress: IngressPlan | null;
+  /** Null without a baseline of policies. */
+  policy: PolicyPlan | null;
   /**
    * nftables ruleset that every node loads at boot and whenever it changes (`nft -f <file>`; it replaces its own table at
    * once): with cni `routes` so that pods reach what is outside the cluster, which another CNI does itself, and for

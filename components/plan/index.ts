@@ -21,6 +21,7 @@ export * from './calicoTypes';
 export * from './clusterTypes';
 export { checkFleet, type FleetFinding, type FleetSite } from './fleet';
 export * from './ingressTypes';
+export * from './policyTypes';
 export * from './types';
 export * from './vsphereTypes';
 export { IMPACTS, impactOf, type ImpactEntry } from './impact';

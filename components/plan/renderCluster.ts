@@ -1,6 +1,7 @@
 import type { ClusterPlan } from './clusterTypes';
 import { renderCalico } from './renderCalico';
 import { renderIngress } from './renderIngress';
+import { renderPolicy } from './renderPolicy';
 import { table } from './renderTable';
 import type { NodePlan, SitePlan } from './types';
 import { minorOf } from './versions';
@@ -14,11 +15,12 @@ const ENDPOINT_KIND = {
 /** The cluster part of a plan: versions, endpoint, Services, DNS, and what each node is. */
 export function renderCluster(plan: SitePlan): string[] {
   if (plan.cluster === null) return ['None: the site names no kubernetes.version.'];
-  const { calico, ingress } = plan.cluster;
+  const { calico, ingress, policy } = plan.cluster;
   return [
     summary(plan.cluster),
     ...(calico === null ? [] : renderCalico(calico)),
     ...(ingress === null ? [] : [renderIngress(ingress)]),
+    ...(policy === null ? [] : [renderPolicy(policy)]),
     members(plan.nodes),
   ];
 }

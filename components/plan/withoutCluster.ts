@@ -1,4 +1,5 @@
 import { artifacts, dns, kubeProxy, kubernetes } from '../spec/clusterSchema';
+import { policy } from '../spec/policySchema';
 import type { SiteSpec } from '../spec/schema';
 import type { Findings } from './findings';
 import { controllerOf } from './ingressVersions';
@@ -10,8 +11,9 @@ const OF_MACHINES: Record<string, readonly string[]> = {
   kubeProxy: ['mode', 'scheduler', 'conntrack'],
   dns: [],
   artifacts: [],
+  policy: [],
 };
-const SECTIONS = { kubernetes, kubeProxy, dns, artifacts };
+const SECTIONS = { kubernetes, kubeProxy, dns, artifacts, policy };
 const OF_NODES = ['zone', 'labels', 'taints'] as const;
 
 /** Without a version there is no cluster, and who wrote the rest of it should know. A default that was written is not told from one that was not. */
@@ -31,6 +33,7 @@ export function tellClusterKeys(spec: SiteSpec, findings: Findings): void {
   }
   if (spec.registries.length > 0) tell(['registries']);
   if (controllerOf(spec) !== null) tell(['ingress']);
+  if (spec.residency !== undefined) tell(['residency']);
   spec.machines.nodes.forEach((node, index) => {
     for (const key of OF_NODES) if (!isEmpty(node[key])) tell(['machines', 'nodes', index, key]);
   });

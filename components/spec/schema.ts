@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { calico } from './calicoSchema';
 import { artifacts, dns, kubeProxy, kubernetes } from './clusterSchema';
 import { ingress } from './ingressSchema';
+import { policy, residency } from './policySchema';
 import { registries } from './registriesSchema';
 import { machines } from './machinesSchema';
 import { checked, cidr, duration, hostName, hostOrIp, ip, name, percent, perFamily, size, text } from './values';
@@ -272,6 +273,8 @@ export const siteSchema = z
     kubeProxy: kubeProxy.prefault({}).meta({ description: 'The Service proxy.' }),
     dns: dns.prefault({}).meta({ description: 'Name resolution of the pods.' }),
     ingress,
+    policy: policy.prefault({}).meta({ description: 'What pods may reach, and who may reach them.' }),
+    residency,
     artifacts: artifacts.prefault({}).meta({ description: 'The programs and images of the cluster.' }),
     registries,
     nodePrep: nodePrep.prefault({}).meta({ description: 'Preparation of the nodes.' }),

@@ -112,10 +112,10 @@ export function makeDocument({ spec, plan, resources, redact }: DocumentArgs): R
     .sort((a, b) => (a.urn < b.urn ? -1 : 1))
     .map((resource): RenderedResource => {
       const { urn, name, type, parent, provider, dependencies, protect, deletedWith } = resource;
-      const { deleteBeforeReplace, ignoreChanges, replaceOnChanges } = resource;
+      const { retainOnDelete, deleteBeforeReplace, ignoreChanges, replaceOnChanges } = resource;
       return {
         ...{ urn, name, type, parent, provider, dependencies, protect, deletedWith },
-        ...{ deleteBeforeReplace, ignoreChanges, replaceOnChanges },
+        ...{ retainOnDelete, deleteBeforeReplace, ignoreChanges, replaceOnChanges },
         inputs: inputsOf(resource),
       };
     });

@@ -19,6 +19,8 @@ export interface RecordedResource {
   protect: boolean;
   /** Name; null: not set. */
   deletedWith: string | null;
+  /** It stays when the program no longer registers it. */
+  retainOnDelete: boolean;
   deleteBeforeReplace: boolean;
   ignoreChanges: string[];
   replaceOnChanges: string[];
@@ -113,6 +115,7 @@ class RecordingMonitor extends MockMonitor {
       dependencies: (req.getDependenciesList() as string[]).map((urn) => nameOf(urn)!).sort(),
       protect: req.getProtect() === true,
       deletedWith: nameOf(req.getDeletedwith()),
+      retainOnDelete: req.getRetainondelete() === true,
       deleteBeforeReplace: req.getDeletebeforereplace(),
       ignoreChanges: req.getIgnorechangesList(),
       replaceOnChanges: req.getReplaceonchangesList(),

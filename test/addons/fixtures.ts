@@ -64,6 +64,7 @@ export const clusterPlan: ClusterPlan = {
   cni: 'routes',
   calico: null,
   ingress: null,
+  policy: null,
   podMasquerade: null,
 };
 

@@ -75,6 +75,7 @@ export const cluster: ClusterPlan = {
   cni: 'routes',
   calico: null,
   ingress: null,
+  policy: null,
   podMasquerade: { file: '/etc/sitewright/pod-masquerade.nft', ruleset: 'table inet sitewright_pods {\n}\n' },
 };
 

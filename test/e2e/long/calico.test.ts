@@ -194,4 +194,41 @@ describe('a lab with Calico', () => {
     expect(await routeToServer()).toContain('dev wireguard.cali');
     expectExit(await verify(), 0);
   });
+
+  step('keeps a namespace with the baseline to DNS and the API server, and all others to DNS', async () => {
+    lab.edit(
+      (text) =>
+        `${text}\npolicy:\n  baseline: restricted\n  everyNamespace: true\n  namespaces:\n    - name: vault\n      podSecurity: privileged\n`,
+    );
+    expect(await upCounts()).toMatchObject({ delete: 0, replace: 0 });
+    const inside = (namespace: string, object: object) => ({
+      ...object,
+      metadata: { ...(object as { metadata: object }).metadata, namespace },
+    });
+    await apply(
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'monitoring' } },
+      inside('vault', pod('safe', 'lab2', 'safe', ['python3', '-c', SERVER])),
+      inside('vault', pod('clerk', 'lab1', 'clerk', ['sleep', '86400'])),
+      inside('monitoring', pod('scraper', 'lab1', 'scraper', ['sleep', '86400'])),
+    );
+    for (const namespace of ['vault', 'monitoring'])
+      await kubectl(`wait pods --all -n ${namespace} --for=condition=Ready --timeout=600s`);
+    const safe = await kubectl("get pod safe -n vault -o jsonpath='{.status.podIP}'");
+    expect(await hello('-n monitoring scraper', safe, 8080)).toBe('hello');
+    for (const from of ['friend', '-n vault clerk']) await expect(hello(from, safe, 8080)).rejects.toThrow(/exit 1/);
+    for (const from of ['friend', '-n vault clerk'])
+      await expect(hello(from, await serverAddress(), 8080)).rejects.toThrow(/exit 1/);
+    const reaches = (from: string, host: string, port: number) =>
+      kubectl(`exec ${from} -- busybox timeout 20 bash -c 'exec 3<>/dev/tcp/${host}/${port}'`);
+    const api = 'kubernetes.default.svc.cluster.local';
+    await reaches('-n vault clerk', api, 443);
+    await expect(reaches('friend', api, 443)).rejects.toThrow(/exit 1/);
+    await kubectl(`exec friend -- getent hosts ${api}`);
+    expectExit(await verify(), 0);
+    lab.edit((text) => text.replace(/\npolicy:\n[^]*$/, '\n'));
+    await upCounts();
+    expect(await hello('friend', await serverAddress(), 8080)).toBe('hello');
+    // Whatever is in it is not the kit's to delete.
+    expect(await kubectl('get namespace vault -o name')).toBe('namespace/vault');
+  });
 });
