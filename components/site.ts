@@ -206,7 +206,8 @@ export class Site extends pulumi.ComponentResource {
     };
     if (vsphere !== null) {
       if (access === null) throw new Error(`${name}: its machines need a vCenter`);
-      const image = cluster === null ? null : { ...cluster.bundle, isoFile: `${cluster.bundle.folder}.iso` };
+      const image =
+        cluster === null ? null : { ...cluster.bundle, isoFile: `${cluster.bundle.folder ?? cluster.bundle.id}.iso` };
       return new VsphereMachines(group, { ...made, vsphere, access, bundle: image }, { parent: this });
     }
     if (kvm === null) {

@@ -17,6 +17,7 @@ import { BGP_PASSWORD } from '../scripts/cli/bgpPasswords';
 import { expandBackend } from '../scripts/cli/backend';
 import { VERSION_OUTPUT } from '../scripts/cli/clusterVersion';
 import { withLab } from './lab';
+import { withVsphere } from './vsphere';
 
 /** The folder of the kit: two levels above bin/stacks. */
 const KIT = resolve(__dirname, '../..');
@@ -30,7 +31,7 @@ class SiteFileError extends pulumi.RunError {}
  *
  * Environment: SITEWRIGHT_STACKS_DIR, the folder of sites/ and profiles/ (default: stacks/ of the kit).
  * Configuration: `sshPrivateKey`, `hostKeySeed` and, for a cluster, `clusterPki`, `registryPasswords` and
- * `bgpPassword-<name>` (secrets), `identity` (set by `sitewright adopt`).
+ * `bgpPassword-<name>`, for machines on vSphere `vsphereUser` and `vspherePassword` (secrets), `identity` (set by `sitewright adopt`).
  */
 export const program = () =>
   siteProgram({
@@ -39,6 +40,7 @@ export const program = () =>
     backendUrl: process.env.PULUMI_BACKEND_URL,
     withLab,
     withBundle,
+    withVsphere,
   });
 
 /** What is around a site while its program runs. */
@@ -50,6 +52,7 @@ export interface Surroundings {
   backendUrl: string | undefined;
   withLab: typeof withLab;
   withBundle(plan: SitePlan, stacksDir: string): Promise<SiteCluster['bundle'] | null>;
+  withVsphere: typeof withVsphere;
 }
 
 /** The same with surroundings that are given: a site is rendered by what its files say, wherever that is done. */
@@ -70,6 +73,7 @@ export async function siteProgram(around: Surroundings): Promise<Record<string, 
   const { plan: built, limitFactor } = await around.withLab(plan);
   const bundle = await around.withBundle(built, stacksDir);
   const config = new pulumi.Config('sitewright');
+  const vsphere = await around.withVsphere(built, config);
   const passwordNames = built.cluster?.calico?.bgp?.peers.flatMap(({ passwordFrom }) => passwordFrom ?? []) ?? [];
   const bgpPasswords = Object.fromEntries(
     passwordNames.map((name) => [name, config.requireSecret(`${BGP_PASSWORD}${name}`)]),
@@ -89,6 +93,7 @@ export async function siteProgram(around: Surroundings): Promise<Record<string, 
             bgpPasswords,
             registryPasswords: registryPasswords(config, plan),
           },
+    vsphere,
     identity: config.get('identity') ?? null,
     limitFactor,
   });

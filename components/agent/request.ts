@@ -2,6 +2,7 @@ import { probeCluster, type ClusterProbeRequest, type ClusterProbeResult } from 
 import { proveNode, provePair } from '../proof/prove';
 import type { NodeRequest, PairRequest, ProofResult } from '../proof/facts';
 import { awaitSsh, type AwaitSshRequest, type AwaitSshResult, type RunOptions } from './awaitSsh';
+import { clearSeed, type ClearSeedRequest, type ClearSeedResult } from './clearSeed';
 import { copyBundle, type CopyBundleRequest, type CopyBundleResult } from './copyBundle';
 import { joinNode, type JoinNodeRequest, type JoinNodeResult } from './joinNode';
 import { leaveNode, type LeaveNodeRequest, type LeaveNodeResult } from './leaveNode';
@@ -10,6 +11,7 @@ import { placeBundleImage, type PlaceBundleImageRequest, type PlaceBundleImageRe
 
 export type AgentRequest =
   | AwaitSshRequest
+  | ClearSeedRequest
   | CopyBundleRequest
   | PlaceBundleImageRequest
   | PairRequest
@@ -20,6 +22,7 @@ export type AgentRequest =
   | ClusterProbeRequest;
 export type AgentResult =
   | AwaitSshResult
+  | ClearSeedResult
   | CopyBundleResult
   | PlaceBundleImageResult
   | ProofResult
@@ -36,6 +39,8 @@ export async function runRequest(request: AgentRequest, opts: RunOptions = {}): 
   switch (request.kind) {
     case 'await-ssh':
       return awaitSsh(request, opts);
+    case 'clear-seed':
+      return clearSeed(request, opts);
     case 'copy-bundle':
       return copyBundle(request, opts);
     case 'place-bundle-image':

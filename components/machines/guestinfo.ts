@@ -1,4 +1,4 @@
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { cloudInitSeed, networkDocument, seedYaml, userDocument, type SeedSettings } from './cloudInit';
 import type { Seed } from './cloudInit';
 
@@ -55,4 +55,12 @@ export function guestinfoConfig({ metaData, userData }: Pick<Seed, 'metaData' | 
     [USER_DATA_KEY]: encoded(userData),
     [`${USER_DATA_KEY}.encoding`]: 'gzip+base64',
   };
+}
+
+/** What `guestinfoConfig` encoded; null for a configuration without a seed. */
+export function decodedSeed(extraConfig: unknown): Pick<Seed, 'metaData' | 'userData'> | null {
+  const { [METADATA_KEY]: metaData, [USER_DATA_KEY]: userData } = (extraConfig ?? {}) as Record<string, unknown>;
+  if (typeof metaData !== 'string' || typeof userData !== 'string') return null;
+  const decode = (text: string) => gunzipSync(Buffer.from(text, 'base64')).toString('utf8');
+  return { metaData: decode(metaData), userData: decode(userData) };
 }

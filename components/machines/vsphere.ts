@@ -9,6 +9,7 @@ import type {
 } from '../plan';
 import { domainName } from '../plan/machines';
 import { deriveHostKey, publicKeyOf } from '../secrets/hostKey';
+import { agentRequest } from '../commands';
 import { awaitSsh } from './awaitSsh';
 import { bundleImageName, type SiteBundle } from './bundle';
 import { sshConnection } from './connection';
@@ -29,7 +30,7 @@ const CLONE_LIMIT_MINUTES = 60;
 /** What the names of a plan stand for: identifiers of one vCenter. */
 export interface VsphereIds {
   template: {
-    /** UUID of the machine, or id of the library item. */
+    /** Of the machine. */
     uuid: string;
     /** Operating system as vSphere knows it, such as debian12_64Guest. */
     guestId: string;
@@ -51,7 +52,6 @@ export interface PlacementIds {
   datastoreClusterId: string | null;
   etcdDatastoreId: string | null;
   isoDatastoreId: string | null;
-  storagePolicyId: string | null;
 }
 
 /** What the machines of a site need of a vCenter. */
@@ -235,6 +235,7 @@ export class VsphereMachine extends pulumi.ComponentResource {
       { machine: node.name, connection, incarnation: this.vm.id, limitSeconds: args.sshLimitSeconds },
       { parent: this, dependsOn: [this.vm], deletedWith: this.vm },
     );
+    this.clearSeed(`${name}-seed`, args, ready);
     this.machine = {
       name: node.name,
       role: node.role,
@@ -249,6 +250,24 @@ export class VsphereMachine extends pulumi.ComponentResource {
       incarnation: this.vm.id,
     };
     this.registerOutputs({});
+  }
+
+  /** The machine has read its private key: nobody else needs to find it in the vCenter. */
+  private clearSeed(
+    name: string,
+    { node, vsphere: { server, caFile, thumbprint }, access }: VsphereMachineArgs,
+    ready: pulumi.Resource,
+  ): void {
+    const request = pulumi.jsonStringify({
+      kind: 'clear-seed',
+      name: node.name,
+      vcenter: { server, caFile, thumbprint },
+      user: access.user,
+      password: access.password,
+      uuid: this.vm.id,
+      keys: [USER_DATA_KEY, `${USER_DATA_KEY}.encoding`],
+    });
+    agentRequest(name, { request: pulumi.secret(request) }, { parent: this, dependsOn: [ready], deletedWith: this.vm });
   }
 }
 
@@ -267,7 +286,6 @@ function virtualMachine(
   const machine = node.vsphere!;
   const placement = placementOf(vsphere, machine.placement);
   const ids = access.ids.placements[placement.name];
-  const policy = ids.storagePolicyId === null ? {} : { storagePolicyId: ids.storagePolicyId };
   const memoryMebibytes = machine.memoryBytes / MEBIBYTE;
   return {
     name: domainName(stamp.site, node.name),
@@ -278,7 +296,6 @@ function virtualMachine(
     ...(ids.datastoreClusterId === null
       ? { datastoreId: ids.datastoreId! }
       : { datastoreClusterId: ids.datastoreClusterId }),
-    ...policy,
     numCpus: machine.cpus,
     memory: memoryMebibytes,
     cpuHotAddEnabled: vsphere.hotAdd,
@@ -299,7 +316,7 @@ function virtualMachine(
         macAddress: node.interface.mac!,
       },
     ],
-    disks: disks(vsphere, machine, ids, policy),
+    disks: disks(vsphere, machine, ids),
     cdroms: image === null ? [] : [{ datastoreId: ids.isoDatastoreId!, path: image.path }],
     clone: { templateUuid: access.ids.template.uuid, timeout: CLONE_LIMIT_MINUTES },
     // Each key on its own: the engine ignores changes of some of them, and not of the map.
@@ -321,9 +338,8 @@ function disks(
   { disks: provisioning }: VspherePlan,
   { rootDiskBytes, etcdDiskBytes }: VsphereMachinePlan,
   { etcdDatastoreId }: PlacementIds,
-  policy: { storagePolicyId?: string },
 ): VirtualMachineArgs['disks'] {
-  const kind = { thinProvisioned: provisioning === 'thin', eagerlyScrub: provisioning === 'eager', ...policy };
+  const kind = { thinProvisioned: provisioning === 'thin', eagerlyScrub: provisioning === 'eager' };
   const root = { label: 'root', size: rootDiskBytes / GIBIBYTE, unitNumber: SCSI_UNITS.root, ...kind };
   if (etcdDiskBytes === null) return [root];
   return [

@@ -29,7 +29,6 @@ export interface VirtualMachineArgs {
   folder?: string;
   datastoreId?: string;
   datastoreClusterId?: string;
-  storagePolicyId?: string;
   numCpus?: number;
   /** In MiB. */
   memory?: number;
@@ -54,7 +53,6 @@ export interface VirtualMachineArgs {
     thinProvisioned: boolean;
     eagerlyScrub: boolean;
     datastoreId?: string;
-    storagePolicyId?: string;
   }[];
   cdroms?: { datastoreId: string; path: string }[];
   /** `timeout` in minutes. */

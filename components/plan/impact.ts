@@ -63,7 +63,6 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['machines.vsphere.placements[].datastoreCluster', 'Storage vMotion moves the disks while the machines run'],
     ['machines.vsphere.placements[].etcdDatastore', 'Storage vMotion moves the disks while the machines run'],
     ['machines.vsphere.placements[].isoDatastore', 'the image of the bundle is copied there, and the machines get it'],
-    ['machines.vsphere.placements[].storagePolicy', 'vCenter applies it to the disks while the machines run'],
     ['machines.vsphere.cpuReservation', 'vCenter reserves it while the machines run'],
     ['machines.vsphere.memoryReservation', 'vCenter reserves it while the machines run'],
     ['machines.nodes[].ssh.host', 'only the way to the machine changes'],

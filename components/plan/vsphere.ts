@@ -98,10 +98,7 @@ export function planVsphere(
       server: vsphere.server,
       caFile: vsphere.caFile ?? null,
       thumbprint: vsphere.thumbprint?.toUpperCase() ?? null,
-      template:
-        'name' in vsphere.template
-          ? { name: vsphere.template.name }
-          : { library: vsphere.template.library, item: vsphere.template.item },
+      template: { name: vsphere.template.name },
       placements: vsphere.placements.map((placement) => ({
         name: placement.name,
         datacenter: placement.datacenter,
@@ -113,7 +110,6 @@ export function planVsphere(
         datastoreCluster: placement.datastoreCluster ?? null,
         etcdDatastore: placement.etcdDatastore ?? null,
         isoDatastore: placement.isoDatastore ?? placement.datastore ?? null,
-        storagePolicy: placement.storagePolicy ?? null,
       })),
       networks: vsphere.networks.map((network) => planNetwork(network, vsphere)),
       disks: vsphere.disks,

@@ -8,7 +8,7 @@ export interface VspherePlan {
   caFile: string | null;
   /** SHA-256, upper case, with colons. */
   thumbprint: string | null;
-  template: { name: string } | { library: string; item: string };
+  template: { name: string };
   placements: VspherePlacementPlan[];
   networks: VsphereNetworkPlan[];
   disks: 'thin' | 'thick' | 'eager';
@@ -41,7 +41,6 @@ export interface VspherePlacementPlan {
   etcdDatastore: string | null;
   /** Where the image of a bundle lies; null only without a cluster. */
   isoDatastore: string | null;
-  storagePolicy: string | null;
 }
 
 export interface VsphereNetworkPlan {

@@ -31,7 +31,6 @@ const placement = z.strictObject({
     "Datastore that holds the image of the site's bundle. Default: `datastore`; required with a datastore cluster.",
     'iso',
   ),
-  storagePolicy: optionalName('Storage policy of the machines and all their disks. Default: none.', 'vSAN raid1'),
 });
 
 const network = z.strictObject({
@@ -71,18 +70,12 @@ export const vsphere = z.strictObject({
       examples: ['what openssl x509 -noout -fingerprint -sha256 prints'],
     }),
   template: z
-    .union([
-      z.strictObject({
-        name: inventoryName(
-          'Name or inventory path of a template or machine, its version included.',
-          'debian-12-2026.11',
-        ),
-      }),
-      z.strictObject({
-        library: inventoryName('Content library.', 'kubernetes'),
-        item: inventoryName('Item of the library, its version included.', 'debian-12-2026.11'),
-      }),
-    ])
+    .strictObject({
+      name: inventoryName(
+        'Name or inventory path of a template or machine, its version included.',
+        'debian-12-2026.11',
+      ),
+    })
     .meta({
       description: 'What the machines are cloned from, with cloud-init. A change reaches new machines only.',
       examples: [{ name: 'debian-12-2026.11' }],

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path';
 import { LocalWorkspace, type EngineEvent, type OutputMap, type Stack } from '@pulumi/pulumi/automation';
 import { parse, stringify } from 'yaml';
 import type { SitePlan } from '../../components/plan';
+import { vcenterEnv } from '../../components/vcenter/pin';
 import { automationCommand, engineEnv, findEngine, type Engine } from '../engine/find';
 import { installPlugins } from '../engine/plugins';
 import { removeCutAttributes } from './attributes';
@@ -65,7 +66,7 @@ export type ConfigValues = Record<string, { value: string; secret: boolean }>;
 export class SiteStack {
   private constructor(
     private readonly context: Context,
-    readonly plan: Pick<SitePlan, 'site' | 'backendUrl'>,
+    readonly plan: Pick<SitePlan, 'site' | 'backendUrl'> & Partial<Pick<SitePlan, 'machines'>>,
     private readonly engine: Engine,
     private readonly workDir: string,
     private readonly passphrase: PassphraseEnv,
@@ -73,7 +74,7 @@ export class SiteStack {
 
   static async open(
     context: Context,
-    plan: Pick<SitePlan, 'site' | 'backendUrl'>,
+    plan: Pick<SitePlan, 'site' | 'backendUrl'> & Partial<Pick<SitePlan, 'machines'>>,
     passphrase: PassphraseEnv,
   ): Promise<SiteStack> {
     const log = (line: string) => {
@@ -93,6 +94,7 @@ export class SiteStack {
       ...engineEnv(this.engine),
       PULUMI_BACKEND_URL: expandBackend(this.plan.backendUrl),
       SITEWRIGHT_STACKS_DIR: this.context.stacksDir,
+      ...vcenterEnv(this.plan.machines?.vsphere),
       ...this.passphrase,
     };
   }

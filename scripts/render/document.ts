@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { decodedSeed } from '../../components/machines/guestinfo';
+import { VIRTUAL_MACHINE } from '../../components/machines/vsphere';
 import { renderPlan, type SitePlan } from '../../components/plan';
 import type { SiteSpec } from '../../components/spec';
 import { labelOf } from '../cli/resources';
@@ -40,7 +42,7 @@ export interface RenderedNode {
   /** By path. */
   files: Record<string, { mode: string; content: unknown }>;
   /** What a virtual machine is made of; its cloud-init reaches new machines only. */
-  machine: { cloudInit: Record<string, unknown>; domainXml: unknown } | null;
+  machine: { cloudInit: Record<string, unknown>; domainXml?: unknown } | null;
 }
 
 export type RenderedResource = Omit<RecordedResource, 'secretInputs' | 'custom'>;
@@ -92,6 +94,13 @@ export function makeDocument({ spec, plan, resources, redact }: DocumentArgs): R
       objects[key] = show(withoutSecrets(resource.inputs, resource.secretInputs));
       return { object: key };
     }
+    const seed = resource.type === VIRTUAL_MACHINE ? decodedSeed(resource.inputs.extraConfig) : null;
+    const node = nodes[labelOf(resource.name, plan.site, machines).node];
+    if (seed !== null && node !== undefined) {
+      node.machine = {
+        cloudInit: show({ 'user-data': seed.userData, 'meta-data': seed.metaData }) as Record<string, unknown>,
+      };
+    }
     const inputs = withoutSecrets(
       resource.inputs,
       // The first is taken apart; the second is secret as a whole because of the key in it.
@@ -99,6 +108,7 @@ export function makeDocument({ spec, plan, resources, redact }: DocumentArgs): R
     ) as Record<string, unknown>;
     return Object.fromEntries(
       Object.entries(inputs).map(([name, value]): [string, unknown] => {
+        if (name === 'extraConfig' && seed !== null) return [name, 'the machine'];
         if (typeof value !== 'string') return [name, show(value)];
         if (name === 'stdin')
           return value.startsWith('{') ? ['request', show(JSON.parse(value))] : ['script', script(value, resource)];

@@ -6,6 +6,7 @@ import { makeDocument, type RenderDocument } from './document';
 import { makeUp, plannedBundle, plannedLab, type MadeUp } from './madeUp';
 import { recordProgram } from './monitor';
 import { redactor } from './redact';
+import { plannedVsphere } from './vsphere';
 
 export interface RenderArgs {
   /** Folder of sites/, profiles/ and bundles/. */
@@ -38,6 +39,7 @@ export async function renderSite({ stacksDir, site, kitVersion }: RenderArgs): P
         backendUrl: undefined,
         withLab: plannedLab,
         withBundle: plannedBundle,
+        withVsphere: plannedVsphere,
       });
     },
     { preview: false, project: PROJECT, stack: site, answer: answersOf(madeUp) },

@@ -20,7 +20,6 @@ const placement = {
   resourcePool: null,
   datastoreCluster: null,
   etcdDatastore: null,
-  storagePolicy: null,
 };
 
 const vspherePlan: VspherePlan = {
@@ -37,7 +36,6 @@ const vspherePlan: VspherePlan = {
       datastore: 'vsan-a',
       etcdDatastore: 'nvme-a',
       isoDatastore: 'vsan-a',
-      storagePolicy: 'raid1',
     },
     {
       ...placement,
@@ -129,7 +127,11 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
       ...['cp1', 'cp2', 'cp9', 'w1'].flatMap((name) => [
         `acme-machines-${name} sitewright:machines:VsphereMachine < acme-machines`,
         `acme-machines-${name}-domain vsphere:index/virtualMachine:VirtualMachine < acme-machines-${name}`,
-        ...(name === 'cp9' ? [] : [`acme-machines-${name}-ssh command:local:Command < acme-machines-${name}`]),
+        ...(name === 'cp9'
+          ? []
+          : ['seed', 'ssh'].map(
+              (role) => `acme-machines-${name}-${role} command:local:Command < acme-machines-${name}`,
+            )),
       ]),
     ];
     expect(rows.sort()).toEqual(expected.sort());
@@ -152,10 +154,9 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
     expect(others).toEqual({
       name: expect.stringContaining('cp1'),
       annotation: expect.stringContaining('acme'),
-      resourcePoolId: 'resgroup-a',
+      resourcePoolId: '[id of resource pool compute-a]',
       folder: 'k8s/oslo',
-      datastoreId: 'datastore-vsan-a',
-      storagePolicyId: 'policy-raid1',
+      datastoreId: '[id of datastore vsan-a]',
       numCpus: 4,
       memory: 8192,
       cpuHotAddEnabled: false,
@@ -165,12 +166,12 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
       latencySensitivity: 'normal',
       firmware: 'efi',
       efiSecureBootEnabled: true,
-      guestId: 'debian12_64Guest',
+      guestId: '[guest of the template]',
       scsiType: 'pvscsi',
       enableDiskUuid: true,
       networkInterfaces: [
         {
-          networkId: 'dvportgroup-DC1-nodes',
+          networkId: '[id of port group DC1/k8s-nodes]',
           adapterType: 'vmxnet3',
           useStaticMac: true,
           macAddress: '00:50:56:12:34:56',
@@ -183,7 +184,6 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
           unitNumber: 0,
           thinProvisioned: true,
           eagerlyScrub: false,
-          storagePolicyId: 'policy-raid1',
         },
         {
           label: 'etcd',
@@ -191,12 +191,13 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
           unitNumber: 1,
           thinProvisioned: true,
           eagerlyScrub: false,
-          storagePolicyId: 'policy-raid1',
-          datastoreId: 'datastore-nvme-a',
+          datastoreId: '[id of datastore nvme-a]',
         },
       ],
-      cdroms: [{ datastoreId: 'datastore-vsan-a', path: 'sitewright/acme/sitewright-bundle-1212121212121212.iso' }],
-      clone: { templateUuid: '42000000-0000-4000-8000-000000000001', timeout: 60 },
+      cdroms: [
+        { datastoreId: '[id of datastore vsan-a]', path: 'sitewright/acme/sitewright-bundle-1212121212121212.iso' },
+      ],
+      clone: { templateUuid: '[id of template debian-12]', timeout: 60 },
       extraConfigRebootRequired: false,
       waitForGuestNetTimeout: 0,
       waitForGuestIpTimeout: 0,
@@ -212,12 +213,15 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
   test('a worker on a host and a datastore cluster', () => {
     const { inputs, protect } = byName.get('acme-machines-w1-domain')!;
     expect(protect).toBe(false);
-    expect(inputs).toMatchObject({ hostSystemId: 'host-esx9', datastoreClusterId: 'pod-pod-b' });
+    expect(inputs).toMatchObject({
+      hostSystemId: '[id of host esx9]',
+      datastoreClusterId: '[id of datastore cluster pod-b]',
+    });
     expect(inputs).not.toHaveProperty('datastoreId');
     expect(inputs).not.toHaveProperty('folder');
     expect(inputs.disks).toHaveLength(1);
     expect(inputs.cdroms).toEqual([
-      { datastoreId: 'datastore-iso', path: expect.stringContaining('sitewright/acme/') },
+      { datastoreId: '[id of datastore iso]', path: expect.stringContaining('sitewright/acme/') },
     ]);
     expect(machines[2].disks.etcd).toBeNull();
   });
@@ -240,6 +244,24 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
     expect(ssh.inputs.stdin).toEqual(preview ? UNKNOWN : expect.stringContaining('id-of-acme-machines-cp1-domain'));
   });
 
+  test('the seed is cleared once SSH has answered, in a request that is a secret', () => {
+    const seed = byName.get('acme-machines-cp1-seed')!;
+    expect(seed.dependencies).toContain('acme-machines-cp1-ssh');
+    expect(seed.deletedWith).toBe('acme-machines-cp1-domain');
+    // In a preview the machine has no UUID yet.
+    if (preview) return;
+    expect(seed.secretInputs).toContain('stdin');
+    expect(JSON.parse(seed.inputs.stdin as string)).toEqual({
+      kind: 'clear-seed',
+      name: 'cp1',
+      vcenter: { server: 'vcenter.example', caFile: null, thumbprint: null },
+      user: 'sitewright@vsphere.local',
+      password: VCENTER_PASSWORD,
+      uuid: 'id-of-acme-machines-cp1-domain',
+      keys: ['guestinfo.userdata', 'guestinfo.userdata.encoding'],
+    });
+  });
+
   test('secrets are marked: the password and the user data, and nothing else shows them', () => {
     const secret = resources.flatMap(({ name, secretInputs }) => secretInputs.map((path) => `${name} ${path}`));
     expect(secret).toEqual(
@@ -258,7 +280,7 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
   test('the rule that keeps the control plane apart', () => {
     expect(byName.get('acme-machines-apart-DC1-compute-a')!.inputs).toEqual({
       name: 'sitewright acme: control plane',
-      computeClusterId: 'domain-compute-a',
+      computeClusterId: '[id of cluster compute-a]',
       virtualMachineIds: ['cp1', 'cp2'].map((name) => (preview ? UNKNOWN : `id-of-acme-machines-${name}-domain`)),
       mandatory: true,
       enabled: true,

@@ -151,3 +151,16 @@ test('problems of a site file come as they do everywhere', async () => {
   expect(rendered.ok).toBe(false);
   expect(!rendered.ok && rendered.problems.length).toBeGreaterThan(2);
 });
+
+test('a site on vSphere: no vCenter is asked, and what cloud-init gets is readable without its key', async () => {
+  const [text, again] = [await render('vsphere-example'), await render('vsphere-example')].map(documentText);
+  expect(text).toBe(again);
+  const { nodes, resources } = JSON.parse(text) as RenderDocument;
+  const { cloudInit } = nodes.cp1!.machine!;
+  expect(cloudInit['meta-data']).toEqual(
+    expect.arrayContaining(['redact:', '  - userdata', 'instance-id: [UUID of cp1]']),
+  );
+  expect(JSON.stringify(cloudInit['user-data'])).toContain('[secret: SSH host key of cp1]');
+  const { inputs } = resources.find(({ name }) => name === 'vsphere-example-machines-cp1-domain')!;
+  expect(inputs).toMatchObject({ extraConfig: 'the machine', datastoreId: '[id of datastore vsan-a]' });
+});

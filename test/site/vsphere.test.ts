@@ -59,8 +59,10 @@ describe.each([true, false])('the whole lab, preview: %s', (preview) => {
     const made = vsphere.resources.filter(({ name, custom }) => custom && isOfMachines(name)).map(({ name }) => name);
     expect(made.sort()).toEqual([
       'lab-machines-lab1-domain',
+      'lab-machines-lab1-seed',
       'lab-machines-lab1-ssh',
       'lab-machines-lab2-domain',
+      'lab-machines-lab2-seed',
       'lab-machines-lab2-ssh',
       'lab-machines-main-bundle-b1b1b1b1',
       'lab-machines-vcenter',
@@ -97,6 +99,7 @@ describe('the worked example', () => {
         ...machines.flatMap((name) => [
           `${group}-${name} sitewright:machines:VsphereMachine`,
           `${group}-${name}-domain vsphere:index/virtualMachine:VirtualMachine${name.startsWith('cp') ? ' protected' : ''}`,
+          `${group}-${name}-seed command:local:Command`,
           `${group}-${name}-ssh command:local:Command`,
         ]),
       ].sort(),

@@ -1,0 +1,226 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SitePlan } from '../../components/plan';
+import { clearSeed } from '../../components/vcenter/clearSeed';
+import { lookUp } from '../../components/vcenter/lookUp';
+import { retrieveAll, retrieveOne } from '../../components/vcenter/properties';
+import { textOf, VcenterSession } from '../../components/vcenter/soap';
+import { endpointOf, openTrusted } from '../../components/vcenter/trust';
+import { controlPlane, kvmSite, node, planOf } from '../plan/site';
+import { CREDENTIALS, startSimulator, type Simulator } from './simulator';
+
+let simulator: Simulator;
+let thumbprint: string;
+
+beforeAll(async () => {
+  simulator = await startSimulator();
+  const socket = await openTrusted({ server: simulator.server, caFile: null, thumbprint: null }).catch(
+    (error: Error) => error,
+  );
+  thumbprint = /fingerprint ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/.exec((socket as Error).message)![1]!;
+});
+afterAll(() => simulator.end());
+
+type Keys = Record<string, unknown>;
+
+const placement = (more: Keys = {}) => ({
+  name: 'main',
+  datacenter: 'DC0',
+  cluster: 'DC0_C0',
+  datastore: 'LocalDS_0',
+  ...more,
+});
+const network = (more: Keys = {}) => ({ name: 'nodes', portGroup: 'DC0_DVPG0', subnets: ['s1'], ...more });
+
+function plan(vsphere: Keys = {}, machines: Keys = {}, site: Keys = {}): SitePlan {
+  const settings = {
+    server: simulator.server,
+    thumbprint,
+    firmware: 'bios',
+    template: { name: 'DC0_H0_VM0' },
+    placements: [placement()],
+    networks: [network()],
+    ...vsphere,
+  };
+  return planOf(
+    kvmSite([controlPlane, node('w1', 1, 12)], { provider: 'vsphere', vsphere: settings, ...machines }, site),
+  );
+}
+
+const problems = (site: SitePlan) =>
+  lookUp(site, CREDENTIALS).then(
+    () => [],
+    (error: Error) => error.message.split('\n').map((line) => line.replace(`${simulator.server}: `, '')),
+  );
+
+test('names become what the vCenter knows them by', async () => {
+  const { ids } = await lookUp(plan(), CREDENTIALS);
+  expect(ids).toEqual({
+    template: { uuid: expect.stringMatching(/^[0-9a-f-]{36}$/), guestId: 'otherGuest' },
+    placements: {
+      main: {
+        resourcePoolId: expect.stringMatching(/^resgroup-/),
+        hostSystemId: null,
+        clusterId: expect.stringMatching(/^domain-c/),
+        datastoreId: expect.stringMatching(/^datastore-/),
+        datastoreClusterId: null,
+        etcdDatastoreId: null,
+        isoDatastoreId: expect.stringMatching(/^datastore-/),
+      },
+    },
+    networks: { nodes: { DC0: expect.stringMatching(/^dvportgroup-/) } },
+  });
+});
+
+test('a host, a standard port group, a path', async () => {
+  const { ids } = await lookUp(
+    plan({
+      template: { name: 'vm/DC0_H0_VM0' },
+      placements: [placement({ cluster: undefined, host: 'DC0_H0' })],
+      networks: [network({ portGroup: 'VM Network' })],
+    }),
+    CREDENTIALS,
+  );
+  expect(ids.placements.main).toMatchObject({ hostSystemId: expect.stringMatching(/^host-/), clusterId: null });
+  expect(ids.networks.nodes).toEqual({ DC0: expect.stringMatching(/^network-/) });
+});
+
+test('every name that is missing is told at once, with near ones', async () => {
+  const site = plan({
+    template: { name: 'DC0_H0_VM9' },
+    placements: [
+      placement({
+        cluster: 'DC0_C1',
+        resourcePool: 'kube',
+        folder: 'k8s',
+        datastore: 'LocalDS_7',
+        etcdDatastore: 'nvme',
+      }),
+    ],
+    networks: [network({ portGroup: 'DC0_DVPG1' })],
+  });
+  expect(await problems(site)).toEqual([
+    'machines.vsphere.placements[main].cluster: there is no cluster DC0_C1 in DC0; did you mean DC0_C0? There are DC0_C0',
+    'machines.vsphere.placements[main].folder: there is no folder k8s of machines in DC0; the user sees none at all',
+    'machines.vsphere.placements[main].datastore: there is no datastore LocalDS_7 in DC0; did you mean LocalDS_0? There are LocalDS_0',
+    'machines.vsphere.placements[main].etcdDatastore: there is no datastore nvme in DC0; there are LocalDS_0',
+    expect.stringMatching(
+      /networks\[nodes\]\.portGroup: there is no port group DC0_DVPG1 in DC0; did you mean DC0_DVPG0\?/,
+    ),
+    expect.stringMatching(/template\.name: there is no template or machine DC0_H0_VM9; did you mean DC0_H0_VM0\?/),
+  ]);
+  expect(await problems(plan({ placements: [placement({ datacenter: 'DC1' })] }))).toEqual([
+    'machines.vsphere.placements[main].datacenter: there is no datacenter DC1; did you mean DC0? There are DC0',
+  ]);
+});
+
+test('two networks of one name: both paths, and one of them is taken', async () => {
+  expect(await problems(plan({ networks: [network({ portGroup: 'twin' })] }))).toEqual([
+    'machines.vsphere.networks[nodes].portGroup: twin is the name of several in DC0: write the path of the one that is meant, ' +
+      '/DC0/network/other/twin or /DC0/network/twin',
+  ]);
+  expect(await problems(plan({ networks: [network({ portGroup: '/DC0/network/other/twin' })] }))).toEqual([]);
+});
+
+test('the MTU of the switch is held against what the site file says of it', async () => {
+  expect(await problems(plan({ networks: [network({ switchMtu: 9000 })] }))).toEqual([]);
+  const standard = plan({ networks: [network({ portGroup: 'VM Network', switchMtu: 9000 })] });
+  expect((await problems(standard))[0]).toMatch(
+    /switchMtu: 9000 is too large: switch vSwitch0 of \S+ of port group VM Network carries 1500/,
+  );
+});
+
+test('a datastore that is too small, a root disk that is smaller than its template, another firmware', async () => {
+  const defaults = { cpus: 2, memory: '4GiB', rootDisk: '900TiB' };
+  expect(await problems(plan({}, { defaults }))).toEqual([
+    expect.stringMatching(
+      /^datastore LocalDS_0 is too small: the disks of cp1, w1 need 1843200 GiB, thin or not, and \d+ GiB are free$/,
+    ),
+  ]);
+  const small = await problems(plan({}, { defaults: { ...defaults, rootDisk: '1GiB' } }));
+  expect(small.every((line) => /rootDisk of (cp1|w1): it is smaller than that of the template/.test(line))).toBe(true);
+  expect(small).toHaveLength(2);
+});
+
+describe('who the vCenter is', () => {
+  const trusted = (trust: Keys, credentials = CREDENTIALS) =>
+    lookUp(plan({ thumbprint: undefined, ...trust }), credentials).then(
+      () => 'trusted',
+      (error: Error) => error.message,
+    );
+
+  test('an authority that nobody trusts: what to compare, and nothing was sent', async () => {
+    expect(await trusted({})).toBe(
+      `${simulator.server}: its certificate is not trusted (DEPTH_ZERO_SELF_SIGNED_CERT): name the file of its authority as machines.vsphere.caFile, ` +
+        `or compare the SHA-256 fingerprint ${thumbprint} with the one that its console shows and write it as machines.vsphere.thumbprint`,
+    );
+  });
+
+  test('another thumbprint', async () => {
+    const other = thumbprint.replace(/^../, (byte) => (byte === '00' ? '11' : '00'));
+    expect(await trusted({ thumbprint: other })).toContain(
+      `fingerprint ${thumbprint}, and machines.vsphere.thumbprint is ${other}`,
+    );
+  });
+
+  test('the file of its authority', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vcenter-'));
+    try {
+      const socket = await openTrusted({ server: simulator.server, caFile: null, thumbprint });
+      const pem = `-----BEGIN CERTIFICATE-----\n${socket.getPeerCertificate().raw.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
+      socket.destroy();
+      const caFile = join(folder, 'ca.pem');
+      writeFileSync(caFile, pem);
+      expect(await trusted({ caFile })).toBe('trusted');
+      expect(await trusted({ caFile: join(folder, 'missing.pem') })).toMatch(/caFile cannot be read: ENOENT/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test('a wrong password: who was refused, and not what was given', async () => {
+    const message = await trusted({ thumbprint }, { user: 'ann', password: '' });
+    expect(message).toMatch(/it does not let ann in: check user and password/);
+    expect(await trusted({ thumbprint }, { user: 'ann', password: 'hunter2' })).not.toContain('hunter2');
+  });
+
+  test('nobody there', async () => {
+    expect(await trusted({ server: '127.0.0.1:1', thumbprint })).toMatch(/^127\.0\.0\.1:1: cannot be reached: /);
+  });
+
+  test.each([
+    ['vcenter.example', { host: 'vcenter.example', port: 443 }],
+    ['vcenter.example:8443', { host: 'vcenter.example', port: 8443 }],
+    ['2001:db8::1', { host: '2001:db8::1', port: 443 }],
+  ])('%s', (server, endpoint) => expect(endpointOf(server)).toEqual(endpoint));
+});
+
+test('a name reads as vCenter shows it, whatever stands for its characters on the way', () => {
+  expect(textOf('R&amp;D &lt;1&gt; &#34;x&#x22; &quot;&apos;')).toBe('R&D <1> "x" "\'');
+  expect(textOf({ '#': 'R&amp;D' })).toBe('R&D');
+});
+
+test('the seed of a machine is taken away, seen to be gone, and not missed the second time', async () => {
+  const trust = { server: simulator.server, caFile: null, thumbprint };
+  const session = await VcenterSession.open(trust, CREDENTIALS.user, CREDENTIALS.password);
+  const [{ object, values }] = await retrieveAll(session, { VirtualMachine: ['config.uuid'] });
+  const option = (key: string, value: string) =>
+    `<extraConfig xsi:type="OptionValue"><key>${key}</key><value xsi:type="xsd:string" xmlns:xsd="http://www.w3.org/2001/XMLSchema">${value}</value></extraConfig>`;
+  const given = option('guestinfo.userdata', 'a &lt;key&gt;') + option('guestinfo.metadata', 'stays');
+  await session.call(object, 'ReconfigVM_Task', `<spec>${given}</spec>`);
+  const config = async () =>
+    JSON.stringify((await retrieveOne(session, object, ['config.extraConfig'])).get('config.extraConfig'));
+  expect(await config()).toContain('guestinfo.userdata');
+
+  const uuid = textOf(values.get('config.uuid'));
+  const keys = ['guestinfo.userdata', 'guestinfo.userdata.encoding'];
+  await clearSeed(trust, CREDENTIALS, uuid, keys);
+  expect(await config()).not.toContain('guestinfo.userdata');
+  expect(await config()).toContain('stays');
+  await clearSeed(trust, CREDENTIALS, uuid, keys);
+  await expect(clearSeed(trust, CREDENTIALS, `0000${uuid.slice(4)}`, keys)).rejects.toThrow(
+    /there is no machine with the UUID 0000/,
+  );
+  await session.end();
+});
