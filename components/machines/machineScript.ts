@@ -66,7 +66,7 @@ const VIRTIO_MAX_MTU_BYTES = 65535;
  * One byte above the guest's MTU: to prove that a packet of one byte more does not pass, the guest's interface is raised by
  * one, and virtio-net refuses to rise above the host's side (seen: "mtu greater than device maximum").
  */
-const hostMtuBytes = (guestMtuBytes: number) => Math.min(guestMtuBytes + 1, VIRTIO_MAX_MTU_BYTES);
+export const hostMtuBytes = (guestMtuBytes: number) => Math.min(guestMtuBytes + 1, VIRTIO_MAX_MTU_BYTES);
 
 /**
  * Makes one machine, completes a half-made one, or changes it in place. Idempotent; run again after a kill at any point

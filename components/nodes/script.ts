@@ -126,7 +126,8 @@ offload_values "$RULES" "$1" "$2" set_value
 `;
 }
 
-function data(node: NodePlan, site: SiteOfNode): string {
+/** What is planned for a node, as variables of its script. */
+export function nodeData(node: NodePlan, site: SiteOfNode): string {
   const rules = offloadLines(node.offloads).join('\n');
   const ntp = node.ntpServers.join(' ');
   const hosts = site.hosts.map(({ address, names }) => `${asKernelWritesIt(address)} ${names.join(' ')}\n`).join('');
@@ -181,7 +182,7 @@ function data(node: NodePlan, site: SiteOfNode): string {
   return values.map(([name, value]) => assignment(name, value)).join('');
 }
 
-const SURROUNDINGS = `# Client address, client port, address and port that this session came to.
+export const SURROUNDINGS = `# Client address, client port, address and port that this session came to.
 read -r _ _ SESSION_HOST _ <<<"\${1-\${SSH_CONNECTION-}}"
 read -r KERNEL </proc/sys/kernel/osrelease
 `;
@@ -190,7 +191,7 @@ read -r KERNEL </proc/sys/kernel/osrelease
 export function renderNodeScript(node: NodePlan, site: SiteOfNode): string {
   return [
     `# Prepares ${node.name} of site ${site.site} as a Kubernetes node. Made by sitewright.\n${AS_ROOT}${SURROUNDINGS}`,
-    data(node, site),
+    nodeData(node, site),
     CORE,
     OFFLOAD_RULES_LIBRARY,
     PORTS,

@@ -1,14 +1,14 @@
 import type { Problem } from '../../components/spec';
 import type { Failure } from './progress';
 
-/** Exit codes of every command. 10, 11 and 12 are kept for changes, disruptive changes and drift. */
-export const EXIT = { ok: 0, failed: 1, badInput: 2 } as const;
+/** Exit codes of every command. 10 and 11 are kept for changes and disruptive changes. */
+export const EXIT = { ok: 0, failed: 1, badInput: 2, drifted: 12 } as const;
 
 /** Something the user can act on: shown as it is, without a stack trace. */
 export class CliError extends Error {
   constructor(
     message: string,
-    readonly exitCode: 1 | 2,
+    readonly exitCode: 1 | 2 | 12,
     /** What a reader of `--json` gets beside the message: the problems of a site file, the failures of an operation. */
     readonly details: { problems?: Problem[]; failures?: Failure[] } = {},
   ) {
@@ -37,7 +37,7 @@ export interface ErrorReport {
 export function reportError(error: unknown, verbose: boolean): ErrorReport {
   const message = error instanceof Error ? error.message : String(error);
   const exitCode = (error as { exitCode?: unknown } | null)?.exitCode;
-  if (exitCode === EXIT.failed || exitCode === EXIT.badInput) {
+  if (exitCode === EXIT.failed || exitCode === EXIT.badInput || exitCode === EXIT.drifted) {
     const details = error instanceof CliError ? error.details : {};
     return { exitCode, text: message, json: { error: { message, ...details } } };
   }

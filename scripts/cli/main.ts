@@ -6,6 +6,7 @@ import { certsCommand } from './commands/certs';
 import { debugCommand } from './commands/debug';
 import { deployCommands } from './commands/deploy';
 import { destroyCommand } from './commands/destroy';
+import { driftCommand } from './commands/drift';
 import { etcdCommand } from './commands/etcd';
 import { fleetCommand } from './commands/fleet';
 import { inspectCommands } from './commands/inspect';
@@ -33,6 +34,7 @@ const commands = () => [
   bundleCommand(),
   ...deployCommands(),
   ...resultCommands(),
+  driftCommand(),
   kubeconfigCommand(),
   sshCommand(),
   debugCommand(),
@@ -53,7 +55,7 @@ export function program(): Command {
     .addHelpText(
       'after',
       `
-Exit codes: 0 ok, 1 failed, 2 bad input (nothing was changed).
+Exit codes: 0 ok, 1 failed, 2 bad input (nothing was changed); those of drift and others are in their help.
 
 Examples:
   $ sitewright new acme-prod --provider kvm --profile production

@@ -12,8 +12,15 @@ import { keysOf, nodeTargets } from './targets';
 /** An API server that takes longer is of no use to an `up` either. */
 const ANSWER_LIMIT_MILLISECONDS = 20_000;
 
-interface ExportedState {
-  deployment?: { resources?: { urn: string; inputs?: Record<string, unknown>; outputs?: Record<string, unknown> }[] };
+export interface ExportedState {
+  deployment?: { resources?: StateResource[] };
+}
+
+interface StateResource {
+  urn: string;
+  type: string;
+  inputs?: Record<string, unknown>;
+  outputs?: Record<string, unknown>;
 }
 
 /**
@@ -46,13 +53,14 @@ export async function markBroken(context: Context, plan: SitePlan, open: OpenSta
   const marked = new Set(
     answering.flatMap((node) => ['runtime', 'control-plane', 'join'].map((role) => named(node, role))),
   );
-  for (const resource of resources) {
-    if (!marked.has(nameOf(resource.urn))) continue;
-    // Not what the program gives: so the engine updates it in place.
-    for (const values of [resource.inputs, resource.outputs])
-      if (values !== undefined) values.stdin = 'to be run again';
-  }
+  markToRunAgain(resources.filter(({ urn }) => marked.has(nameOf(urn))));
   await open.stack.importState(JSON.stringify(state));
+}
+
+/** Marks scripts in an exported state: not what the program gives, so the engine runs them again in place. */
+export function markToRunAgain(resources: readonly StateResource[]): void {
+  for (const { inputs, outputs } of resources)
+    for (const values of [inputs, outputs]) if (values !== undefined) values.stdin = 'to be run again';
 }
 
 /** Names of Nodes that are not Ready, or why nobody could be asked. */

@@ -58,6 +58,8 @@ export interface Operation {
   onEvent: (event: EngineEvent) => void;
   onOutput: (text: string) => void;
   signal: AbortSignal;
+  /** URNs of the only resources that are touched. Default: all. */
+  target?: string[];
 }
 
 export type ConfigValues = Record<string, { value: string; secret: boolean }>;

@@ -52,7 +52,7 @@ Examples:
         'after',
         `
 What runs on a node has no way to be read back by the engine: a node that was changed by hand shows in
-\`sitewright verify\`, not here.
+\`sitewright drift\`, not here.
 
 Examples:
   $ sitewright refresh acme-prod`,
@@ -205,7 +205,7 @@ async function refresh(context: Context, site: string): Promise<void> {
   else {
     context.out(
       `the state of ${site} is current: ${renderCounts(counts, 'past')}\n` +
-        `Nodes cannot be read back this way: sitewright verify ${site} looks at them.`,
+        `Nodes cannot be read back this way: sitewright drift ${site} looks at them.`,
     );
   }
 }

@@ -1,0 +1,188 @@
+import execa from 'execa';
+import { asRoot, KubectlError } from '../../components/clusterProbe/kubectl';
+import { machineDifferences, renderMachinesScript } from '../../components/drift/machines';
+import { parseReading, renderDriftScript } from '../../components/drift/nodeScript';
+import { objectsOf, readObjects, type StateObject } from '../../components/drift/objects';
+import type { Difference, NodeReading } from '../../components/drift/types';
+import type { NodeFacts } from '../../components/nodes/facts';
+import type { NodePlan, SitePlan } from '../../components/plan';
+import { SshError } from '../../components/ssh/errors';
+import { connectFirst } from '../../components/ssh/first';
+import { runScript, ScriptError } from '../../components/ssh/script';
+import { SshSession, type SshTarget } from '../../components/ssh/session';
+import { readNodeCertificates, type NodeCertificate } from './nodeCerts';
+import { keysOf, nodeTargets, otherTargets } from './targets';
+import type { OpenStack } from './secrets';
+import type { Unanswered } from './verify';
+
+/** What a whole site is like, against its plan. */
+export interface Audit {
+  differences: Difference[];
+  /** What could not be looked at. */
+  unanswered: Unanswered[];
+}
+
+export interface AuditOptions {
+  signal: AbortSignal;
+  say(text: string): void;
+  /** Multiplies the time limits. */
+  limitFactor: number;
+  now: Date;
+}
+
+/** For one machine to read everything back: it starts few programs, and an emulated one is slow at each. */
+const READ_LIMIT_SECONDS = 120;
+
+/** Reads a site back: every machine at once, then the objects of the cluster. Changes nothing. */
+export async function auditSite(plan: SitePlan, open: OpenStack, options: AuditOptions): Promise<Audit> {
+  const audit: Audit = { differences: [], unanswered: [] };
+  const targets = new Map(nodeTargets(plan, keysOf(open.config, plan.site)).map(({ name, target }) => [name, target]));
+  const recorded = recordedKernels(await open.stack.outputs(), plan);
+  const take = async (where: string, read: () => Promise<Difference[]>) => {
+    try {
+      audit.differences.push(...(await read()));
+    } catch (error) {
+      audit.unanswered.push({ where, message: reasonOf(error) });
+    }
+  };
+  await Promise.all([
+    ...plan.nodes.map((node) =>
+      take(node.name, async () => {
+        const target = targets.get(node.name)!;
+        const reading = await readNode(node, plan, target, options);
+        const ofControlPlane = plan.cluster !== null && node.role === 'control-plane';
+        const certificates = ofControlPlane ? await readNodeCertificates({ name: node.name, target }) : null;
+        return [
+          ...nodeDifferences(plan, node, reading, recorded.get(node.name)),
+          ...expiredCertificates(plan.site, node.name, certificates ?? [], options.now),
+        ];
+      }),
+    ),
+    ...(plan.machines.kvm?.hypervisors ?? []).map((hypervisor) =>
+      take(`hypervisor ${hypervisor.name}`, async () => {
+        const nodes = plan.nodes.filter(({ kvm }) => kvm?.hypervisor === hypervisor.name);
+        const script = renderMachinesScript(hypervisor, plan.site, nodes);
+        const host = otherTargets(plan, keysOf(open.config, plan.site)).find(({ name }) => name === hypervisor.name);
+        const stdout =
+          host === undefined ? await runHere(script) : await runThere(host.name, host.target, script, options);
+        return machineDifferences(plan, nodes, stdout);
+      }),
+    ),
+  ]);
+  if (plan.cluster !== null) {
+    await take('cluster', async () => {
+      const state = JSON.parse(await open.stack.exportState()) as { deployment?: { resources?: StateObject[] } };
+      return readCluster(plan, targets, objectsOf(state.deployment?.resources ?? []), options);
+    });
+  }
+  const order = new Map([...plan.nodes.map(({ name }) => name), plan.site].map((name, index) => [name, index]));
+  audit.differences.sort((a, b) => order.get(a.where)! - order.get(b.where)!);
+  return audit;
+}
+
+async function readNode(
+  node: NodePlan,
+  plan: SitePlan,
+  target: SshTarget,
+  options: AuditOptions,
+): Promise<NodeReading> {
+  return parseReading(await runThere(node.name, target, renderDriftScript(node, plan), options));
+}
+
+async function runThere(
+  name: string,
+  target: SshTarget,
+  script: string,
+  { signal, say, limitFactor }: AuditOptions,
+): Promise<string> {
+  const session = await SshSession.connect(target, { signal });
+  try {
+    const timeoutSeconds = Math.round(READ_LIMIT_SECONDS * limitFactor);
+    return await runScript(session, script, { name, timeoutSeconds, signal, onProgress: say });
+  } finally {
+    session.end();
+  }
+}
+
+async function runHere(script: string): Promise<string> {
+  const { exitCode, stdout, stderr } = await execa('bash', ['-s'], { input: script, reject: false });
+  if (exitCode !== 0) throw new ScriptError(stderr.trim() || `a script ended with exit code ${exitCode}`);
+  return stdout;
+}
+
+/** What a node says of itself, and what it is held against from elsewhere. */
+export function nodeDifferences(
+  plan: SitePlan,
+  { name }: NodePlan,
+  { differences, kernel, proxyMode }: NodeReading,
+  recordedKernel: string | undefined,
+): Difference[] {
+  const found = differences.map((difference) => ({ where: name, ...difference }));
+  const mode = plan.cluster?.kubeProxy.mode;
+  if (mode !== undefined && proxyMode !== mode) {
+    const why = 'kubectl -n kube-system logs -l k8s-app=kube-proxy says more';
+    found.push({ where: name, role: null, what: 'mode of kube-proxy', wanted: mode, found: proxyMode ?? '', why });
+  }
+  if (recordedKernel !== undefined && recordedKernel !== kernel) {
+    const why = 'settings that depend on the kernel were chosen for the other one';
+    found.push({ where: name, role: 'prepare', what: 'kernel', wanted: recordedKernel, found: kernel, why });
+  }
+  return unique(found);
+}
+
+/** Those that are due are told by `sitewright certs`: they still do what the plan wants of them. */
+const expiredCertificates = (site: string, where: string, certificates: NodeCertificate[], now: Date): Difference[] =>
+  certificates
+    .filter(({ expires }) => expires <= now)
+    .map(({ name, expires }) => ({
+      ...{ where, role: null, what: `certificate ${name}`, wanted: 'valid' },
+      found: `expired on ${expires.toISOString().slice(0, 10)}`,
+      why: `sitewright certs ${site} --renew renews it`,
+    }));
+
+/** A line of a file and the value that it sets may be told by the same words. */
+const unique = (found: Difference[]): Difference[] => [
+  ...new Map(found.map((one) => [JSON.stringify([one.what, one.wanted, one.found]), one])).values(),
+];
+
+/** Kernels at the last preparation, by node. */
+function recordedKernels(outputs: Record<string, unknown>, plan: SitePlan): Map<string, string> {
+  const facts = Array.isArray(outputs.nodes) ? (outputs.nodes as (NodeFacts | null)[]) : [];
+  // In the order of the site file of then: a site that gained or lost machines since has no such order any more.
+  if (facts.length !== plan.nodes.length) return new Map();
+  return new Map(
+    plan.nodes.flatMap(({ name }, index): [string, string][] => {
+      const kernel = facts[index]?.kernel;
+      return kernel === undefined ? [] : [[name, kernel]];
+    }),
+  );
+}
+
+async function readCluster(
+  plan: SitePlan,
+  targets: Map<string, SshTarget>,
+  objects: Record<string, unknown>[],
+  { signal, say, limitFactor }: AuditOptions,
+): Promise<Difference[]> {
+  const members = plan.nodes.flatMap(({ name, role }) =>
+    role === 'control-plane' ? [{ name, target: targets.get(name)! }] : [],
+  );
+  const first = await connectFirst(members, { signal });
+  if (first === null) throw new ScriptError('no control-plane machine answers');
+  const { host, session } = first;
+  try {
+    say(`${host.name}: ${objects.length} objects of the cluster`);
+    const timeoutSeconds = Math.round(READ_LIMIT_SECONDS * limitFactor);
+    const root = (command: string) => asRoot(host.target, command);
+    return await readObjects(session, root, objects, plan.site, { timeoutSeconds, signal });
+  } finally {
+    session.end();
+  }
+}
+
+/** What keeps an answer from being had is for the user; anything else is a defect. */
+function reasonOf(error: unknown): string {
+  if (error instanceof SshError || error instanceof ScriptError || error instanceof KubectlError) return error.message;
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  throw error;
+}
