@@ -44,6 +44,8 @@ export interface SiteCluster {
   bgpPasswords: Record<string, pulumi.Output<string>>;
   /** Of registries that somebody logs in to, from the stack's configuration. Secret. */
   registryPasswords: pulumi.Input<RegistryPasswords>;
+  /** Private key of the ingress controller's certificate, in PEM; null exactly where the plan has none. Secret. */
+  ingressKey: pulumi.Output<string> | null;
 }
 
 /** Time for a machine to answer over SSH: an emulated one on a busy host needs some minutes for its first boot. */
@@ -176,6 +178,7 @@ export class Site extends pulumi.ComponentResource {
         machines,
         prepared: nodes,
         bundleFolder: site!.bundle.folder,
+        ingressKey: site!.ingressKey,
         kubeconfig: adminKubeconfig(plan.site, cluster, site!.pki),
         stateId: stamp.id,
         cluster,

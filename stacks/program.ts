@@ -5,6 +5,7 @@ import { computePlan, type SitePlan } from '../components/plan';
 import { networkState } from '../components/plan/networkChange';
 import { Site, type SiteCluster } from '../components/site';
 import { formatProblem, loadSite, toProblems } from '../components/spec';
+import { INGRESS_KEY } from '../components/secrets/ingressKey';
 import { parsePki } from '../components/secrets/pki';
 import {
   parseRegistryPasswords,
@@ -30,7 +31,7 @@ class SiteFileError extends pulumi.RunError {}
  * `sitewright` runs it through the Automation API, `pulumi up` through its language host; both give the same resources.
  *
  * Environment: SITEWRIGHT_STACKS_DIR, the folder of sites/ and profiles/ (default: stacks/ of the kit).
- * Configuration: `sshPrivateKey`, `hostKeySeed` and, for a cluster, `clusterPki`, `registryPasswords` and
+ * Configuration: `sshPrivateKey`, `hostKeySeed` and, for a cluster, `clusterPki`, `registryPasswords`, `ingressKey` and
  * `bgpPassword-<name>`, for machines on vSphere `vsphereUser` and `vspherePassword` (secrets), `identity` (set by `sitewright adopt`).
  */
 export const program = () =>
@@ -92,6 +93,8 @@ export async function siteProgram(around: Surroundings): Promise<Record<string, 
             pki: config.requireSecret('clusterPki').apply(parsePki),
             bgpPasswords,
             registryPasswords: registryPasswords(config, plan),
+            ingressKey:
+              (built.cluster?.ingress?.certificate ?? null) === null ? null : config.requireSecret(INGRESS_KEY),
           },
     vsphere,
     identity: config.get('identity') ?? null,

@@ -17,6 +17,8 @@ export interface AddonsArgs {
   prepared: pulumi.Resource[];
   /** Of the bundle, on the machine of the engine; null: it is not there, and its objects are left out. */
   bundleFolder: string | null;
+  /** Private key of the ingress controller's certificate; null without one. Secret. */
+  ingressKey: pulumi.Input<string> | null;
   /** An administrator's, secret. */
   kubeconfig: pulumi.Output<string>;
   /** Identity of the state. */
@@ -65,7 +67,7 @@ export class Addons extends pulumi.ComponentResource {
     if (ingress !== null) {
       new Ingress(
         `${name}-ingress`,
-        { plan: ingress, bundle, bundleFolder: args.bundleFolder, access, after: [kubeProxy] },
+        { plan: ingress, bundle, bundleFolder: args.bundleFolder, access, key: args.ingressKey, after: [kubeProxy] },
         { parent: this },
       );
     }

@@ -88,6 +88,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
       'restart the Deployments of these namespaces',
     ],
     ['ingress.tuning.**', 'NGINX reads its configuration again; open connections are served to their end'],
+    ['ingress.certificate', 'the controller reads it again; the first one restarts it machine by machine'],
     ['ingress.defaultClass', 'the API server writes the class into new Ingress objects that have none'],
     ['network.mssClamp', 'node preparation loads the rule; connections that are open keep their segment size'],
     ['network.calico.felix.**', 'Felix reads it again by itself; some settings make it restart, and pods keep running'],

@@ -3,7 +3,7 @@ import { sizeToBytes } from '../spec/units';
 import type { Addressing } from './address';
 import type { BundlePlan, IngressImage, KubeDocument, Taint } from './clusterTypes';
 import type { Findings } from './findings';
-import { checkIngressTuning } from './ingressChecks';
+import { checkIngressCertificate, checkIngressTuning } from './ingressChecks';
 import { planLoadBalancer } from './ingressLoadBalancer';
 import { ingressConfig, type IngressController } from './ingressTuning';
 import type { IngressManifestEdits, IngressPlan } from './ingressTypes';
@@ -118,6 +118,7 @@ export function planIngress(
   const { expose } = ingress;
   const hostNetwork = expose === 'host-network';
   checkIngressTuning(ingress, findings);
+  checkIngressCertificate(ingress, findings);
   checkResources(ingress, findings);
   const chosen = chooseNodes(spec, ingress, findings);
   const names = chosen.map((index) => spec.machines.nodes[index].name);
@@ -136,6 +137,7 @@ export function planIngress(
     defaultClass: ingress.defaultClass,
     nodes: names,
     address,
+    certificate: ingress.certificate === undefined ? null : `${ingress.certificate.trim()}\n`,
     ports: hostNetwork ? facts.ports : [],
     edits: edits(spec, ingress, controller, { chosen, address }),
     objects: [
@@ -163,7 +165,11 @@ function edits(
       ...(controller === 'nginx' && address !== null ? { 'external-status-address': address } : {}),
     },
     ...facts.removed,
-    argumentsAdded: [...facts.arguments, ...(controller === 'nginx' ? [] : [statusArgument(address)])],
+    argumentsAdded: [
+      ...facts.arguments,
+      ...(ingress.certificate === undefined ? [] : CERTIFICATE_ARGUMENTS[controller]),
+      ...(controller === 'nginx' ? [] : [statusArgument(address)]),
+    ],
     namespaceLabels: {
       // The network of the node is more than `baseline` allows, and the site may enforce that everywhere.
       'pod-security.kubernetes.io/enforce': hostNetwork ? 'privileged' : 'baseline',
@@ -182,6 +188,15 @@ function edits(
     replicas: hostNetwork ? null : (ingress.replicas ?? 2),
   };
 }
+
+/** Name of the Secret with `ingress.certificate` and its key, in the namespace of the controller. */
+export const CERTIFICATE_SECRET = 'default-certificate';
+const CERTIFICATE = `$(POD_NAMESPACE)/${CERTIFICATE_SECRET}`;
+const CERTIFICATE_ARGUMENTS: Record<IngressController, string[]> = {
+  // Of hosts that nobody has, and of those whose Ingress has TLS without a Secret.
+  nginx: [`-default-server-tls-secret=${CERTIFICATE}`, `-wildcard-tls-secret=${CERTIFICATE}`],
+  'ingress-nginx': [`--default-ssl-certificate=${CERTIFICATE}`],
+};
 
 const statusArgument = (address: string | null) =>
   address === null ? '--report-node-internal-ip-address' : `--publish-status-address=${address}`;

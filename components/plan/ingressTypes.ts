@@ -15,6 +15,8 @@ export interface IngressPlan {
   nodes: string[];
   /** What Ingress objects report; null: the address of every machine with a ready pod. */
   address: string | null;
+  /** For hosts without one, in PEM; null: none. Its key is a secret of the stack. */
+  certificate: string | null;
   /** TCP ports of each of `nodes` that its pod listens on; empty with `load-balancer`. */
   ports: number[];
   edits: IngressManifestEdits;

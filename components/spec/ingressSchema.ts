@@ -73,6 +73,10 @@ export const ingress = z
     defaultClass: z.boolean().default(true).meta({
       description: 'An Ingress that names no class belongs to it too.',
     }),
+    certificate: z.string().optional().meta({
+      description:
+        'Certificate for hosts whose Ingress names none, in PEM, the authorities between after it. Its key is a secret of the site: `sitewright secrets set <site> ingressKey --file <key.pem>`. None: nginx refuses TLS there, ingress-nginx shows one of its own.',
+    }),
     resources: z
       .strictObject({
         cpu: millicores().default('100m').meta({ description: 'CPU that every pod asks for; there is no limit.' }),

@@ -8,6 +8,7 @@ import { caCertHash, mintPki, type ClusterPki } from '../../components/secrets/p
 import { snapshotKey } from '../../components/secrets/etcdSnapshot';
 import { deriveHostKey, generateSshKey, publicKeyOf } from '../../components/secrets/hostKey';
 import type { SiteCluster } from '../../components/site';
+import { INGRESS_KEY } from '../../components/secrets/ingressKey';
 import { BGP_PASSWORD } from '../cli/bgpPasswords';
 import { CLUSTER_PKI } from '../cli/clusterKeys';
 import { REGISTRY_PASSWORDS } from '../cli/registries';
@@ -61,6 +62,8 @@ export async function makeUp(plan: SitePlan): Promise<MadeUp> {
       const login = Buffer.from(`${username}:${passwords[name]}`).toString('base64');
       marks.set(login, mark(`log-in of ${username} at ${name}`));
     }
+    if ((plan.cluster.ingress?.certificate ?? null) !== null)
+      config[`sitewright:${INGRESS_KEY}`] = randomBytes(32).toString('hex');
     for (const { passwordFrom } of plan.cluster.calico?.bgp?.peers ?? [])
       if (passwordFrom !== null) config[`sitewright:${BGP_PASSWORD}${passwordFrom}`] = randomBytes(32).toString('hex');
   }

@@ -36,6 +36,7 @@ const program =
       machines: [],
       prepared: [],
       bundleFolder: '/no/bundle',
+      ingressKey: null,
       kubeconfig: pulumi.output(server.kubeconfig()),
       stateId: pulumi.output('4b1d2c3e-0000-4000-8000-5a5a5a5a5a5a'),
       cluster,

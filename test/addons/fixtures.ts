@@ -115,6 +115,7 @@ export async function recordAddons(plan: ClusterPlan, { preview = false } = {}):
         machines,
         prepared: [],
         bundleFolder: '/no/bundle',
+        ingressKey: null,
         kubeconfig: pulumi.output(KUBECONFIG),
         stateId: pulumi.output('4b1d2c3e-0000-4000-8000-5a5a5a5a5a5a'),
         cluster,

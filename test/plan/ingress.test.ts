@@ -1,5 +1,6 @@
 import type { IngressPlan, SitePlan } from '../../components/plan';
 import { renderPlan } from '../../components/plan';
+import { mintPki } from '../../components/secrets/pki';
 import { BALANCED, ingressSite } from '../addons/ingress/sites';
 import { osloWith, problemsOf, removeStacksFolders } from '../spec/stacksFolder';
 import { compute, findingsOf, planOf } from './site';
@@ -127,6 +128,30 @@ test.each<[ingress: object, message: RegExp, more?: Record<string, unknown>]>([
   const found = errors(ingress, more);
   expect(found).toEqual([expect.stringMatching(message)]);
   expect(found[0]).toMatch(/^error ingress\./);
+});
+
+test('a key or anything else in place of a certificate is refused, and not repeated', async () => {
+  const { ca } = await mintPki('oslo', new Date());
+  expect(ingressOf({ certificate: ca.certificate }).certificate).toBe(ca.certificate);
+  expect(ingressOf({ certificate: ca.certificate }).edits.argumentsAdded).toEqual(
+    expect.arrayContaining([
+      '-default-server-tls-secret=$(POD_NAMESPACE)/default-certificate',
+      '-wildcard-tls-secret=$(POD_NAMESPACE)/default-certificate',
+    ]),
+  );
+  const wrong: [string, RegExp][] = [
+    [`${ca.certificate}${ca.privateKey}`, /it holds a private key, which is then known to everybody/],
+    ['certificate.pem', /it holds what is no certificate/],
+    [ca.certificate.replace('MII', 'MIX'), /it holds a certificate that cannot be read/],
+  ];
+  for (const [certificate, message] of wrong) {
+    const { findings } = compute(ingressSite({ certificate }));
+    const found = findings.filter(({ severity }) => severity === 'error');
+    expect(found.map(({ path, message: text }) => [path, text])).toEqual([
+      [['ingress', 'certificate'], expect.stringMatching(message)],
+    ]);
+    expect(JSON.stringify(found)).not.toContain('BEGIN PRIVATE');
+  }
 });
 
 test('an older Calico gives Services no addresses', () => {

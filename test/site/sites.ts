@@ -141,6 +141,7 @@ function siteCluster({ cluster }: SitePlan): SiteCluster | null {
     pki: pulumi.secret(clusterPki),
     bgpPasswords: {},
     registryPasswords: {},
+    ingressKey: null,
   };
 }
 

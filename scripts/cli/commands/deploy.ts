@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { SitePlan } from '../../../components/plan';
 import { checkBgpPasswords } from '../bgpPasswords';
 import { checkVsphereSecrets } from '../vsphereSecrets';
+import { checkIngressKey } from '../ingressKey';
 import { checkedClusterPki, clusterPkiOf, renewAdminWhenDue } from '../clusterKeys';
 import { collectChanges, type Changes } from '../changes';
 import { checkClusterVersion } from '../clusterVersion';
@@ -86,6 +87,7 @@ async function preview(context: Context, site: string): Promise<void> {
   checkedClusterPki(open.config, plan, now);
   refuseLostMembers(await stateOf(open.stack), plan);
   checkBgpPasswords(plan, open.config);
+  checkIngressKey(plan, open.config);
   checkVsphereSecrets(plan, open.config);
   await tellNetworkChange(context, plan, left);
   checkRegistryPasswords(open.config, plan);
@@ -108,6 +110,7 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
   refuseLocked(plan);
   const left = outputsOnce(open.stack);
   checkBgpPasswords(plan, open.config);
+  checkIngressKey(plan, open.config);
   checkVsphereSecrets(plan, open.config);
   await tellNetworkChange(context, plan, left);
   const now = new Date();

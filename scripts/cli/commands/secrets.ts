@@ -1,8 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { INGRESS_KEY } from '../../../components/secrets/ingressKey';
 import { checkPassword, givenSecretKey } from '../bgpPasswords';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput, failed } from '../errors';
+import { readIngressKey } from '../ingressKey';
 import { askTwice } from '../passphrase';
 import { REGISTRY_PASSWORD, registryOf, setRegistryPassword } from '../registryPassword';
 import { rotateEncryptionKey } from '../rotateEncryptionKey';
@@ -34,9 +36,9 @@ Examples:
     .argument('<site>')
     .argument(
       '<what>',
-      'vsphereUser, vspherePassword; bgpPassword-<name>, by passwordFrom of the peer; registryPassword-<name of the registry>',
+      'vsphereUser, vspherePassword; bgpPassword-<name>, by passwordFrom of the peer; registryPassword-<name of the registry>; ingressKey, of ingress.certificate',
     )
-    .option('--file <file>', 'file with the secret on one line (default: asked for)')
+    .option('--file <file>', 'file with the secret, on one line unless it is a key (default: asked for)')
     .addHelpText('after', '\nExamples:\n  $ sitewright secrets set acme-prod bgpPassword-tor --file /run/secrets/tor')
     .action((site: string, what: string, options: { file?: string }, command: Command) =>
       setSecret(contextOf(command), site, what, options.file),
@@ -46,6 +48,12 @@ Examples:
 
 async function setSecret(context: Context, site: string, what: string, file: string | undefined): Promise<void> {
   const { plan } = openSite(context, site);
+  if (what === INGRESS_KEY) {
+    const { key, value } = readIngressKey(plan, file);
+    const { stack } = await openStack(context, plan);
+    await stack.setSecret(key, value);
+    return tellSet(context, site, what);
+  }
   const registry = what.startsWith(REGISTRY_PASSWORD) ? what.slice(REGISTRY_PASSWORD.length) : null;
   const ofVsphere = vsphereSecretKey(plan, what);
   const key = ofVsphere ?? (registry === null ? givenSecretKey(plan, what) : registryOf(plan, registry));
@@ -58,6 +66,10 @@ async function setSecret(context: Context, site: string, what: string, file: str
     if (ofVsphere === null) checkPassword(value);
     await open.stack.setSecret(key, value);
   } else await setRegistryPassword(open, plan, registry, value);
+  tellSet(context, site, what);
+}
+
+function tellSet(context: Context, site: string, what: string): void {
   if (context.json) printJson(context, { site, set: what });
   else context.out(`${what} of ${site} is set; the next up uses it. Commit stacks/Pulumi.${site}.yaml`);
 }

@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import * as k8s from '@pulumi/kubernetes';
 import * as pulumi from '@pulumi/pulumi';
 import { Ingress } from '../../../components/addons/ingress/ingress';
+import { mintPki } from '../../../components/secrets/pki';
 import { recordProgram, type RecordedResource } from '../../support/recordingMonitor';
 import { BALANCED, clusterOf, writeBundle } from './sites';
 
 let folder: string;
 beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'sitewright-ingress-'))));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+const KEY = 'planted-key';
 
 class Made extends pulumi.ComponentResource {}
 
@@ -20,8 +23,9 @@ async function record(ingress: object): Promise<RecordedResource[]> {
     () => {
       const provider = new k8s.Provider('provider', { kubeconfig: 'kubeconfig' });
       const access = { provider, cluster: new Made('test:Cluster', 'cluster'), rolloutLimitSeconds: 60 };
+      const key = plan!.certificate === null ? null : pulumi.secret(KEY);
       const proxy = new k8s.core.v1.ServiceAccount('proxy', {}, { provider });
-      new Ingress('ingress', { plan: plan!, bundle, bundleFolder: folder, access, after: [proxy] });
+      new Ingress('ingress', { plan: plan!, bundle, bundleFolder: folder, access, key, after: [proxy] });
     },
     { preview: true },
   );
@@ -61,5 +65,24 @@ test.each([{ controller: 'nginx' }, { controller: 'ingress-nginx' }])(
       expect({ name, provider, deletedWith, parent }).toEqual({
         ...{ name, provider: 'provider', deletedWith: 'cluster', parent: 'ingress' },
       });
+  },
+);
+
+test.each([{}, { controller: 'ingress-nginx' }])(
+  '%j: the certificate and its key come before the pods',
+  async (ingress) => {
+    const { ca } = await mintPki('oslo', new Date());
+    const resources = await record({ ...ingress, certificate: ca.certificate });
+    const secret = named(resources, 'certificate');
+    expect(secret.inputs).toMatchObject({
+      type: 'kubernetes.io/tls',
+      metadata: { name: 'default-certificate' },
+      stringData: { 'tls.crt': ca.certificate, 'tls.key': KEY },
+    });
+    expect(secret.secretInputs.some((path) => path.startsWith('stringData'))).toBe(true);
+    expect(JSON.stringify(resources.filter((resource) => resource !== secret))).not.toContain(KEY);
+    const pods = resources.find(({ type }) => type.endsWith(':DaemonSet'))!;
+    expect(pods.dependencies).toContain('ingress-certificate');
+    expect(JSON.stringify(pods.inputs)).toContain('=$(POD_NAMESPACE)/default-certificate');
   },
 );
