@@ -12,6 +12,7 @@ import {
   INITIALISED_FILE,
   RESTORE_FOLDER,
   STATE_FOLDER,
+  STATIC_POD_PATCHES_FOLDER,
 } from '../plan/clusterPaths';
 import type { ClusterPlan, NodeClusterPlan, Taint } from '../plan/clusterTypes';
 import { API_PORT } from '../plan/endpoint';
@@ -28,7 +29,7 @@ import {
   kubeletNames,
   type Member,
 } from './kubeletCertificates';
-import { API_SERVER_FILES, CONTROL_PLANE } from './node/controlPlane';
+import { STATIC_POD_FILES, CONTROL_PLANE } from './node/controlPlane';
 import { CLUSTER_CORE } from './node/core';
 import { ENDPOINT } from './node/endpoint';
 import { ETCD_DISK } from './node/etcdDisk';
@@ -191,23 +192,35 @@ function vipValues(node: string, { endpoint, vip }: ClusterPlan, pki: ClusterPki
   ];
 }
 
-/** YAML of what the API server reads; empty: the file is not there. */
-export interface ApiServerFiles {
+/** What the static pods are made of besides the documents of kubeadm. */
+export interface StaticPodFiles {
+  /** YAML. */
   auditPolicy: string;
+  /** YAML; empty: the file is not there. */
   admissionConfiguration: string;
+  livenessFailures: ClusterPlan['livenessFailures'];
 }
 
-export const apiServerFiles = ({ auditPolicy, admissionConfiguration }: ClusterPlan): ApiServerFiles => ({
-  auditPolicy: toYaml(auditPolicy),
-  admissionConfiguration: admissionConfiguration === null ? '' : toYaml(admissionConfiguration),
+export const staticPodFiles = (plan: ClusterPlan): StaticPodFiles => ({
+  auditPolicy: toYaml(plan.auditPolicy),
+  admissionConfiguration: plan.admissionConfiguration === null ? '' : toYaml(plan.admissionConfiguration),
+  livenessFailures: plan.livenessFailures,
 });
 
-export const apiServerFileValues = ({ auditPolicy, admissionConfiguration }: ApiServerFiles): Values => [
-  ['AUDIT_POLICY_FILE', AUDIT_POLICY_FILE],
-  ['AUDIT_POLICY', auditPolicy],
-  ['ADMISSION_FILE', ADMISSION_FILE],
-  ['ADMISSION_CONFIG', admissionConfiguration],
-];
+export const staticPodFileValues = (files: StaticPodFiles | null): Values => {
+  const { auditPolicy, admissionConfiguration, livenessFailures } = files ?? NO_FILES;
+  return [
+    ['AUDIT_POLICY_FILE', AUDIT_POLICY_FILE],
+    ['AUDIT_POLICY', auditPolicy],
+    ['ADMISSION_FILE', ADMISSION_FILE],
+    ['ADMISSION_CONFIG', admissionConfiguration],
+    ['PATCHES_FOLDER', STATIC_POD_PATCHES_FOLDER],
+    ['LIVENESS_FAILURES', String(livenessFailures ?? '')],
+  ];
+};
+
+/** Of a worker. */
+const NO_FILES: StaticPodFiles = { auditPolicy: '', admissionConfiguration: '', livenessFailures: null };
 
 /** What an init or join that was cut off leaves behind. kubeadm's preflight refuses it; its phases take it as it is. */
 const LEFTOVERS = [
@@ -270,7 +283,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ['SERVICE_ACCOUNT_KEY', pki.serviceAccount.privateKey],
     ['ENCRYPTION_FILE', ENCRYPTION_FILE],
     ['ENCRYPTION_CONFIG', encryptionConfiguration(pki.encryptionKeys)],
-    ...apiServerFileValues(apiServerFiles(cluster)),
+    ...staticPodFileValues(staticPodFiles(cluster)),
     ['AUDIT_LOG_FOLDER', AUDIT_LOG_FOLDER],
     ['KUBELET_NAMES_FILE', KUBELET_NAMES_FILE],
     ['KUBELET_NAMES', kubeletNames(members)],
@@ -283,7 +296,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ['RESTORE_FOLDER', RESTORE_FOLDER],
     ['KUBEADM_FILE', KUBEADM_FILE],
     ['KUBEADM_CONFIG', kubeadmDocuments(cluster, nodeCluster)],
-    ['CONTROL_PLANE_SUM', fingerprint(clusterConfiguration)],
+    ['CONTROL_PLANE_SUM', fingerprint(clusterConfiguration, cluster.livenessFailures)],
     // What decides the names in the certificate of the API server.
     ['SERVING_CERTIFICATE_SUM', fingerprint(apiServer?.certSANs, networking, cluster.endpoint)],
   ];
@@ -295,7 +308,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     NODE_OBJECT,
     KUBELET_UPDATE,
     CONTROL_PLANE_UPDATE,
-    API_SERVER_FILES,
+    STATIC_POD_FILES,
     SNAPSHOT_TIMER,
     REPAIR,
     CONTROL_PLANE,

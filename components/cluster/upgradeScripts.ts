@@ -2,20 +2,20 @@ import { PROGRAM_FOLDER } from '../plan/clusterPaths';
 import type { NodeClusterPlan } from '../plan/clusterTypes';
 import { fingerprint, kubeadmDocuments, toYaml } from './documents';
 import { BUNDLE } from './node/bundle';
-import { API_SERVER_FILES } from './node/controlPlane';
+import { STATIC_POD_FILES } from './node/controlPlane';
 import { DRAIN } from './node/drain';
 import { ETCD_MEMBER } from './node/etcdMember';
 import { NODE_OBJECT } from './node/nodeObject';
 import { KUBELET_UPDATE } from './node/updates';
 import { UPGRADE_LEAD, UPGRADE_NODE } from './node/upgrade';
 import {
-  apiServerFiles,
-  apiServerFileValues,
+  staticPodFiles,
+  staticPodFileValues,
   commonValues,
   KUBEADM_FILE,
   memberValues,
   render,
-  type ApiServerFiles,
+  type StaticPodFiles,
   type ClusterNodeSettings,
   type Values,
 } from './nodeScripts';
@@ -38,7 +38,7 @@ export interface UpgradeNodeSettings {
   /** YAML for kubeadm on the first control-plane node; empty on the others. */
   kubeadmDocuments: string;
   /** Null on workers. */
-  apiServerFiles: ApiServerFiles | null;
+  files: StaticPodFiles | null;
   /** Brings the programs of the version, kubelet among them. */
   runtimeScript: string;
 }
@@ -67,7 +67,7 @@ export function upgradeSettings(
     bundle,
     upgradeConfiguration: toYaml(upgradeConfiguration),
     kubeadmDocuments: part === 'init' ? kubeadmDocuments(cluster, nodeCluster) : '',
-    apiServerFiles: part === 'join-worker' ? null : apiServerFiles(cluster),
+    files: part === 'join-worker' ? null : staticPodFiles(cluster),
     runtimeScript: renderRuntimeScript(runtime),
   };
 }
@@ -91,14 +91,14 @@ export function renderUpgradeNodeScript(
     ['PROGRAM_FOLDER', PROGRAM_FOLDER],
     ...settings.bundle,
     ['UPGRADE_CONFIG', settings.upgradeConfiguration],
-    ...apiServerFileValues(settings.apiServerFiles ?? { auditPolicy: '', admissionConfiguration: '' }),
+    ...staticPodFileValues(settings.files),
     ['KUBEADM_FILE', KUBEADM_FILE],
     ['KUBEADM_CONFIG', settings.kubeadmDocuments],
   ];
   return render(`Moves ${node} to Kubernetes ${version}: ${action}.`, values, [
     BUNDLE,
     KUBELET_UPDATE,
-    API_SERVER_FILES,
+    STATIC_POD_FILES,
     UPGRADE_NODE,
   ]);
 }

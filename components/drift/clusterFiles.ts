@@ -6,7 +6,7 @@ import {
   KUBELET_CERTIFICATES_TIMER,
   KUBELET_CERTIFICATES_UNIT,
 } from '../cluster/kubeletCertificates';
-import { apiServerFiles, KUBEADM_FILE } from '../cluster/nodeScripts';
+import { staticPodFiles, KUBEADM_FILE } from '../cluster/nodeScripts';
 import { CONTAINERD_UNIT, CRICTL_CONFIG, KUBEADM_DROP_IN, KUBELET_UNIT, masqueradeUnit } from '../cluster/units';
 import {
   HAPROXY_FILE,
@@ -54,7 +54,7 @@ export function runtimeFiles(
 /** Of control-plane nodes beyond those (components/cluster/nodeScripts); empty for others. */
 export function controlPlaneFiles(cluster: ClusterPlan, node: NodeClusterPlan): PlannedFile[] {
   if (node.part === 'join-worker') return [];
-  const { auditPolicy, admissionConfiguration } = apiServerFiles(cluster);
+  const { auditPolicy, admissionConfiguration } = staticPodFiles(cluster);
   const { endpoint, vip } = cluster;
   return [
     [AUDIT_POLICY_FILE, auditPolicy],

@@ -14,6 +14,7 @@ import { addressNumber, parseIp } from './ip';
 import {
   planClusterConfiguration,
   planEtcd,
+  planLivenessFailures,
   planRegistration,
   planSnapshots,
   planUpgradeConfiguration,
@@ -100,6 +101,7 @@ export function planCluster(
     etcdSnapshots,
     auditPolicy: AUDIT_POLICY,
     admissionConfiguration,
+    livenessFailures: planLivenessFailures(spec),
     containerd: planContainerd(bundle),
     registries,
     kubeProxy,

@@ -8,6 +8,8 @@ export const ENCRYPTION_FILE = `${API_SERVER_FOLDER}/encryption.yaml`;
 export const AUDIT_POLICY_FILE = `${API_SERVER_FOLDER}/audit-policy.yaml`;
 /** apiserver.config.k8s.io/v1 AdmissionConfiguration; absent where the defaults of Kubernetes hold. */
 export const ADMISSION_FILE = `${API_SERVER_FOLDER}/admission.yaml`;
+/** Changes of kubeadm's static pods, where there are any. */
+export const STATIC_POD_PATCHES_FOLDER = `${API_SERVER_FOLDER}/patches`;
 /** Where kubeadm has the certificate authority of Kubernetes; the API server sees it under the same path. */
 export const KUBERNETES_CA_FILE = '/etc/kubernetes/pki/ca.crt';
 /** Where the API server writes its audit log; made by the control-plane script, 0700. */

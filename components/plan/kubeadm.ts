@@ -10,6 +10,7 @@ import {
   ENCRYPTION_FILE,
   ETCD_FOLDER,
   KUBERNETES_CA_FILE,
+  STATIC_POD_PATCHES_FOLDER,
 } from './clusterPaths';
 import type { BundlePlan, ClusterPlan, EndpointPlan, KubeDocument, NodeClusterPlan, Taint } from './clusterTypes';
 import { API_PORT } from './endpoint';
@@ -83,6 +84,19 @@ const emulationLeases = () => [
 
 /** For the same reason (etcd's own: 100 and 1000); an election takes ten heartbeats, as etcd's tuning guide has it. */
 const emulationEtcd = () => [arg('election-timeout', '5000'), arg('heartbeat-interval', '500')];
+
+/**
+ * An emulated control plane that starts a network or a node can fail kubelet's checks for minutes; ended and started again
+ * by them it only has more to do (seen: the API server fails eight checks while Calico's definitions are taken in).
+ */
+const EMULATION_LIVENESS_FAILURES = 60;
+
+export const planLivenessFailures = (spec: SiteSpec): ClusterPlan['livenessFailures'] =>
+  emulated(spec) ? EMULATION_LIVENESS_FAILURES : null;
+
+/** Of documents with which kubeadm writes static pods. */
+const staticPodPatches = (spec: SiteSpec) =>
+  planLivenessFailures(spec) === null ? {} : { patches: { directory: STATIC_POD_PATCHES_FOLDER } };
 
 const SNAPSHOT_MIN_SECONDS = 60;
 
@@ -208,7 +222,7 @@ const EMULATION_UPGRADE_IGNORED = ['CreateJob'];
 /** UpgradeConfiguration for every node: `apply` counts on the first control-plane node, `node` on the others. */
 export function planUpgradeConfiguration(spec: SiteSpec, version: string): KubeDocument {
   const ignorePreflightErrors = [...UPGRADE_IGNORED, ...(emulated(spec) ? EMULATION_UPGRADE_IGNORED : [])];
-  const common = { ignorePreflightErrors, imagePullPolicy: 'Never' };
+  const common = { ignorePreflightErrors, imagePullPolicy: 'Never', ...staticPodPatches(spec) };
   return {
     apiVersion: API_VERSION,
     kind: 'UpgradeConfiguration',
@@ -252,10 +266,17 @@ export function planRegistration({ spec, index, part, nodeIps, taints }: Registr
         kind: 'InitConfiguration',
         localAPIEndpoint,
         ...common,
+        ...staticPodPatches(spec),
         skipPhases: ['addon/coredns', 'addon/kube-proxy'],
       };
     case 'join-control-plane':
-      return { apiVersion: API_VERSION, kind: 'JoinConfiguration', controlPlane: { localAPIEndpoint }, ...common };
+      return {
+        apiVersion: API_VERSION,
+        kind: 'JoinConfiguration',
+        controlPlane: { localAPIEndpoint },
+        ...common,
+        ...staticPodPatches(spec),
+      };
     case 'join-worker':
       return { apiVersion: API_VERSION, kind: 'JoinConfiguration', ...common };
   }

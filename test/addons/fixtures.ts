@@ -32,6 +32,7 @@ export const clusterPlan: ClusterPlan = {
   etcdSnapshots: null,
   auditPolicy: {},
   admissionConfiguration: null,
+  livenessFailures: null,
   containerd: { version: '1.6.20', configVersion: 2, toml: '' },
   registries: [],
   kubeProxy: {

@@ -85,7 +85,7 @@ test('before a node is drained only the programs come that move it, and no key o
     for (const secret of [pki.ca.privateKey, pki.encryptionKeys[0].secret])
       expect(JSON.stringify(settings)).not.toContain(secret.trim());
   }
-  expect(upgrade.w1.apiServerFiles).toBeNull();
+  expect(upgrade.w1.files).toBeNull();
 });
 
 test('what is planned for the API server decides whether its certificate is signed again', () => {

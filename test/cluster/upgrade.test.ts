@@ -38,7 +38,7 @@ function program(name: string, body = '') {
   chmodSync(file(`bin/${name}`, `#!/bin/bash\necho "${name} $*" >>${path('calls')}\n${body}\n`), 0o755);
 }
 const MARK = 'var/lib/sitewright/cluster/upgrading';
-const node = `${BUNDLE}${KUBELET_UPDATE}api_server_files() { :; }\n${UPGRADE_NODE}`;
+const node = `${BUNDLE}${KUBELET_UPDATE}static_pod_files() { :; }\n${UPGRADE_NODE}`;
 const lead = `${NODE_OBJECT}${DRAIN}${ETCD_MEMBER}${UPGRADE_LEAD}`;
 
 function run(library: string, script: string) {

@@ -1,8 +1,9 @@
 import { bash } from '../../nodes/bash';
 
 /** What the API server reads when it starts and everybody may know. */
-export const API_SERVER_FILES = bash`
-api_server_files() {
+export const STATIC_POD_FILES = bash`
+static_pod_files() {
+  local component
   write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
   if [ -n "$ADMISSION_CONFIG" ]; then
     write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
@@ -10,6 +11,11 @@ api_server_files() {
     audit "$ADMISSION_FILE" present removed
     rm -f "$ADMISSION_FILE"
   fi
+  [ -n "$LIVENESS_FAILURES" ] || return 0
+  for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    write_file "$PATCHES_FOLDER/$component+strategic.json" 0600 \
+      "{\"spec\": {\"containers\": [{\"name\": \"$component\", \"livenessProbe\": {\"failureThreshold\": $LIVENESS_FAILURES}}]}}"
+  done
 }
 `;
 
@@ -59,7 +65,7 @@ control_plane_files() {
 
   step 'configuration of the control plane'
   write_secret "$ENCRYPTION_FILE" "$ENCRYPTION_CONFIG" kube-apiserver
-  api_server_files
+  static_pod_files
   write_file "$KUBEADM_FILE" 0600 "$KUBEADM_CONFIG"
   mkdir -p "$AUDIT_LOG_FOLDER"
   chmod 0700 "$AUDIT_LOG_FOLDER" "\${ENCRYPTION_FILE%/*}" "\${KUBEADM_FILE%/*}" "$pki"

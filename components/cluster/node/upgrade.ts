@@ -48,13 +48,13 @@ move() {
   write_file "$file" 0600 "$UPGRADE_CONFIG"
   if [ "$PART" = init ]; then
     # The new version starts with what is planned for it: flags and images of the old one may be gone.
-    api_server_files
+    static_pod_files
     write_file "$KUBEADM_FILE" 0600 "$KUBEADM_CONFIG"
     run_kubeadm init phase upload-config all --config "$KUBEADM_FILE" || refuse 'kubeadm could not upload its configuration; its last words are above'
     step "kubeadm upgrade apply v$KUBERNETES_VERSION"
     run_kubeadm upgrade apply --yes --config "$file" || refuse 'kubeadm upgrade apply failed; its last words are above. kubeadm puts back what does not start'
   else
-    [ "$PART" = join-worker ] || api_server_files
+    [ "$PART" = join-worker ] || static_pod_files
     step 'kubeadm upgrade node'
     run_kubeadm upgrade node --config "$file" || refuse 'kubeadm upgrade node failed; its last words are above'
   fi

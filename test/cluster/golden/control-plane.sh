@@ -235,6 +235,8 @@ apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins: []
 END_OF_ADMISSION_CONFIG
+PATCHES_FOLDER='/etc/kubernetes/sitewright/patches'
+LIVENESS_FAILURES=''
 AUDIT_LOG_FOLDER='/var/log/kubernetes'
 KUBELET_NAMES_FILE='/etc/kubernetes/sitewright/kubelet-names'
 IFS= read -r -d '' KUBELET_NAMES <<'END_OF_KUBELET_NAMES'
@@ -631,7 +633,7 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: systemd
 END_OF_KUBEADM_CONFIG
-CONTROL_PLANE_SUM='0fc81b58c2576fa1b0ffe966cd5c5efb4c7d927a27d9c26029fca2db36a805c4'
+CONTROL_PLANE_SUM='75f36962db6b94b4fcb21e6422290c3e670d0b2423f85a699111eba1787de29b'
 SERVING_CERTIFICATE_SUM='9b65941e6e096c9cd5a4c67031e19d37cdf7591974a8df7d07c4deff1dfa5540'
 
 step() { printf 'step: %s\n' "$1" >&2; }
@@ -1187,7 +1189,8 @@ restart_api_server() {
   [ -z "$id" ] || crictl stop "$id"
 }
 
-api_server_files() {
+static_pod_files() {
+  local component
   write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
   if [ -n "$ADMISSION_CONFIG" ]; then
     write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
@@ -1195,6 +1198,11 @@ api_server_files() {
     audit "$ADMISSION_FILE" present removed
     rm -f "$ADMISSION_FILE"
   fi
+  [ -n "$LIVENESS_FAILURES" ] || return 0
+  for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    write_file "$PATCHES_FOLDER/$component+strategic.json" 0600 \
+      "{\"spec\": {\"containers\": [{\"name\": \"$component\", \"livenessProbe\": {\"failureThreshold\": $LIVENESS_FAILURES}}]}}"
+  done
 }
 
 snapshot_timer_apply() {
@@ -1300,7 +1308,7 @@ control_plane_files() {
 
   step 'configuration of the control plane'
   write_secret "$ENCRYPTION_FILE" "$ENCRYPTION_CONFIG" kube-apiserver
-  api_server_files
+  static_pod_files
   write_file "$KUBEADM_FILE" 0600 "$KUBEADM_CONFIG"
   mkdir -p "$AUDIT_LOG_FOLDER"
   chmod 0700 "$AUDIT_LOG_FOLDER" "${ENCRYPTION_FILE%/*}" "${KUBEADM_FILE%/*}" "$pki"

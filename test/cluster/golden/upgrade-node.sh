@@ -47,6 +47,8 @@ apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins: []
 END_OF_ADMISSION_CONFIG
+PATCHES_FOLDER='/etc/kubernetes/sitewright/patches'
+LIVENESS_FAILURES=''
 KUBEADM_FILE='/etc/kubernetes/sitewright/kubeadm.yaml'
 IFS= read -r -d '' KUBEADM_CONFIG <<'END_OF_KUBEADM_CONFIG'
 apiVersion: kubeadm.k8s.io/v1beta4
@@ -417,7 +419,8 @@ restart_kubelet() {
     refuse 'kubelet is not healthy: see journalctl -u kubelet; its configuration before this run is below /etc/kubernetes/tmp'
 }
 
-api_server_files() {
+static_pod_files() {
+  local component
   write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
   if [ -n "$ADMISSION_CONFIG" ]; then
     write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
@@ -425,6 +428,11 @@ api_server_files() {
     audit "$ADMISSION_FILE" present removed
     rm -f "$ADMISSION_FILE"
   fi
+  [ -n "$LIVENESS_FAILURES" ] || return 0
+  for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    write_file "$PATCHES_FOLDER/$component+strategic.json" 0600 \
+      "{\"spec\": {\"containers\": [{\"name\": \"$component\", \"livenessProbe\": {\"failureThreshold\": $LIVENESS_FAILURES}}]}}"
+  done
 }
 
 # While it is there the node is on its way: "VERSION uncordon", or "VERSION stay" for one that somebody else has cordoned.
@@ -470,13 +478,13 @@ move() {
   write_file "$file" 0600 "$UPGRADE_CONFIG"
   if [ "$PART" = init ]; then
     # The new version starts with what is planned for it: flags and images of the old one may be gone.
-    api_server_files
+    static_pod_files
     write_file "$KUBEADM_FILE" 0600 "$KUBEADM_CONFIG"
     run_kubeadm init phase upload-config all --config "$KUBEADM_FILE" || refuse 'kubeadm could not upload its configuration; its last words are above'
     step "kubeadm upgrade apply v$KUBERNETES_VERSION"
     run_kubeadm upgrade apply --yes --config "$file" || refuse 'kubeadm upgrade apply failed; its last words are above. kubeadm puts back what does not start'
   else
-    [ "$PART" = join-worker ] || api_server_files
+    [ "$PART" = join-worker ] || static_pod_files
     step 'kubeadm upgrade node'
     run_kubeadm upgrade node --config "$file" || refuse 'kubeadm upgrade node failed; its last words are above'
   fi
