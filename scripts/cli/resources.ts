@@ -67,6 +67,7 @@ export const nameOf = (urn: string) => urn.slice(urn.lastIndexOf('::') + 2);
 const ROLES: Record<string, string> = {
   [MACHINE_ROLE]: 'virtual machine',
   ssh: 'first connection',
+  seed: 'removal of the seed',
   prepare: 'preparation',
   runtime: 'Kubernetes programs',
   'control-plane': 'control plane',

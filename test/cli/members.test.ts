@@ -1,4 +1,5 @@
 import { membersOf, partedResources, refuseLostMembers, retainLost, type SiteState } from '../../scripts/cli/members';
+import { madeFrom, VIRTUAL_MACHINE } from '../../components/machines/vsphere';
 import { clusterSite, controlPlanes } from '../plan/clusterSite';
 import { node, planOf } from '../plan/site';
 
@@ -178,4 +179,41 @@ test('a machine that is no member yet cannot come first, where it would begin a 
   );
   expect(refusal(two, nodes({ ...cp1, state: 'leaving' }, cp2))).toMatch(/cp2 would begin a second cluster/);
   expect(refusal(state(), plan(leaving('cp1')))).toBeNull();
+});
+
+describe('machines on vSphere', () => {
+  const vsphere = (more: object = {}) => ({
+    provider: 'vsphere',
+    vsphere: {
+      server: 'vcenter.example',
+      template: { name: 'debian-12' },
+      placements: [{ name: 'main', datacenter: 'DC1', cluster: 'compute', datastore: 'vsan' }],
+      networks: [{ name: 'nodes', portGroup: 'k8s', subnets: ['s1'] }],
+      ...more,
+    },
+  });
+  const planned = (more: object = {}) => plan([...controlPlanes(3), ...workers], { machines: vsphere(more) });
+  const made = (type = VIRTUAL_MACHINE): SiteState => {
+    const { vsphere: settings } = planned().machines;
+    const found = state();
+    for (const one of found.deployment!.resources!) {
+      const node = planned().nodes.find(({ name }) => one.urn.endsWith(`::oslo-machines-${name}-domain`));
+      if (node === undefined) continue;
+      one.type = type;
+      one.inputs = { replaceTrigger: madeFrom(node, settings!).join('; ') };
+    }
+    return found;
+  };
+
+  test('stay where nothing that they are made from changes', () => expect(refusal(made(), planned())).toBeNull());
+
+  test('are not made anew under a member', () => {
+    expect(refusal(made(), planned({ firmware: 'bios' }))).toMatch(
+      /^cp1 would be made anew with nothing on it \(firmware efi becomes firmware bios\)/,
+    );
+  });
+
+  test('do not take the place of those of another maker', () => {
+    expect(refusal(made('command:local:Command'), planned())).toMatch(/machines\.provider is vsphere now/);
+  });
 });

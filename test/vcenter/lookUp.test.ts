@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SitePlan } from '../../components/plan';
 import { clearSeed } from '../../components/vcenter/clearSeed';
 import { lookUp } from '../../components/vcenter/lookUp';
+import { pinCertificate, vcenterEnv } from '../../components/vcenter/pin';
 import { retrieveAll, retrieveOne } from '../../components/vcenter/properties';
 import { textOf, VcenterSession } from '../../components/vcenter/soap';
 import { endpointOf, openTrusted } from '../../components/vcenter/trust';
@@ -141,6 +143,28 @@ test('a datastore that is too small, a root disk that is smaller than its templa
   const small = await problems(plan({}, { defaults: { ...defaults, rootDisk: '1GiB' } }));
   expect(small.every((line) => /rootDisk of (cp1|w1): it is smaller than that of the template/.test(line))).toBe(true);
   expect(small).toHaveLength(2);
+});
+
+test('the plugin gets the certificate that the thumbprint names as a file', async () => {
+  const cache = mkdtempSync(join(tmpdir(), 'cache-'));
+  const before = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = cache;
+  try {
+    const trust = { server: simulator.server, caFile: null, thumbprint };
+    await pinCertificate(trust);
+    await pinCertificate(trust);
+    const { SSL_CERT_FILE: file } = vcenterEnv(trust);
+    expect(new X509Certificate(readFileSync(file!)).fingerprint256).toBe(thumbprint);
+    expect(vcenterEnv({ caFile: '/etc/ssl/acme.pem', thumbprint: null })).toEqual({
+      SSL_CERT_FILE: '/etc/ssl/acme.pem',
+    });
+    expect(vcenterEnv({ caFile: null, thumbprint: null })).toEqual({});
+    expect(vcenterEnv(null)).toEqual({});
+  } finally {
+    if (before === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = before;
+    rmSync(cache, { recursive: true });
+  }
 });
 
 describe('who the vCenter is', () => {
