@@ -7,7 +7,7 @@ import { parse, stringify } from 'yaml';
 import type { SitePlan } from '../../components/plan';
 import { vcenterEnv } from '../../components/vcenter/pin';
 import { automationCommand, engineEnv, findEngine, type Engine } from '../engine/find';
-import { installPlugins } from '../engine/plugins';
+import { installPlugins, requireVspherePlugin } from '../engine/plugins';
 import { removeCutAttributes } from './attributes';
 import { backendFolder, expandBackend } from './backend';
 import { callEngine, inOwnProcessGroup, type EngineResult } from './cliProcess';
@@ -215,6 +215,7 @@ export class SiteStack {
   }
 
   private async operate<T>(run: (stack: Stack) => Promise<T>): Promise<T> {
+    if (this.plan.machines?.vsphere) await requireVspherePlugin(this.engine, (line) => this.context.say(line));
     // The program runs in this process and reads these as it does under plain `pulumi up`.
     process.env.SITEWRIGHT_STACKS_DIR = this.context.stacksDir;
     process.env.PULUMI_BACKEND_URL = expandBackend(this.plan.backendUrl);

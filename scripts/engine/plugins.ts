@@ -43,7 +43,7 @@ async function install(
   const present = fs.existsSync(executable) ? fs.readFileSync(executable) : undefined;
   const isFallback = present?.subarray(0, 200).includes(mark) ?? false;
   if (present && !isFallback) return 'official';
-  if (await installOfficial(engine, name, isFallback, log)) return 'official';
+  if (await installOfficial(engine, name, version, isFallback, log)) return 'official';
 
   const text = fallbackLauncher(mark, path.join(fallbacks, name, 'main.js'));
   if (!fs.existsSync(executable) || fs.readFileSync(executable, 'utf8') !== text) {
@@ -53,16 +53,36 @@ async function install(
   return 'fallback';
 }
 
+/** What `@pulumi/vsphere` of package.json asks for. */
+const VSPHERE_VERSION = '4.18.2';
+
+/** A site on vSphere has no plugin but the vendor's. Throws where it is not there and cannot be downloaded, with the way out. */
+export async function requireVspherePlugin(engine: Engine, log: (line: string) => void): Promise<void> {
+  const folder = path.join(engine.pulumiHome, 'plugins', `resource-vsphere-v${VSPHERE_VERSION}`);
+  if (fs.existsSync(path.join(folder, 'pulumi-resource-vsphere'))) return;
+  if (await installOfficial(engine, 'vsphere', VSPHERE_VERSION, false, log)) return;
+  throw new PluginMissingError(
+    `machines.provider vsphere needs the plugin pulumi-resource-vsphere ${VSPHERE_VERSION}, and it cannot be downloaded from here. Bring ` +
+      `pulumi-resource-vsphere-v${VSPHERE_VERSION}-<system>-<processor>.tar.gz of its releases to this machine and unpack it into ${folder}. Nothing was changed.`,
+  );
+}
+
+export class PluginMissingError extends Error {
+  readonly exitCode = 1;
+  override readonly name = 'PluginMissingError';
+}
+
 async function installOfficial(
   engine: Engine,
-  name: PluginName,
+  name: PluginName | 'vsphere',
+  version: string,
   replace: boolean,
   log: (line: string) => void,
 ): Promise<boolean> {
   const memory = new FailureMemory(`${name}-plugin`);
   if (memory.recent() !== undefined) return false;
-  log(`looking for the vendor's ${name} plugin ${versions[name]}`);
-  const args = ['plugin', 'install', 'resource', name, versions[name], ...(replace ? ['--reinstall'] : [])];
+  log(`looking for the vendor's ${name} plugin ${version}`);
+  const args = ['plugin', 'install', 'resource', name, version, ...(replace ? ['--reinstall'] : [])];
   try {
     await run(engine.command, args, {
       env: { ...process.env, ...engineEnv(engine) },

@@ -1,7 +1,8 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { findEngine, type Engine } from '../../scripts/engine/find';
-import { installPlugins } from '../../scripts/engine/plugins';
+import { optionalDependencies } from '../../package.json';
+import { installPlugins, requireVspherePlugin } from '../../scripts/engine/plugins';
 import { FakeMachine } from './fakes';
 
 let machine: FakeMachine;
@@ -81,4 +82,25 @@ test("the vendor's plugin replaces our own when it can be had again", async () =
   await engineThat(installsOfficial);
   expect(await installPlugins(engine, log, '/first')).toEqual({ command: 'fallback', kubernetes: 'official' });
   expect(machine.calls()).toEqual(['pulumi plugin install resource kubernetes 4.34.2 --reinstall']);
+});
+
+describe('the plugin of sites on vSphere', () => {
+  const version = optionalDependencies['@pulumi/vsphere'];
+
+  test('is downloaded once, in the version of the package', async () => {
+    const engine = await engineThat(installsOfficial);
+    await requireVspherePlugin(engine, log);
+    await requireVspherePlugin(engine, log);
+    expect(machine.calls()).toEqual([`pulumi plugin install resource vsphere ${version}`]);
+  });
+
+  test('that cannot be had is one error with the way out, and at once the next time', async () => {
+    const engine = await engineThat('exit 1');
+    for (let tries = 0; tries < 2; tries++) {
+      await expect(requireVspherePlugin(engine, log)).rejects.toThrow(
+        `unpack it into ${engine.pulumiHome}/plugins/resource-vsphere-v${version}`,
+      );
+    }
+    expect(machine.calls()).toHaveLength(1);
+  });
 });

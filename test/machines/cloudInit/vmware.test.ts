@@ -75,7 +75,7 @@ test('the first start: name, network and user data are taken, and the key is gon
 });
 
 test('later starts without the user data are those of the same machine', () => {
-  const { [USER_DATA_KEY]: _, [`${USER_DATA_KEY}.encoding`]: _encoding, ...metadata } = config;
+  const metadata = Object.fromEntries(Object.entries(config).filter(([key]) => !key.startsWith(USER_DATA_KEY)));
   expect(cloudInit(metadata)).toMatchObject({ found: true, instanceId: settings.instanceId });
 });
 
