@@ -1,9 +1,9 @@
-import { X509Certificate } from 'node:crypto';
 import type { SiteSpec } from '../spec/schema';
 import { durationToMilliseconds } from '../spec/units';
 import type { Findings } from './findings';
 import { tuningProblems } from './ingressTuning';
 import { parseIp } from './ip';
+import { certificatesProblem } from './pem';
 
 /** What of `ingress.tuning` no controller would take, or would take and not mean. */
 export function checkIngressTuning({ tuning }: NonNullable<SiteSpec['ingress']>, findings: Findings): void {
@@ -37,31 +37,14 @@ export function checkIngressTuning({ tuning }: NonNullable<SiteSpec['ingress']>,
   });
 }
 
-const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g;
-
 /** A chain of certificates; what is given is never repeated, because a key could have been pasted there. */
 export function checkIngressCertificate({ certificate }: NonNullable<SiteSpec['ingress']>, findings: Findings): void {
   if (certificate === undefined) return;
-  const blocks = [...certificate.matchAll(BLOCK)];
-  const isEmpty = blocks.length === 0 || certificate.replace(BLOCK, '').trim() !== '';
-  const wrong = isEmpty
-    ? 'what is no certificate'
-    : blocks.map(([block, kind]) => problemOf(block, kind)).find(Boolean);
-  if (wrong === undefined) return;
+  const wrong = certificatesProblem(certificate, 'certificates');
+  if (wrong === null) return;
   findings.error(
     ['ingress', 'certificate'],
     undefined,
     `it holds ${wrong}: allowed are certificates in PEM, that of the hosts first; its key is given by sitewright secrets set`,
   );
-}
-
-function problemOf(block: string, kind: string): string | undefined {
-  if (kind.includes('PRIVATE KEY')) return 'a private key, which is then known to everybody who reads this file';
-  if (kind !== 'CERTIFICATE') return `a ${kind}`;
-  try {
-    new X509Certificate(block);
-    return undefined;
-  } catch {
-    return 'a certificate that cannot be read';
-  }
 }

@@ -1,7 +1,7 @@
-import { X509Certificate } from 'node:crypto';
 import type { SiteSpec } from '../spec/schema';
 import type { RegistryPlan } from './clusterTypes';
 import { refuseDuplicates, type Findings } from './findings';
+import { certificatesProblem } from './pem';
 import { CONTAINERD_HEAD, REGISTRY_CONFIG_FOLDER } from './containerd';
 
 /** Registries of the site's own images: what containerd reads for each, in every version of its configuration. */
@@ -33,32 +33,15 @@ export function planRegistries(spec: SiteSpec, findings: Findings): RegistryPlan
 /** The one registry whose images have another name than its server. */
 const hostOf = (name: string) => (name === 'docker.io' ? 'registry-1.docker.io' : name);
 
-const BLOCK = /-----BEGIN ([A-Z ]+)-----[\s\S]*?-----END \1-----/g;
-
 function checkCertificates(ca: string, index: number, findings: Findings): void {
-  const blocks = [...ca.matchAll(BLOCK)];
-  const rest = ca.replace(BLOCK, '').trim();
-  const wrong =
-    blocks.length === 0 || rest !== ''
-      ? 'what is no certificate'
-      : blocks.map(([block, kind]) => problemOf(block, kind)).find((problem) => problem !== null);
-  if (wrong === null || wrong === undefined) return;
+  const wrong = certificatesProblem(ca, 'authorities');
+  if (wrong === null) return;
   // Given is left out: a key pasted here by mistake must not be in a message.
   findings.error(
     ['registries', index, 'ca'],
     undefined,
     `it holds ${wrong}: allowed are certificates in PEM, as -----BEGIN CERTIFICATE----- begins them`,
   );
-}
-
-function problemOf(block: string, kind: string): string | null {
-  if (kind.includes('PRIVATE KEY')) return 'a private key, which is then known to everybody who reads this file';
-  if (kind !== 'CERTIFICATE') return `a ${kind}`;
-  try {
-    return new X509Certificate(block).ca ? null : 'a certificate that is no authority';
-  } catch {
-    return 'a certificate that cannot be read';
-  }
 }
 
 /**
