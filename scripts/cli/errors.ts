@@ -1,8 +1,16 @@
 import type { Problem } from '../../components/spec';
 import type { Failure } from './progress';
 
-/** Exit codes of every command. 10 and 11 are kept for changes and disruptive changes. */
-export const EXIT = { ok: 0, failed: 1, badInput: 2, drifted: 12 } as const;
+/** Exit codes of every command: 10 and 11 of those that compare files, 12 of `drift`. */
+export const EXIT = { ok: 0, failed: 1, badInput: 2, changes: 10, disruptive: 11, drifted: 12 } as const;
+
+/** The end of a command that did all that was asked, and whose answer is an exit code beside what it printed. */
+export class Ended extends Error {
+  constructor(readonly code: number) {
+    super(`exit code ${code}`);
+    this.name = 'Ended';
+  }
+}
 
 /** Something the user can act on: shown as it is, without a stack trace. */
 export class CliError extends Error {

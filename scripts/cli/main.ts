@@ -6,6 +6,7 @@ import { certsCommand } from './commands/certs';
 import { debugCommand } from './commands/debug';
 import { deployCommands } from './commands/deploy';
 import { destroyCommand } from './commands/destroy';
+import { diffCommand } from './commands/diff';
 import { driftCommand } from './commands/drift';
 import { etcdCommand } from './commands/etcd';
 import { fleetCommand } from './commands/fleet';
@@ -14,13 +15,14 @@ import { kubeconfigCommand } from './commands/kubeconfig';
 import { newCommand } from './commands/new';
 import { renderCommand } from './commands/render';
 import { resultCommands } from './commands/results';
+import { reviewCommand } from './commands/review';
 import { rolloutCommand } from './commands/rollout';
 import { secretsCommand } from './commands/secrets';
 import { sshCommand } from './commands/ssh';
 import { unlockCommand } from './commands/unlock';
 import { validateCommand } from './commands/validate';
 import { findKitDir } from './context';
-import { EXIT, reportError } from './errors';
+import { Ended, EXIT, reportError } from './errors';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -31,6 +33,8 @@ const commands = () => [
   fleetCommand(),
   ...inspectCommands(),
   renderCommand(),
+  diffCommand(),
+  reviewCommand(),
   bundleCommand(),
   ...deployCommands(),
   ...resultCommands(),
@@ -89,6 +93,7 @@ export async function main(args: string[]): Promise<number> {
   } catch (error) {
     // Commander has said what is wrong; help and version are no mistakes.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.badInput;
+    if (error instanceof Ended) return error.code;
     const report = reportError(error, args.includes('--verbose'));
     if (report.text === '') return report.exitCode;
     if (args.includes('--json')) console.log(JSON.stringify(report.json, null, 2));

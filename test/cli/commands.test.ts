@@ -52,7 +52,7 @@ test('help is no mistake, and every command has examples', () => {
   expect(help.code).toBe(0);
   const commands = [...help.stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)].map(([, name]) => name);
   expect(commands).toEqual([
-    ...['new', 'validate', 'fleet', 'plan', 'explain', 'render', 'bundle'],
+    ...['new', 'validate', 'fleet', 'plan', 'explain', 'render', 'diff', 'review', 'bundle'],
     ...['preview', 'up', 'refresh', 'verify', 'outputs', 'drift'],
     ...['kubeconfig', 'ssh', 'debug', 'rollout', 'certs', 'etcd'],
     ...['destroy', 'secrets', 'unlock', 'adopt'],
