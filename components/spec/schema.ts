@@ -5,6 +5,7 @@ import { artifacts, dns, kubeProxy, kubernetes } from './clusterSchema';
 import { ingress } from './ingressSchema';
 import { policy, residency } from './policySchema';
 import { registries } from './registriesSchema';
+import { rules } from './rulesSchema';
 import { machines } from './machinesSchema';
 import { checked, cidr, duration, hostName, hostOrIp, ip, name, percent, perFamily, size, text } from './values';
 
@@ -275,6 +276,7 @@ export const siteSchema = z
     ingress,
     policy: policy.prefault({}).meta({ description: 'What pods may reach, and who may reach them.' }),
     residency,
+    rules: rules.prefault({}).meta({ description: 'What your organisation wants of the site; `validate` tells it.' }),
     artifacts: artifacts.prefault({}).meta({ description: 'The programs and images of the cluster.' }),
     registries,
     nodePrep: nodePrep.prefault({}).meta({ description: 'Preparation of the nodes.' }),

@@ -1,5 +1,5 @@
-import { checkFleet } from '../../components/plan';
-import { listSites, toFleetProblems, type FleetProblem, type Problem } from '../../components/spec';
+import { checkFleet, checkRules } from '../../components/plan';
+import { listSites, toFleetProblems, toProblems, type FleetProblem, type Problem } from '../../components/spec';
 import type { Context } from './context';
 import { readSite, type LoadedSite } from './site';
 
@@ -25,5 +25,9 @@ export function acrossSites({ sites }: Fleet, site?: string): FleetProblem[] {
   const sources = new Map(sites.map(({ plan, source }) => [plan.site, source]));
   return toFleetProblems(checkFleet(sites), sources, site);
 }
+
+/** What the rules of an organisation say of a site. `now` tells whether a version is supported and an exception holds. */
+export const ruleProblems = ({ spec, plan, source }: LoadedSite, now: Date): Problem[] =>
+  toProblems(checkRules({ spec, plan, today: now.toISOString().slice(0, 10) }), source);
 
 export const isError = ({ severity }: Problem) => severity === 'error';

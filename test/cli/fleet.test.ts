@@ -64,6 +64,20 @@ describe('validate', () => {
     kit.writeSite('bergen', site('bergen', 2));
   });
 
+  test('an exception that has ended is bad input for all and for the site', () => {
+    const exception = '{ name: support-end, owner: ops, until: 2020-01-31, reason: later }';
+    kit.writeSite('bergen', site('bergen', 2, `rules:\n  exceptions:\n    - ${exception}\n`));
+    const message =
+      /^stacks\/sites\/bergen.yaml:23:\d+ rules.exceptions\[support-end\].until: the exception .* ended on 2020/m;
+    expect(kit.run(['validate', 'bergen'])).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
+    expect(kit.run(['validate'])).toMatchObject({
+      ...{ code: 2, stdout: '1 of 2 sites are valid by themselves; broken: bergen\n' },
+      stderr: expect.stringMatching(message),
+    });
+    expect(kit.run(['validate', 'oslo'])).toMatchObject({ code: 0 });
+    kit.writeSite('bergen', site('bergen', 2));
+  });
+
   test('a broken site is told, the others are still compared, and one by itself stays valid', () => {
     kit.writeSite('wrong', site('wrong', 3, 'nodPrep: {}\n'));
     const all = kit.run(['validate']);

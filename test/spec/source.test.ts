@@ -83,7 +83,7 @@ describe('explain', () => {
 test.each([
   [
     'underlai.mtu',
-    'there is no underlai in a site; did you mean underlay? It has: name, extends, kit, environment, joined, backend, underlay, machines, network, kubernetes, kubeProxy, dns, ingress, policy, residency, artifacts, registries, nodePrep, checks',
+    'there is no underlai in a site; did you mean underlay? It has: name, extends, kit, environment, joined, backend, underlay, machines, network, kubernetes, kubeProxy, dns, ingress, policy, residency, rules, artifacts, registries, nodePrep, checks',
   ],
   ['machines.nodes[cp2].cpus', 'there is no cp2 in machines.nodes; did you mean cp1? It has: cp1'],
   [

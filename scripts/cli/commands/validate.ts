@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { formatProblem } from '../../../components/spec';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput } from '../errors';
-import { acrossSites, isError, readFleet } from '../fleet';
+import { acrossSites, isError, readFleet, ruleProblems } from '../fleet';
 import { openSite, refuseProblems } from '../site';
 
 export function validateCommand(): Command {
@@ -26,9 +26,10 @@ Examples:
 }
 
 function validateOne(context: Context, site: string): void {
-  const { plan, warnings } = openSite(context, site);
+  const loaded = openSite(context, site);
+  const { plan, warnings } = loaded;
   const fleet = readFleet(context);
-  const problems = [...warnings, ...acrossSites(fleet, site)];
+  const problems = [...warnings, ...ruleProblems(loaded, new Date()), ...acrossSites(fleet, site)];
   if (problems.some(isError)) throw refuseProblems(problems);
   if (context.json) {
     printJson(context, { site, valid: true, problems });
@@ -45,22 +46,27 @@ function validateOne(context: Context, site: string): void {
 function validateAll(context: Context): void {
   const fleet = readFleet(context);
   const across = acrossSites(fleet);
+  const now = new Date();
   const sites = [
-    ...fleet.sites.map(({ plan, warnings }) => ({ site: plan.site, valid: true, problems: warnings })),
+    ...fleet.sites.map((loaded) => {
+      const problems = [...loaded.warnings, ...ruleProblems(loaded, now)];
+      return { site: loaded.plan.site, valid: !problems.some(isError), problems };
+    }),
     ...fleet.broken.map(({ site, problems }) => ({ site, valid: false, problems })),
   ].sort((a, b) => (a.site < b.site ? -1 : 1));
-  const valid = fleet.broken.length === 0 && !across.some(isError);
+  const invalid = sites.filter((each) => !each.valid).map(({ site }) => site);
+  const valid = invalid.length === 0 && !across.some(isError);
   if (context.json) {
     printJson(context, { valid, sites, across });
   } else {
-    for (const problem of [...sites.flatMap(({ problems }) => problems), ...across])
-      context.say(formatProblem(problem));
-    const broken = fleet.broken.map(({ site }) => site);
+    // A profile's problem is that of each of its sites, and one line.
+    const told = [...sites.flatMap(({ problems }) => problems), ...across].map(formatProblem);
+    for (const line of new Set(told)) context.say(line);
     const between = across.filter(isError).length;
     context.out(
       [
-        `${fleet.sites.length} of ${sites.length} sites are valid by themselves`,
-        ...(broken.length > 0 ? [`broken: ${broken.join(', ')}`] : []),
+        `${sites.length - invalid.length} of ${sites.length} sites are valid by themselves`,
+        ...(invalid.length > 0 ? [`broken: ${invalid.join(', ')}`] : []),
         ...(between > 0 ? [`errors between sites: ${between}`] : []),
       ].join('; '),
     );
