@@ -18,13 +18,23 @@ import { WIREGUARD_DEVICES } from './calicoJudge';
 import { calicoNodeProgram } from './calicoNodeProgram';
 import { readCalico } from './calicoRead';
 import { asRoot, CREATE, Kubectl, KubectlError } from './kubectl';
+import { ruleProblems } from './judge';
 import { nodeFactsProgram } from './nodeProgram';
 import { isAbandoned, thisRun } from './leftovers';
 import { NAMESPACE_PREFIX, PROBE_COMMAND, PROBE_PORT, RUN_LABEL, podName, probeObjects } from './objects';
 import { etcdFacts, etcdMetrics, nftRules, virtualServers, type EtcdMetrics } from './parse';
 
 /** Multiplied by the limit factor. A command of an emulated node that is busy with its pods takes many seconds. */
-const LIMITS_SECONDS = { command: 60, start: 120, measure: 300, remove: 120, service: 60, connect: 5, transfer: 20 };
+const LIMITS_SECONDS = {
+  command: 60,
+  rules: 30,
+  start: 120,
+  measure: 300,
+  remove: 120,
+  service: 60,
+  connect: 5,
+  transfer: 20,
+};
 const POLL_MILLISECONDS = 2000;
 /** Both ways: enough for the largest segments to settle, and nothing that a network in use would feel. */
 const TRANSFER_BYTES = 4 * 1024 * 1024;
@@ -71,7 +81,7 @@ class Run {
       const kubectl = new Kubectl(first.session, (command) => asRoot(first.end.target, command));
       this.progress('nodes');
       const objects = await this.nodeObjects(kubectl);
-      const nodes = await Promise.all(members.map((member) => this.node(member, objects)));
+      const nodes = await Promise.all(members.map((member) => this.settledNode(member, objects)));
       const before = await this.etcd(members);
       let calico: CalicoFacts | null = null;
       const pods = await this.pods(first, kubectl, objects, async () => {
@@ -104,6 +114,21 @@ class Run {
   private async nodeObjects(kubectl: Kubectl): Promise<Map<string, NodeObjectFacts>> {
     const { items } = await kubectl.json<{ items: KubeNode[] }>(['get', 'nodes'], this.command());
     return new Map(items.map((node) => [node.metadata.name, nodeObject(node)]));
+  }
+
+  /**
+   * kube-proxy that has just started or changed is healthy before it has written the rules of both families, and what
+   * pods measure without them says nothing of the cluster.
+   */
+  private async settledNode(member: Member, objects: Map<string, NodeObjectFacts>): Promise<ClusterNodeFacts> {
+    const until = Date.now() + this.limits.rules * 1000;
+    for (;;) {
+      const facts = await this.node(member, objects);
+      const problems = facts.machine === undefined ? [] : ruleProblems(facts.machine.services, this.request);
+      if (problems.length === 0 || Date.now() > until) return facts;
+      this.progress(`${member.end.name}: kube-proxy ${problems[0]}`);
+      await sleep(POLL_MILLISECONDS, undefined, { signal: this.opts.signal });
+    }
   }
 
   private async node(

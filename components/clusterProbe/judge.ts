@@ -97,7 +97,7 @@ function judgeMachine(where: string, machine: MachineFacts, request: Judged, rep
     const advice = '`up` restarts kube-proxy with the planned one';
     report.fail('kube-proxy', where, `runs in mode ${proxyMode}, planned: ${kubeProxy.mode}; ${advice}`);
   }
-  judgeRules(where, machine.services, request, report);
+  for (const problem of ruleProblems(machine.services, request)) report.fail('kube-proxy', where, problem);
 
   const planned = request.nodes.find(({ name }) => name === where)?.conntrackMax ?? null;
   if (planned !== null && conntrackMax !== planned) {
@@ -110,26 +110,22 @@ function judgeMachine(where: string, machine: MachineFacts, request: Judged, rep
   }
 }
 
-function judgeRules(where: string, found: MachineFacts['services'], request: Judged, report: Report): void {
-  const { kubeProxy, services } = request;
-  if ('error' in found) {
-    report.fail('kube-proxy', where, `the rules of Services cannot be read: ${found.error}`);
-    return;
-  }
-  for (const { name, address, port, protocols } of services) {
-    for (const protocol of protocols) {
+/** What is wrong with the rules that kube-proxy has made on a node. */
+export function ruleProblems(
+  found: MachineFacts['services'],
+  { kubeProxy, services }: Pick<Judged, 'kubeProxy' | 'services'>,
+): string[] {
+  if ('error' in found) return [`the rules of Services cannot be read: ${found.error}`];
+  return services.flatMap(({ name, address, port, protocols }) =>
+    protocols.flatMap((protocol) => {
       const key = serviceKey(protocol, address, port);
       const rule = found.rules[key];
-      if (rule === undefined) {
-        report.fail('kube-proxy', where, `has no rule for the Service ${name} (${key})`);
-      } else if (rule.realServers === 0) {
-        report.fail('kube-proxy', where, `the Service ${name} (${key}) has no pod behind it`);
-      } else if (rule.scheduler !== null && rule.scheduler !== kubeProxy.scheduler) {
-        const given = `uses the scheduler ${rule.scheduler}, planned: ${kubeProxy.scheduler}`;
-        report.fail('kube-proxy', where, `the Service ${name} (${key}) ${given}`);
-      }
-    }
-  }
+      if (rule === undefined) return [`has no rule for the Service ${name} (${key})`];
+      if (rule.realServers === 0) return [`the Service ${name} (${key}) has no pod behind it`];
+      if (rule.scheduler === null || rule.scheduler === kubeProxy.scheduler) return [];
+      return [`the Service ${name} (${key}) uses the scheduler ${rule.scheduler}, planned: ${kubeProxy.scheduler}`];
+    }),
+  );
 }
 
 function judgeEtcd(where: string, etcd: EtcdFacts | { error: string }, request: Judged, report: Report): void {
