@@ -65,7 +65,7 @@ describe('profiles', () => {
     const site = `${OSLO.replace('environment: staging\n', '')}extends: producton\nbogus: 1\n`;
     expect(problemsOf(site, { production: '', base: '' })).toEqual([
       'stacks/sites/oslo.yaml:13:10 extends: there is no profile "producton"; did you mean production? Profiles here: base, production',
-      'stacks/sites/oslo.yaml:14:1 bogus: unknown key. Keys here: name, extends, kit, environment, joined, backend, underlay, machines, network, kubernetes, kubeProxy, dns, ingress, policy, residency, artifacts, registries, nodePrep, checks',
+      'stacks/sites/oslo.yaml:14:1 bogus: unknown key. Keys here: name, extends, kit, environment, joined, backend, underlay, machines, network, kubernetes, kubeProxy, dns, ingress, policy, residency, rules, artifacts, registries, nodePrep, checks',
     ]);
   });
 
