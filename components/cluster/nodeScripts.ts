@@ -93,11 +93,19 @@ export interface JoinSettings extends MemberSettings {
 
 function memberSettings({ node, cluster, nodeCluster, limitSeconds }: ClusterNodeSettings): MemberSettings {
   const { part, labels, taints } = nodeCluster;
-  const kubeletConfigSum = fingerprint(cluster.kubeadm.kubeletConfiguration);
   const annotations = reflectorAnnotations(cluster, node);
   // Calico comes when the API answers, and before anything joins.
   const waitReady = cluster.cni === 'routes' || (cluster.cni === 'calico' && part !== 'init');
-  return { node, part, kubeletConfigSum, labels, annotations, taints, waitReady, limitSeconds };
+  return {
+    node,
+    part,
+    kubeletConfigSum: kubeletConfigSum(cluster),
+    labels,
+    annotations,
+    taints,
+    waitReady,
+    limitSeconds,
+  };
 }
 
 /** How calico-node learns that it reflects routes. */
@@ -198,37 +206,52 @@ export interface StaticPodFiles {
   auditPolicy: string;
   /** YAML; empty: the file is not there. */
   admissionConfiguration: string;
-  livenessFailures: ClusterPlan['livenessFailures'];
+  /** Patches of kubeadm's static pods, by path. JSON. */
+  patches: [path: string, content: string][];
 }
 
 export const staticPodFiles = (plan: ClusterPlan): StaticPodFiles => ({
   auditPolicy: toYaml(plan.auditPolicy),
   admissionConfiguration: plan.admissionConfiguration === null ? '' : toYaml(plan.admissionConfiguration),
-  livenessFailures: plan.livenessFailures,
+  patches: staticPodPatches(plan),
 });
 
+function staticPodPatches({ livenessFailures }: ClusterPlan): StaticPodFiles['patches'] {
+  if (livenessFailures === null) return [];
+  return STATIC_PODS.map((name) => [
+    `${STATIC_POD_PATCHES_FOLDER}/${name}+strategic.json`,
+    JSON.stringify({ spec: { containers: [{ name, livenessProbe: { failureThreshold: livenessFailures } }] } }),
+  ]);
+}
+
+const STATIC_PODS = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'etcd'];
+
+/** What a control plane was made of: another one is taken over where it runs. */
+export const controlPlaneSum = ({ kubeadm, livenessFailures }: ClusterPlan) =>
+  fingerprint(kubeadm.clusterConfiguration, livenessFailures);
+
+export const kubeletConfigSum = ({ kubeadm }: ClusterPlan) => fingerprint(kubeadm.kubeletConfiguration);
+
 export const staticPodFileValues = (files: StaticPodFiles | null): Values => {
-  const { auditPolicy, admissionConfiguration, livenessFailures } = files ?? NO_FILES;
+  const { auditPolicy, admissionConfiguration, patches } = files ?? NO_FILES;
   return [
     ['AUDIT_POLICY_FILE', AUDIT_POLICY_FILE],
     ['AUDIT_POLICY', auditPolicy],
     ['ADMISSION_FILE', ADMISSION_FILE],
     ['ADMISSION_CONFIG', admissionConfiguration],
-    ['PATCHES_FOLDER', STATIC_POD_PATCHES_FOLDER],
-    ['LIVENESS_FAILURES', String(livenessFailures ?? '')],
+    ['PATCH_FILES', patches.map(([path]) => path)],
+    ['PATCHES', patches.map(([, content]) => content)],
   ];
 };
 
 /** Of a worker. */
-const NO_FILES: StaticPodFiles = { auditPolicy: '', admissionConfiguration: '', livenessFailures: null };
+const NO_FILES: StaticPodFiles = { auditPolicy: '', admissionConfiguration: '', patches: [] };
 
 /** What an init or join that was cut off leaves behind. kubeadm's preflight refuses it; its phases take it as it is. */
 const LEFTOVERS = [
   'DirAvailable--var-lib-etcd',
   ...[6443, 10259, 10257, 10250, 2379, 2380].map((port) => `Port-${port}`),
-  ...['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'etcd'].map(
-    (pod) => `FileAvailable--etc-kubernetes-manifests-${pod}.yaml`,
-  ),
+  ...STATIC_PODS.map((pod) => `FileAvailable--etc-kubernetes-manifests-${pod}.yaml`),
 ];
 /** Of scripts that run `kubeadm init` or `kubeadm join`. */
 const takenUpValues = (): Values => [['TAKEN_UP', `--ignore-preflight-errors=${LEFTOVERS.join(',')}`]];
@@ -296,7 +319,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ['RESTORE_FOLDER', RESTORE_FOLDER],
     ['KUBEADM_FILE', KUBEADM_FILE],
     ['KUBEADM_CONFIG', kubeadmDocuments(cluster, nodeCluster)],
-    ['CONTROL_PLANE_SUM', fingerprint(clusterConfiguration, cluster.livenessFailures)],
+    ['CONTROL_PLANE_SUM', controlPlaneSum(cluster)],
     // What decides the names in the certificate of the API server.
     ['SERVING_CERTIFICATE_SUM', fingerprint(apiServer?.certSANs, networking, cluster.endpoint)],
   ];

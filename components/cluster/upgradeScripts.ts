@@ -1,6 +1,6 @@
 import { PROGRAM_FOLDER } from '../plan/clusterPaths';
 import type { NodeClusterPlan } from '../plan/clusterTypes';
-import { fingerprint, kubeadmDocuments, toYaml } from './documents';
+import { kubeadmDocuments, toYaml } from './documents';
 import { BUNDLE } from './node/bundle';
 import { STATIC_POD_FILES } from './node/controlPlane';
 import { DRAIN } from './node/drain';
@@ -9,6 +9,7 @@ import { NODE_OBJECT } from './node/nodeObject';
 import { KUBELET_UPDATE } from './node/updates';
 import { UPGRADE_LEAD, UPGRADE_NODE } from './node/upgrade';
 import {
+  kubeletConfigSum,
   staticPodFiles,
   staticPodFileValues,
   commonValues,
@@ -52,7 +53,7 @@ export function upgradeSettings(
   drainLimitSeconds: number,
 ): UpgradeNodeSettings {
   const { part } = nodeCluster;
-  const { kubeletConfiguration, upgradeConfiguration } = cluster.kubeadm;
+  const { upgradeConfiguration } = cluster.kubeadm;
   const bundle = bundleValues(runtime).map(([name, value]): Values[number] => [
     name,
     name === 'PROGRAMS' ? (value as string[]).filter((entry) => EARLY_PROGRAMS.includes(entry.split(' ')[2]!)) : value,
@@ -63,7 +64,7 @@ export function upgradeSettings(
     version: cluster.kubernetesVersion,
     limitSeconds,
     drainLimitSeconds,
-    kubeletConfigSum: fingerprint(kubeletConfiguration),
+    kubeletConfigSum: kubeletConfigSum(cluster),
     bundle,
     upgradeConfiguration: toYaml(upgradeConfiguration),
     kubeadmDocuments: part === 'init' ? kubeadmDocuments(cluster, nodeCluster) : '',

@@ -54,11 +54,12 @@ export function runtimeFiles(
 /** Of control-plane nodes beyond those (components/cluster/nodeScripts); empty for others. */
 export function controlPlaneFiles(cluster: ClusterPlan, node: NodeClusterPlan): PlannedFile[] {
   if (node.part === 'join-worker') return [];
-  const { auditPolicy, admissionConfiguration } = staticPodFiles(cluster);
+  const { auditPolicy, admissionConfiguration, patches } = staticPodFiles(cluster);
   const { endpoint, vip } = cluster;
   return [
     [AUDIT_POLICY_FILE, auditPolicy],
     ...(admissionConfiguration === '' ? [] : ([[ADMISSION_FILE, admissionConfiguration]] as PlannedFile[])),
+    ...patches,
     [KUBEADM_FILE, kubeadmDocuments(cluster, node)],
     [KUBELET_CERTIFICATES_PROGRAM, KUBELET_CERTIFICATES_TEXT],
     [unit(`${KUBELET_CERTIFICATES_UNIT}.service`), KUBELET_CERTIFICATES_SERVICE],

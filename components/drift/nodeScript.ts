@@ -1,15 +1,7 @@
-import { fingerprint } from '../cluster/documents';
+import { controlPlaneSum, kubeletConfigSum } from '../cluster/nodeScripts';
 import { assignment } from '../nodes/bash';
 import { AS_ROOT } from '../nodes/prep/asRoot';
-import { CORE } from '../nodes/prep/core';
-import { FACTS } from '../nodes/prep/facts';
-import { KERNEL } from '../nodes/prep/kernel';
-import { NETWORK } from '../nodes/prep/network';
-import { OFFLOAD_RULES_LIBRARY } from '../nodes/prep/offloadRules';
-import { OFFLOADS } from '../nodes/prep/offloads';
-import { PREFLIGHT } from '../nodes/prep/preflight';
-import { SYSTEM } from '../nodes/prep/system';
-import { nodeData, SURROUNDINGS } from '../nodes/script';
+import { nodeData, PREPARATION, SURROUNDINGS } from '../nodes/script';
 import { PROGRAM_FOLDER, STATE_FOLDER } from '../plan/clusterPaths';
 import type { ClusterPlan } from '../plan/clusterTypes';
 import type { NodePlan, SitePlan } from '../plan/types';
@@ -30,14 +22,7 @@ export function renderDriftScript(node: NodePlan, { site, hosts, cluster }: Site
     `# Compares ${node.name} of site ${site} with its plan. Reads only. Made by sitewright.\n${AS_ROOT}${SURROUNDINGS}`,
     nodeData(node, { site, stampId: '', hosts }),
     clusterData(node, cluster),
-    CORE,
-    OFFLOAD_RULES_LIBRARY,
-    PREFLIGHT,
-    KERNEL,
-    SYSTEM,
-    NETWORK,
-    OFFLOADS,
-    FACTS,
+    ...PREPARATION,
     READ_ONLY,
     DRIFT_MAIN,
     'main </dev/null\n',
@@ -58,8 +43,8 @@ function clusterData(node: NodePlan, cluster: ClusterPlan | null): string {
     ['CONTROL_PLANE_FILES', ofControlPlane.map(([path]) => path)],
     ['CONTROL_PLANE_CONTENTS', ofControlPlane.map(([, content]) => content)],
     ['CLUSTER_ROLE', clusterRole(node)],
-    ['KUBELET_CONFIG_SUM', cluster === null ? '' : fingerprint(cluster.kubeadm.kubeletConfiguration)],
-    ['CONTROL_PLANE_SUM', cluster !== null && controlPlane ? fingerprint(cluster.kubeadm.clusterConfiguration) : ''],
+    ['KUBELET_CONFIG_SUM', cluster === null ? '' : kubeletConfigSum(cluster)],
+    ['CONTROL_PLANE_SUM', cluster !== null && controlPlane ? controlPlaneSum(cluster) : ''],
     ['PROXY_METRICS', configuration?.metricsBindAddress ?? ''],
     ['PROGRAM_FOLDER', PROGRAM_FOLDER],
     ['STATE_FOLDER', STATE_FOLDER],

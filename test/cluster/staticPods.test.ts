@@ -54,8 +54,9 @@ test('the real kubeadm takes what the kit changes of the static pods of an emula
   try {
     const patches = join(folder, 'patches');
     const values = staticPodFileValues(staticPodFiles(cluster!)).map(([name, value]) => assignment(name, value));
-    const files = `AUDIT_POLICY_FILE=${folder}/audit ADMISSION_FILE=${folder}/admission PATCHES_FOLDER=${patches}`;
-    const script = `set -u; CHANGES=0 RUN_DIR=${folder} AUDIT_LOG=${folder}/log\n${CORE}\n${values.join('')}\n${files}\n${STATIC_POD_FILES}\nstatic_pod_files`;
+    const files = `AUDIT_POLICY_FILE=${folder}/audit ADMISSION_FILE=${folder}/admission`;
+    const data = values.join('').replaceAll(STATIC_POD_PATCHES_FOLDER, patches);
+    const script = `set -u; CHANGES=0 RUN_DIR=${folder} AUDIT_LOG=${folder}/log\n${CORE}\n${data}\n${files}\n${STATIC_POD_FILES}\nstatic_pod_files`;
     expect(spawnSync('bash', ['-s'], { input: script, encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
     const config = kubeadmDocuments(cluster!, nodes[0]!.cluster!).replaceAll(STATIC_POD_PATCHES_FOLDER, patches);
     const written = writeStaticPods(folder, config);

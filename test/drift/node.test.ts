@@ -4,7 +4,7 @@ import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { fingerprint } from '../../components/cluster/documents';
+import { controlPlaneSum, kubeletConfigSum } from '../../components/cluster/nodeScripts';
 import { controlPlaneFiles } from '../../components/drift/clusterFiles';
 import { parseReading, renderDriftScript } from '../../components/drift/nodeScript';
 import type { NodeReading } from '../../components/drift/types';
@@ -236,13 +236,10 @@ describe('a node of a cluster', () => {
     program('kubeadm', `v${cluster.kubernetesVersion}`);
     program('containerd', `containerd github.com/containerd/containerd v${cluster.containerd.version} abc`);
     const manifests = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
-    remember('kubelet-config', fingerprint(cluster.kubeadm.kubeletConfiguration), [
-      'var/lib/kubelet/config.yaml',
-      'a: 1\n',
-    ]);
+    remember('kubelet-config', kubeletConfigSum(cluster), ['var/lib/kubelet/config.yaml', 'a: 1\n']);
     remember(
       'control-plane',
-      fingerprint(cluster.kubeadm.clusterConfiguration),
+      controlPlaneSum(cluster),
       ...manifests.map((name): [string, string] => [`etc/kubernetes/manifests/${name}.yaml`, `kind: ${name}\n`]),
     );
     fs.writeFileSync(file('etc/kubernetes/kubelet.conf'), '');

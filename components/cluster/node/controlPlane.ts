@@ -3,7 +3,7 @@ import { bash } from '../../nodes/bash';
 /** What the API server reads when it starts and everybody may know. */
 export const STATIC_POD_FILES = bash`
 static_pod_files() {
-  local component
+  local index
   write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
   if [ -n "$ADMISSION_CONFIG" ]; then
     write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
@@ -11,11 +11,7 @@ static_pod_files() {
     audit "$ADMISSION_FILE" present removed
     rm -f "$ADMISSION_FILE"
   fi
-  [ -n "$LIVENESS_FAILURES" ] || return 0
-  for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-    write_file "$PATCHES_FOLDER/$component+strategic.json" 0600 \
-      "{\"spec\": {\"containers\": [{\"name\": \"$component\", \"livenessProbe\": {\"failureThreshold\": $LIVENESS_FAILURES}}]}}"
-  done
+  for index in "\${!PATCH_FILES[@]}"; do write_file "\${PATCH_FILES[index]}" 0600 "\${PATCHES[index]}"; done
 }
 `;
 

@@ -235,8 +235,8 @@ apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins: []
 END_OF_ADMISSION_CONFIG
-PATCHES_FOLDER='/etc/kubernetes/sitewright/patches'
-LIVENESS_FAILURES=''
+PATCH_FILES=()
+PATCHES=()
 AUDIT_LOG_FOLDER='/var/log/kubernetes'
 KUBELET_NAMES_FILE='/etc/kubernetes/sitewright/kubelet-names'
 IFS= read -r -d '' KUBELET_NAMES <<'END_OF_KUBELET_NAMES'
@@ -1190,7 +1190,7 @@ restart_api_server() {
 }
 
 static_pod_files() {
-  local component
+  local index
   write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
   if [ -n "$ADMISSION_CONFIG" ]; then
     write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
@@ -1198,11 +1198,7 @@ static_pod_files() {
     audit "$ADMISSION_FILE" present removed
     rm -f "$ADMISSION_FILE"
   fi
-  [ -n "$LIVENESS_FAILURES" ] || return 0
-  for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-    write_file "$PATCHES_FOLDER/$component+strategic.json" 0600 \
-      "{\"spec\": {\"containers\": [{\"name\": \"$component\", \"livenessProbe\": {\"failureThreshold\": $LIVENESS_FAILURES}}]}}"
-  done
+  for index in "${!PATCH_FILES[@]}"; do write_file "${PATCH_FILES[index]}" 0600 "${PATCHES[index]}"; done
 }
 
 snapshot_timer_apply() {

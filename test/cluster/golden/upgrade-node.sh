@@ -47,8 +47,8 @@ apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins: []
 END_OF_ADMISSION_CONFIG
-PATCHES_FOLDER='/etc/kubernetes/sitewright/patches'
-LIVENESS_FAILURES=''
+PATCH_FILES=()
+PATCHES=()
 KUBEADM_FILE='/etc/kubernetes/sitewright/kubeadm.yaml'
 IFS= read -r -d '' KUBEADM_CONFIG <<'END_OF_KUBEADM_CONFIG'
 apiVersion: kubeadm.k8s.io/v1beta4
@@ -420,7 +420,7 @@ restart_kubelet() {
 }
 
 static_pod_files() {
-  local component
+  local index
   write_file "$AUDIT_POLICY_FILE" 0600 "$AUDIT_POLICY" kube-apiserver
   if [ -n "$ADMISSION_CONFIG" ]; then
     write_file "$ADMISSION_FILE" 0600 "$ADMISSION_CONFIG" kube-apiserver
@@ -428,11 +428,7 @@ static_pod_files() {
     audit "$ADMISSION_FILE" present removed
     rm -f "$ADMISSION_FILE"
   fi
-  [ -n "$LIVENESS_FAILURES" ] || return 0
-  for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-    write_file "$PATCHES_FOLDER/$component+strategic.json" 0600 \
-      "{\"spec\": {\"containers\": [{\"name\": \"$component\", \"livenessProbe\": {\"failureThreshold\": $LIVENESS_FAILURES}}]}}"
-  done
+  for index in "${!PATCH_FILES[@]}"; do write_file "${PATCH_FILES[index]}" 0600 "${PATCHES[index]}"; done
 }
 
 # While it is there the node is on its way: "VERSION uncordon", or "VERSION stay" for one that somebody else has cordoned.
