@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import type { NodePlan } from '../plan/types';
 import type { SshKeyPair } from '../secrets/hostKey';
 
 /**
@@ -22,6 +23,19 @@ export interface SeedSettings {
   dns: { servers: string[]; search: string[] };
   ntpServers: string[];
 }
+
+/** What the plan of a machine that the kit makes says of its seed. */
+export const seedOfNode = ({ name, ssh, interface: nic, addresses, dns, ntpServers }: NodePlan) => ({
+  hostName: name,
+  user: ssh.user,
+  mac: nic.mac!,
+  mtuBytes: nic.mtuBytes,
+  addresses,
+  gateways: nic.gateways,
+  routes: nic.routes,
+  dns,
+  ntpServers,
+});
 
 /** The three files of the seed. `userData` holds a private key. */
 export interface Seed {

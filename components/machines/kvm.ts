@@ -1,30 +1,20 @@
 import type * as command from '@pulumi/command';
 import * as pulumi from '@pulumi/pulumi';
 import { agentRequest, agentTarget, localScript, remoteScript, type ScriptArgs } from '../commands';
-import type { DeadMachinePlan, KvmImagePlan, KvmPlan, NodePlan, SshEndpointPlan } from '../plan/types';
+import type { DeadMachinePlan, KvmImagePlan, KvmPlan, NodePlan } from '../plan/types';
 import { deriveHostKey, publicKeyOf } from '../secrets/hostKey';
 import { awaitSsh } from './awaitSsh';
 import { baseImageDeleteScript, baseImageScript } from './baseImageScript';
 import { BUNDLE_DEVICE, type SiteBundle } from './bundle';
 import { bundleImageScript } from './bundleImageScript';
 import { sshConnection } from './connection';
-import type { LostMachine, Machine, SiteSecrets, Stamp } from './machine';
+import type { LostMachine, Machine, MakerArgs, SiteSecrets, Stamp } from './machine';
 import { kvmParts, machineDeleteScript, machineScript } from './machineScript';
 
 type HypervisorPlan = KvmPlan['hypervisors'][number];
 
-export interface KvmMachinesArgs {
+export interface KvmMachinesArgs extends MakerArgs {
   kvm: KvmPlan;
-  nodes: NodePlan[];
-  /** Machines that are lost. */
-  dead: DeadMachinePlan[];
-  jump: SshEndpointPlan | null;
-  stamp: Stamp;
-  secrets: SiteSecrets;
-  /** Protects control-plane machines, which hold etcd, from deletion and replacement. */
-  protectEtcd: boolean;
-  /** Time for a machine to answer over SSH. */
-  sshLimitSeconds: number;
   /** What every machine gets as a read-only disk. Default: none. */
   bundle?: SiteBundle | null;
 }

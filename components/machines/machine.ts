@@ -1,11 +1,26 @@
 import * as pulumi from '@pulumi/pulumi';
 import type { SshConnection } from '../commands';
+import type { DeadMachinePlan, NodePlan, SshEndpointPlan } from '../plan/types';
 
 /** What a state is known by: machines carry it, and a machine with another one is refused. */
 export interface Stamp {
   site: string;
   /** Made once by the state, kept in it. */
   id: pulumi.Output<string>;
+}
+
+/** What makers of machines share. */
+export interface MakerArgs {
+  nodes: NodePlan[];
+  /** Machines that are lost. */
+  dead: DeadMachinePlan[];
+  jump: SshEndpointPlan | null;
+  stamp: Stamp;
+  secrets: SiteSecrets;
+  /** Protects control-plane machines, which hold etcd, from deletion and replacement. */
+  protectEtcd: boolean;
+  /** Time for a machine to answer over SSH. */
+  sshLimitSeconds: number;
 }
 
 /** A machine, whoever made it. Everything after this interface is the same for every provider. */

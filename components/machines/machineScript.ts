@@ -9,7 +9,7 @@ import {
   STORE_BUNDLE_FROM_CACHE,
   STORE_BUNDLE_OVER_SSH,
 } from './bundleImageScript';
-import { cloudInitSeed, type SeedSettings } from './cloudInit';
+import { cloudInitSeed, seedOfNode, type SeedSettings } from './cloudInit';
 import { CACHED_ACCESS, DIRECT_ACCESS, domainXml, type HypervisorFacts } from './domainXml';
 import { hypervisorScript, hypervisorVariables, type ShellValue } from './hypervisorScript';
 import { MACHINE_FUNCTIONS, MACHINE_MAIN } from './machineSteps';
@@ -99,15 +99,7 @@ export function machineScript(settings: MachineScriptSettings): string {
   const seed = cloudInitSeed({
     ...settings.seed,
     instanceId: uuid,
-    hostName: node.name,
-    user: node.ssh.user,
-    mac,
-    mtuBytes: node.interface.mtuBytes,
-    addresses: node.addresses,
-    gateways: node.interface.gateways,
-    routes: node.interface.routes,
-    dns: node.dns,
-    ntpServers: node.ntpServers,
+    ...seedOfNode(node),
   });
   return hypervisorScript({
     variables: {

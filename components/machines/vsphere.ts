@@ -1,21 +1,14 @@
 import * as pulumi from '@pulumi/pulumi';
-import type {
-  DeadMachinePlan,
-  NodePlan,
-  SshEndpointPlan,
-  VsphereMachinePlan,
-  VspherePlacementPlan,
-  VspherePlan,
-} from '../plan';
+import type { DeadMachinePlan, NodePlan, VsphereMachinePlan, VspherePlacementPlan, VspherePlan } from '../plan';
 import { domainName } from '../plan/machines';
 import { deriveHostKey, publicKeyOf } from '../secrets/hostKey';
 import { agentRequest } from '../commands';
 import { awaitSsh } from './awaitSsh';
 import { bundleImageName, type SiteBundle } from './bundle';
+import { seedOfNode } from './cloudInit';
 import { sshConnection } from './connection';
 import { guestinfoConfig, guestinfoSeed, METADATA_KEY, SCSI_UNITS, USER_DATA_KEY, VSPHERE_DEVICES } from './guestinfo';
-import type { LostMachine, Machine, SiteSecrets, Stamp } from './machine';
-
+import type { LostMachine, Machine, MakerArgs } from './machine';
 import { machineUuid } from './uuid';
 import type { VirtualMachineArgs, VspherePackage } from './vspherePackage';
 
@@ -62,19 +55,9 @@ export interface VsphereAccess {
   password: pulumi.Input<string>;
 }
 
-export interface VsphereMachinesArgs {
+export interface VsphereMachinesArgs extends MakerArgs {
   vsphere: VspherePlan;
   access: VsphereAccess;
-  nodes: NodePlan[];
-  /** Machines that are lost. */
-  dead: DeadMachinePlan[];
-  jump: SshEndpointPlan | null;
-  stamp: Stamp;
-  secrets: SiteSecrets;
-  /** Protects control-plane machines, which hold etcd, from deletion and replacement. */
-  protectEtcd: boolean;
-  /** Time for a machine to answer over SSH. */
-  sshLimitSeconds: number;
   /** What every machine gets as a CD-ROM. `isoFile` is its image on this machine. Default: none. */
   bundle?: (SiteBundle & { isoFile: string }) | null;
 }
@@ -201,17 +184,9 @@ export class VsphereMachine extends pulumi.ComponentResource {
       guestinfoConfig(
         guestinfoSeed({
           instanceId: machineUuid(stamp.site, node.name, stampId),
-          hostName: node.name,
-          user: node.ssh.user,
           authorizedKey: publicKey,
           hostKey: pair,
-          mac: node.interface.mac!,
-          mtuBytes: node.interface.mtuBytes,
-          addresses: node.addresses,
-          gateways: node.interface.gateways,
-          routes: node.interface.routes,
-          dns: node.dns,
-          ntpServers: node.ntpServers,
+          ...seedOfNode(node),
         }),
       ),
     );

@@ -1,4 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
+import { VSPHERE_VERSION } from './vsphereVersion';
 
 /**
  * The part of `@pulumi/vsphere` that the kit uses, as an interface of our own: the package is optional, and only sites on
@@ -81,9 +82,6 @@ export interface AntiAffinityArgs {
   name: string;
 }
 
-/** The version that package.json asks for. */
-const VERSION = '4.18.2';
-
 /**
  * Loads the package. Only here: a site on KVM or on existing machines works without it.
  * @param load for tests; the default is what `require` finds
@@ -94,7 +92,7 @@ export function loadVsphere(load: (name: string) => unknown = require): VsphereP
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
     throw new pulumi.RunError(
-      `machines.provider vsphere needs the package @pulumi/vsphere, which is not installed: npm install --no-save @pulumi/vsphere@${VERSION}. ` +
+      `machines.provider vsphere needs the package @pulumi/vsphere, which is not installed: npm install --no-save @pulumi/vsphere@${VSPHERE_VERSION}. ` +
         'Where the registry does not have it (404), add it to the mirror first. Nothing was changed.',
     );
   }

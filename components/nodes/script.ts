@@ -187,20 +187,15 @@ read -r _ _ SESSION_HOST _ <<<"\${1-\${SSH_CONNECTION-}}"
 read -r KERNEL </proc/sys/kernel/osrelease
 `;
 
+/** The functions of preparation, in the order in which they use each other. */
+export const PREPARATION = [CORE, OFFLOAD_RULES_LIBRARY, PORTS, PREFLIGHT, KERNEL, SYSTEM, NETWORK, OFFLOADS, FACTS];
+
 /** The script of one node. Nothing runs before all of it has arrived: the call of `main` is its last line. */
 export function renderNodeScript(node: NodePlan, site: SiteOfNode): string {
   return [
     `# Prepares ${node.name} of site ${site.site} as a Kubernetes node. Made by sitewright.\n${AS_ROOT}${SURROUNDINGS}`,
     nodeData(node, site),
-    CORE,
-    OFFLOAD_RULES_LIBRARY,
-    PORTS,
-    PREFLIGHT,
-    KERNEL,
-    SYSTEM,
-    NETWORK,
-    OFFLOADS,
-    FACTS,
+    ...PREPARATION,
     MAIN,
     'main </dev/null\n',
   ].join('\n');

@@ -4,6 +4,7 @@ import type { KubeProxyPlan } from './clusterTypes';
 import type { Findings } from './findings';
 import { BITS, parseIp } from './ip';
 import { seconds, wholeSeconds } from './kubeValues';
+import { refuseHostBits } from './subnets';
 import { proxyGate } from './versions';
 
 /** How often all rules are written again, whatever changed; kube-proxy's own default. */
@@ -96,17 +97,9 @@ export function planKubeProxy(
 }
 
 function excludedCidrs(spec: SiteSpec, findings: Findings): string[] {
-  const stated = spec.kubeProxy.excludeCIDRs.map((text, index) => {
-    const { value, network } = parseIp(text);
-    if (value !== network.first) {
-      findings.error(
-        ['kubeProxy', 'excludeCIDRs', index],
-        text,
-        `${text} is an address inside a network: write the network itself, ${network.text}`,
-      );
-    }
-    return network.text;
-  });
+  const stated = spec.kubeProxy.excludeCIDRs.map(
+    (text, index) => refuseHostBits(text, ['kubeProxy', 'excludeCIDRs', index], findings).network.text,
+  );
   const { vip } = spec.kubernetes;
   const own = vip === undefined ? [] : [`${parseIp(vip).text}/${BITS[parseIp(vip).family]}`];
   return [...new Set([...own, ...stated])];

@@ -3,10 +3,12 @@ import type { Addressing } from './address';
 import { calicoObject } from './calicoBgp';
 import { usesCalico } from './calicoModes';
 import type { ClusterDnsPlan, KubeDocument } from './clusterTypes';
+import { API_PORT } from './endpoint';
 import { refuseDuplicates, type Findings } from './findings';
 import type { IngressPlan } from './ingressTypes';
 import { BITS, parseIp } from './ip';
 import { planResidency, residencyObjects } from './policyResidency';
+import { refuseHostBits } from './subnets';
 import type { PolicyNamespace, PolicyPlan } from './policyTypes';
 import type { MtuPlan } from './types';
 
@@ -33,7 +35,6 @@ const SYSTEM = [
 ];
 /** Where `sitewright verify` has its pods. */
 const VERIFY = 'sitewright-verify-';
-const API_PORT = 6443;
 const DNS_PORT = 53;
 
 /** Null without a baseline. Findings first: with an error among them the plan is not used. */
@@ -107,13 +108,7 @@ function checkNamespaces({ policy }: SiteSpec, ingress: IngressPlan | null, find
       findings.error(at(index, 'name'), name, `${name} is part of the cluster itself: name a namespace of your own`);
     }
     egress.forEach(({ cidr }, rule) => {
-      const { network, value } = parseIp(cidr);
-      if (value === network.first) return;
-      findings.error(
-        [...at(index, 'egress'), rule, 'cidr'],
-        cidr,
-        `${cidr} is an address inside a network: write the network itself, ${network.text}`,
-      );
+      refuseHostBits(cidr, [...at(index, 'egress'), rule, 'cidr'], findings);
     });
   });
 }

@@ -21,15 +21,21 @@ export interface Route {
   subnet: Subnet | null;
 }
 
+/** Parses a network, and says where an address in it was given instead. */
+export function refuseHostBits(text: string, path: SpecPath, findings: Findings): Ip {
+  const ip = parseIp(text);
+  if (ip.value !== ip.network.first) {
+    findings.error(path, text, `${text} is an address inside a network: write the network itself, ${ip.network.text}`);
+  }
+  return ip;
+}
+
 /** Parses a list of networks, and refuses host bits and two of one family. */
 export function parseNetworks(texts: readonly string[], path: SpecPath, findings: Findings): Network[] {
   const seen = new Set<Family>();
   return texts.map((text, index) => {
-    const ip = parseIp(text);
     const at = [...path, index];
-    if (ip.value !== ip.network.first) {
-      findings.error(at, text, `${text} is an address inside a network: write the network itself, ${ip.network.text}`);
-    }
+    const ip = refuseHostBits(text, at, findings);
     if (seen.has(ip.family)) {
       findings.error(at, text, `${text} is a second ${FAMILY_NAME[ip.family]} network: one per family is allowed`);
     }
@@ -86,15 +92,8 @@ function planGateways(texts: readonly string[], networks: Network[], path: SpecP
 export function planRoutes(spec: SiteSpec, subnets: Subnet[], findings: Findings): Route[] {
   const routes = spec.underlay.routes.map((route, index): Route => {
     const path = ['underlay', 'routes', index];
-    const to = parseIp(route.to);
+    const to = refuseHostBits(route.to, [...path, 'to'], findings);
     const via = parseIp(route.via);
-    if (to.value !== to.network.first) {
-      findings.error(
-        [...path, 'to'],
-        route.to,
-        `${route.to} is an address inside a network: write the network itself, ${to.network.text}`,
-      );
-    }
     if (to.family !== via.family) {
       findings.error(
         [...path, 'via'],

@@ -1,6 +1,6 @@
 import type { NodeSpec, SiteSpec, VsphereSpec } from '../spec/schema';
 import type { Addressing } from './address';
-import { refuseDuplicates, type Findings } from './findings';
+import { Findings, refuseDuplicates } from './findings';
 import { planSize, type MachineSize } from './machineSize';
 import { checkSwitches } from './vsphereMtu';
 import type { VsphereMachinePlan, VsphereNetworkPlan, VspherePlan } from './vsphereTypes';
@@ -50,9 +50,9 @@ export function withZones(spec: SiteSpec, findings: Findings): SiteSpec {
   const { provider, vsphere, nodes } = spec.machines;
   if (provider !== 'vsphere' || vsphere === undefined) return spec;
   // Placements that are missing or unknown are told of where the machines are planned.
-  const silent = { error: () => undefined } as unknown as Findings;
+  const unheard = new Findings();
   const zoned = nodes.map((node, index): NodeSpec => {
-    const name = placementOf(node, index, spec, silent);
+    const name = placementOf(node, index, spec, unheard);
     const zone = vsphere.placements.find((placement) => placement.name === name)?.zone;
     if (zone === undefined) return node;
     if (node.zone !== undefined && node.zone !== zone) {

@@ -1,6 +1,7 @@
 import type { SitePlan } from '../../components/plan';
 import { upgradeProblem } from '../../components/plan/versions';
 import { toProblems, type SiteSource } from '../../components/spec';
+import { day } from './clusterKeys';
 import type { Context } from './context';
 import { refuseProblems } from './site';
 import type { SiteStack } from './stack';
@@ -20,7 +21,7 @@ export async function checkClusterVersion(
 ): Promise<void> {
   if (plan.cluster === null) return;
   const { kubernetesVersion: wanted, supportedUntil } = plan.cluster;
-  if (now.toISOString().slice(0, 10) > supportedUntil) {
+  if (day(now) > supportedUntil) {
     context.say(`Kubernetes ${wanted} gets no fixes since ${supportedUntil}: go to a newer minor`);
   }
   const runs = (await stack.outputs())[VERSION_OUTPUT];

@@ -10,8 +10,9 @@ import { SshError } from '../../components/ssh/errors';
 import { connectFirst } from '../../components/ssh/first';
 import { runScript, ScriptError } from '../../components/ssh/script';
 import { SshSession, type SshTarget } from '../../components/ssh/session';
+import { day } from './clusterKeys';
 import { readNodeCertificates, type NodeCertificate } from './nodeCerts';
-import { keysOf, nodeTargets, otherTargets } from './targets';
+import { controlPlaneTargets, keysOf, nodeTargets, otherTargets, type NamedTarget } from './targets';
 import type { OpenStack } from './secrets';
 import type { Unanswered } from './verify';
 
@@ -36,7 +37,8 @@ const READ_LIMIT_SECONDS = 120;
 /** Reads a site back: every machine at once, then the objects of the cluster. Changes nothing. */
 export async function auditSite(plan: SitePlan, open: OpenStack, options: AuditOptions): Promise<Audit> {
   const audit: Audit = { differences: [], unanswered: [] };
-  const targets = new Map(nodeTargets(plan, keysOf(open.config, plan.site)).map(({ name, target }) => [name, target]));
+  const keys = keysOf(open.config, plan.site);
+  const targets = new Map(nodeTargets(plan, keys).map(({ name, target }) => [name, target]));
   const recorded = recordedKernels(await open.stack.outputs(), plan);
   const take = async (where: string, read: () => Promise<Difference[]>) => {
     try {
@@ -62,7 +64,7 @@ export async function auditSite(plan: SitePlan, open: OpenStack, options: AuditO
       take(`hypervisor ${hypervisor.name}`, async () => {
         const nodes = plan.nodes.filter(({ kvm }) => kvm?.hypervisor === hypervisor.name);
         const script = renderMachinesScript(hypervisor, plan.site, nodes);
-        const host = otherTargets(plan, keysOf(open.config, plan.site)).find(({ name }) => name === hypervisor.name);
+        const host = otherTargets(plan, keys).find(({ name }) => name === hypervisor.name);
         const stdout =
           host === undefined ? await runHere(script) : await runThere(host.name, host.target, script, options);
         return machineDifferences(plan, nodes, stdout);
@@ -72,7 +74,12 @@ export async function auditSite(plan: SitePlan, open: OpenStack, options: AuditO
   if (plan.cluster !== null) {
     await take('cluster', async () => {
       const state = JSON.parse(await open.stack.exportState()) as { deployment?: { resources?: StateObject[] } };
-      return readCluster(plan, targets, objectsOf(state.deployment?.resources ?? []), options);
+      return readCluster(
+        plan.site,
+        controlPlaneTargets(plan, keys),
+        objectsOf(state.deployment?.resources ?? []),
+        options,
+      );
     });
   }
   const order = new Map([...plan.nodes.map(({ name }) => name), plan.site].map((name, index) => [name, index]));
@@ -136,7 +143,7 @@ const expiredCertificates = (site: string, where: string, certificates: NodeCert
     .filter(({ expires }) => expires <= now)
     .map(({ name, expires }) => ({
       ...{ where, role: null, what: `certificate ${name}`, wanted: 'valid' },
-      found: `expired on ${expires.toISOString().slice(0, 10)}`,
+      found: `expired on ${day(expires)}`,
       why: `sitewright certs ${site} --renew renews it`,
     }));
 
@@ -159,14 +166,11 @@ function recordedKernels(outputs: Record<string, unknown>, plan: SitePlan): Map<
 }
 
 async function readCluster(
-  plan: SitePlan,
-  targets: Map<string, SshTarget>,
+  site: string,
+  members: NamedTarget[],
   objects: Record<string, unknown>[],
   { signal, say, limitFactor }: AuditOptions,
 ): Promise<Difference[]> {
-  const members = plan.nodes.flatMap(({ name, role }) =>
-    role === 'control-plane' ? [{ name, target: targets.get(name)! }] : [],
-  );
   const first = await connectFirst(members, { signal });
   if (first === null) throw new ScriptError('no control-plane machine answers');
   const { host, session } = first;
@@ -174,7 +178,7 @@ async function readCluster(
     say(`${host.name}: ${objects.length} objects of the cluster`);
     const timeoutSeconds = Math.round(READ_LIMIT_SECONDS * limitFactor);
     const root = (command: string) => asRoot(host.target, command);
-    return await readObjects(session, root, objects, plan.site, { timeoutSeconds, signal });
+    return await readObjects(session, root, objects, site, { timeoutSeconds, signal });
   } finally {
     session.end();
   }

@@ -1,5 +1,6 @@
 import { checkFleet, checkRules } from '../../components/plan';
 import { listSites, toFleetProblems, toProblems, type FleetProblem, type Problem } from '../../components/spec';
+import { day } from './clusterKeys';
 import type { Context } from './context';
 import { readSite, type LoadedSite } from './site';
 
@@ -28,6 +29,6 @@ export function acrossSites({ sites }: Fleet, site?: string): FleetProblem[] {
 
 /** What the rules of an organisation say of a site. `now` tells whether a version is supported and an exception holds. */
 export const ruleProblems = ({ spec, plan, source }: LoadedSite, now: Date): Problem[] =>
-  toProblems(checkRules({ spec, plan, today: now.toISOString().slice(0, 10) }), source);
+  toProblems(checkRules({ spec, plan, today: day(now) }), source);
 
 export const isError = ({ severity }: Problem) => severity === 'error';

@@ -6,6 +6,7 @@ import type { ProofResult } from '../../components/proof/facts';
 import { backendFolder } from './backend';
 import { VERSION_OUTPUT } from './clusterVersion';
 import { nameOf } from './resources';
+import { PROJECT } from './stack';
 
 /** What the last `up` of a site left. */
 export interface LastRun {
@@ -14,9 +15,6 @@ export interface LastRun {
   /** Null: no cluster has come to its end. */
   kubernetesVersion: string | null;
 }
-
-/** Name of the project in Pulumi.yaml: a folder of the backend. */
-const PROJECT = 'sitewright';
 
 interface Checkpoint {
   checkpoint?: { latest?: { resources?: Resource[] } | null };

@@ -64,6 +64,9 @@ export interface Operation {
 
 export type ConfigValues = Record<string, { value: string; secret: boolean }>;
 
+/** Name of the project in Pulumi.yaml. */
+export const PROJECT = 'sitewright';
+
 /** A site's stack: its state in the backend of the site, its settings beside the site file. */
 export class SiteStack {
   private constructor(
@@ -221,7 +224,7 @@ export class SiteStack {
     process.env.PULUMI_BACKEND_URL = expandBackend(this.plan.backendUrl);
     const { program } = await import('../../stacks/program');
     const stack = await LocalWorkspace.selectStack(
-      { stackName: this.plan.site, projectName: 'sitewright', program },
+      { stackName: this.plan.site, projectName: PROJECT, program },
       {
         workDir: this.workDir,
         envVars: this.env(),

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { VSPHERE_VERSION } from '../../components/machines/vsphereVersion';
 import { quote } from '../../components/nodes/bash';
 import { FailureMemory, writeAtomically } from './cache';
 import { engineEnv, type Engine } from './find';
@@ -52,9 +53,6 @@ async function install(
   }
   return 'fallback';
 }
-
-/** What `@pulumi/vsphere` of package.json asks for. */
-const VSPHERE_VERSION = '4.18.2';
 
 /** A site on vSphere has no plugin but the vendor's. Throws where it is not there and cannot be downloaded, with the way out. */
 export async function requireVspherePlugin(engine: Engine, log: (line: string) => void): Promise<void> {

@@ -1,6 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import { computePlan } from '../../components/plan';
 import { loadSite, toProblems, type Problem } from '../../components/spec';
+import { PROJECT } from '../cli/stack';
 import { siteProgram } from '../../stacks/program';
 import { makeDocument, type RenderDocument } from './document';
 import { makeUp, plannedBundle, plannedLab, type MadeUp } from './madeUp';
@@ -50,8 +51,6 @@ export async function renderSite({ stacksDir, site, kitVersion }: RenderArgs): P
     document: makeDocument({ spec: loaded.spec, plan, resources, redact: redactor(madeUp.marks) }),
   };
 }
-
-const PROJECT = 'sitewright';
 
 /** What a command would have printed, as far as the program reads it. */
 const answersOf =

@@ -61,7 +61,7 @@ function walk(before: readonly string[], after: readonly string[]): Step[] {
   return steps;
 }
 
-const isMap = (value: unknown): value is Record<string, unknown> =>
+export const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isLines = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string');

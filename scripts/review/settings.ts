@@ -1,5 +1,6 @@
 import { impactOf } from '../../components/plan';
 import type { ChangeImpact } from './impact';
+import { isMap } from './lines';
 
 /** A setting of the site file or its profiles, defaults included, that differs. */
 export interface SettingChange {
@@ -18,16 +19,14 @@ export function settingChanges(before: unknown, after: unknown): SettingChange[]
   return differences(before, after, '');
 }
 
-type Map = Record<string, unknown>;
-const isMap = (value: unknown): value is Map => typeof value === 'object' && value !== null && !Array.isArray(value);
 /** Lists whose items have names are known by them: a machine that moves in its list is the same machine. */
-const isNamed = (value: unknown): value is (Map & { name: string })[] =>
+const isNamed = (value: unknown): value is (Record<string, unknown> & { name: string })[] =>
   Array.isArray(value) && value.every((item) => isMap(item) && typeof item.name === 'string');
 
 function differences(before: unknown, after: unknown, key: string): SettingChange[] {
   if (JSON.stringify(before) === JSON.stringify(after)) return [];
   if ((isMap(before) && (isMap(after) || after === undefined)) || (before === undefined && isMap(after))) {
-    const [old, made] = [(before ?? {}) as Map, (after ?? {}) as Map];
+    const [old, made] = [before ?? {}, after ?? {}] as [Record<string, unknown>, Record<string, unknown>];
     const keys = [...new Set([...Object.keys(old), ...Object.keys(made)])];
     return keys.flatMap((name) => differences(old[name], made[name], key === '' ? name : `${key}.${name}`));
   }

@@ -31,12 +31,7 @@ beforeAll(async () => {
     PASSPHRASE,
     sshd.target.privateKey,
   );
-  const file = join(kit.stacks, 'sites/oslo.yaml');
-  const { port, user, hostKey } = sshd.target;
-  const text = readFileSync(file, 'utf8')
-    .replace(/user: sitewright/, `user: ${user}`)
-    .replace(/hostKey: .*/g, `hostKey: ${hostKey}\n        host: 127.0.0.1\n        port: ${port}`);
-  writeFileSync(file, text);
+  kit.reachBy('oslo', sshd.target);
   writeFileSync(edited(), 'before');
   kit.useProgram(`
     const command = require('@pulumi/command');

@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import * as ts from 'typescript';
 import { publicKeyOf } from '../../components/secrets/hostKey';
+import type { SshTarget } from '../../components/ssh/session';
 
 const ROOT = resolve(__dirname, '../..');
 
@@ -83,6 +84,15 @@ export class TestKit {
   /** In place of the real program, which would want machines. */
   useProgram(source: string): void {
     writeFileSync(join(this.dir, 'bin/stacks/program.js'), source);
+  }
+
+  /** The machines of a site as `sitewright new --provider existing` writes it, all of them behind one sshd. */
+  reachBy(site: string, { port, user, hostKey }: Pick<SshTarget, 'port' | 'user' | 'hostKey'>): void {
+    const file = join(this.stacks, 'sites', `${site}.yaml`);
+    const text = readFileSync(file, 'utf8')
+      .replace(/user: sitewright/, `user: ${user}`)
+      .replace(/hostKey: .*/g, `hostKey: ${hostKey}\n        host: 127.0.0.1\n        port: ${port}`);
+    writeFileSync(file, text);
   }
 
   writeSite(site: string, text: string): string {

@@ -1,52 +1,36 @@
 import { parse } from 'yaml';
-import { cloudInitSeed, type SeedSettings } from '../../components/machines/cloudInit';
-import { deriveHostKey } from '../../components/secrets/hostKey';
-import { hostKeySeedBase64 } from './fixtures';
+import { cloudInitSeed } from '../../components/machines/cloudInit';
+import { dualStackSeed } from './fixtures';
 import { expectGolden } from './golden';
 
-const hostKey = deriveHostKey(hostKeySeedBase64, 'cp1');
-
-const dualStack: SeedSettings = {
-  instanceId: '6f1c8f8e-3f0a-5d3b-9a53-5f2f3f1c9a11',
-  hostName: 'cp1',
-  user: 'sitewright',
-  authorizedKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHFj7AklEdMijCGxIMqaLfJa93V314gzrmXGFaNTLTva',
-  hostKey,
-  mac: '52:54:00:12:34:56',
-  mtuBytes: 9000,
-  addresses: ['192.0.2.11/24', '2001:db8::11/64'],
-  gateways: ['192.0.2.1', '2001:db8::1'],
-  routes: [{ to: '198.51.100.0/24', via: '192.0.2.254' }],
-  dns: { servers: ['192.0.2.53'], search: ['example.org'] },
-  ntpServers: ['192.0.2.123'],
-};
+const { hostKey } = dualStackSeed;
 
 test('the files of a dual-stack machine', () => {
-  const seed = cloudInitSeed(dualStack);
+  const seed = cloudInitSeed(dualStackSeed);
   expectGolden('meta-data', seed.metaData);
   expectGolden('network-config', seed.networkConfig);
   expectGolden('user-data', seed.userData);
 });
 
 test('user-data is a cloud-config whose host key is the derived one, byte for byte', () => {
-  const { userData } = cloudInitSeed(dualStack);
+  const { userData } = cloudInitSeed(dualStackSeed);
   expect(userData.startsWith('#cloud-config\n')).toBe(true);
   const document = parse(userData);
   expect(document.ssh_keys.ed25519_private).toBe(hostKey.privateKey);
   expect(document.ssh_keys.ed25519_public.trim()).toBe(hostKey.publicKey);
-  expect(document.users[0]).toMatchObject({ lock_passwd: true, ssh_authorized_keys: [dualStack.authorizedKey] });
+  expect(document.users[0]).toMatchObject({ lock_passwd: true, ssh_authorized_keys: [dualStackSeed.authorizedKey] });
   expect(document.users[0]).not.toHaveProperty('passwd');
 });
 
 test('YAML 1.1, which cloud-init reads, finds text where text is meant', () => {
-  const seed = cloudInitSeed({ ...dualStack, hostName: 'no', mac: '52:54:00:00:00:11' });
+  const seed = cloudInitSeed({ ...dualStackSeed, hostName: 'no', mac: '52:54:00:00:00:11' });
   expect(parse(seed.networkConfig, { version: '1.1' }).ethernets.primary.match.macaddress).toBe('52:54:00:00:00:11');
   expect(parse(seed.metaData, { version: '1.1' })['local-hostname']).toBe('no');
 });
 
 test('without gateways, routes, DNS or NTP nothing is said about them', () => {
   const seed = cloudInitSeed({
-    ...dualStack,
+    ...dualStackSeed,
     gateways: [],
     routes: [],
     dns: { servers: [], search: [] },

@@ -1,6 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
+import type { SeedSettings } from '../../components/machines/cloudInit';
 import type { KvmImagePlan, KvmPlan, NodePlan } from '../../components/plan/types';
-import { generateSshKey } from '../../components/secrets/hostKey';
+import { deriveHostKey, generateSshKey } from '../../components/secrets/hostKey';
 
 export const image: KvmImagePlan = {
   path: '/srv/images/debian-12.qcow2',
@@ -98,3 +99,19 @@ export const secrets = () => ({
   sshPrivateKey: pulumi.secret(userKey.privateKey),
   hostKeySeed: pulumi.secret(hostKeySeedBase64),
 });
+
+/** Everything that a seed can hold, in both address families. */
+export const dualStackSeed: SeedSettings = {
+  instanceId: '6f1c8f8e-3f0a-5d3b-9a53-5f2f3f1c9a11',
+  hostName: 'cp1',
+  user: 'sitewright',
+  authorizedKey: remoteHostKey,
+  hostKey: deriveHostKey(hostKeySeedBase64, 'cp1'),
+  mac: '52:54:00:12:34:56',
+  mtuBytes: 9000,
+  addresses: ['192.0.2.11/24', '2001:db8::11/64'],
+  gateways: ['192.0.2.1', '2001:db8::1'],
+  routes: [{ to: '198.51.100.0/24', via: '192.0.2.254' }],
+  dns: { servers: ['192.0.2.53'], search: ['example.org'] },
+  ntpServers: ['192.0.2.123'],
+};

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { SitePlan } from '../../../components/plan';
 import { formatProblem, type Problem } from '../../../components/spec';
+import { day } from '../clusterKeys';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput } from '../errors';
 import { readFleet } from '../fleet';
@@ -76,7 +77,7 @@ function kubernetesOf({ cluster }: SitePlan, last: LastRun | null, now: Date): E
     planned: cluster.kubernetesVersion,
     runs: last?.kubernetesVersion ?? null,
     supportedUntil: cluster.supportedUntil,
-    supportEnded: now.toISOString().slice(0, 10) > cluster.supportedUntil,
+    supportEnded: day(now) > cluster.supportedUntil,
   };
 }
 

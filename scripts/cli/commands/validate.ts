@@ -26,9 +26,10 @@ Examples:
 }
 
 function validateOne(context: Context, site: string): void {
-  const loaded = openSite(context, site);
-  const { plan, warnings } = loaded;
   const fleet = readFleet(context);
+  // One that is not among them cannot be opened, which says why.
+  const loaded = fleet.sites.find(({ plan }) => plan.site === site) ?? openSite(context, site);
+  const { plan, warnings } = loaded;
   const problems = [...warnings, ...ruleProblems(loaded, new Date()), ...acrossSites(fleet, site)];
   if (problems.some(isError)) throw refuseProblems(problems);
   if (context.json) {

@@ -1,28 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import type { SeedSettings } from '../../../components/machines/cloudInit';
 import { guestinfoConfig, guestinfoSeed, METADATA_KEY, USER_DATA_KEY } from '../../../components/machines/guestinfo';
-import { deriveHostKey } from '../../../components/secrets/hostKey';
-import { hostKeySeedBase64 } from '../fixtures';
+import { dualStackSeed } from '../fixtures';
 import { cloudInitEnv } from './package';
 
 /** The documents of a machine on vSphere, as cloud-init's own data source, schema and renderer take them. */
 
-const settings: SeedSettings = {
-  instanceId: '6f1c8f8e-3f0a-5d3b-9a53-5f2f3f1c9a11',
-  hostName: 'no',
-  user: 'sitewright',
-  authorizedKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHFj7AklEdMijCGxIMqaLfJa93V314gzrmXGFaNTLTva',
-  hostKey: deriveHostKey(hostKeySeedBase64, 'cp1'),
-  mac: '00:50:56:12:34:56',
-  mtuBytes: 9000,
-  addresses: ['192.0.2.11/24', '2001:db8::11/64'],
-  gateways: ['192.0.2.1', '2001:db8::1'],
-  routes: [{ to: '198.51.100.0/24', via: '192.0.2.254' }],
-  dns: { servers: ['192.0.2.53'], search: ['example.org'] },
-  ntpServers: ['192.0.2.123'],
-};
+const settings = { ...dualStackSeed, hostName: 'no', mac: '00:50:56:12:34:56' };
 
 interface Outcome {
   found: boolean;
