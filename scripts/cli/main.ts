@@ -14,6 +14,7 @@ import { inspectCommands } from './commands/inspect';
 import { kubeconfigCommand } from './commands/kubeconfig';
 import { newCommand } from './commands/new';
 import { renderCommand } from './commands/render';
+import { reportCommand } from './commands/report';
 import { resultCommands } from './commands/results';
 import { reviewCommand } from './commands/review';
 import { rolloutCommand } from './commands/rollout';
@@ -39,6 +40,7 @@ const commands = () => [
   ...deployCommands(),
   ...resultCommands(),
   driftCommand(),
+  reportCommand(),
   kubeconfigCommand(),
   sshCommand(),
   debugCommand(),

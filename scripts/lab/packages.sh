@@ -38,6 +38,12 @@ keepalived           keepalived
 shellcheck           shellcheck
 xmllint              libxml2-utils
 "
+# A browser for the report, under whatever name it is there already; Ubuntu has no package of Chromium, only a snap.
+if [ "${1:-}" = --tests ] && ! command -v google-chrome >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1; then
+  NEEDS="$NEEDS
+chromium             chromium
+"
+fi
 [ "${1:-}" != --gcc ] || NEEDS="$NEEDS
 gcc                  gcc
 "

@@ -53,7 +53,7 @@ test('help is no mistake, and every command has examples', () => {
   const commands = [...help.stdout.matchAll(/^ {2}([a-z]+) \[options\]/gm)].map(([, name]) => name);
   expect(commands).toEqual([
     ...['new', 'validate', 'fleet', 'plan', 'explain', 'render', 'diff', 'review', 'bundle'],
-    ...['preview', 'up', 'refresh', 'verify', 'outputs', 'drift'],
+    ...['preview', 'up', 'refresh', 'verify', 'outputs', 'drift', 'report'],
     ...['kubeconfig', 'ssh', 'debug', 'rollout', 'certs', 'etcd'],
     ...['destroy', 'secrets', 'unlock', 'adopt'],
   ]);

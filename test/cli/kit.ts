@@ -54,14 +54,17 @@ export class TestKit {
     for (const folder of ['components', 'scripts', 'stacks']) this.compile(folder);
   }
 
-  /** The engine is the one that was set up for the user; its home is not, because plugins there name this copy's files. */
+  /**
+   * The engine is the one that was set up for the user; its home is not, because plugins there name this copy's files, and
+   * neither are results, which the sites of this copy would be added to.
+   */
   private borrowCache(): void {
     const shared = join(process.env.XDG_CACHE_HOME ?? join(process.env.HOME ?? '/root', '.cache'), 'sitewright');
     const own = join(this.home, '.cache/sitewright');
     mkdirSync(own, { recursive: true });
     if (!existsSync(shared)) return;
     for (const entry of readdirSync(shared)) {
-      if (entry !== 'pulumi-home') symlinkSync(join(shared, entry), join(own, entry));
+      if (!['pulumi-home', 'results'].includes(entry)) symlinkSync(join(shared, entry), join(own, entry));
     }
   }
 

@@ -6,6 +6,7 @@ import { auditSite, type Audit } from '../drift';
 import { repairSite } from '../driftRepair';
 import { CliError, EXIT, failed } from '../errors';
 import { Interruption } from '../interrupt';
+import { keepResults } from '../keptResults';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
 import { redactor } from '../redact';
@@ -49,6 +50,7 @@ async function drift(context: Context, site: string, repair: boolean): Promise<v
     repaired = await repairSite(context, plan, open, audit.differences);
     if (repaired.length > 0) audit = await look(context, plan, open);
   }
+  keepResults(context, plan, 'drift', audit, { at: new Date(), redact: redactor(open.secrets) });
   const drifted = audit.differences.length > 0;
   if (context.json) printJson(context, { site, drifted, ...audit, ...(repair ? { repaired } : {}) });
   else context.out(redactor(open.secrets)(renderAudit(plan, audit, context.color)));

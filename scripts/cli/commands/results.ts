@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import { contextOf, printJson, type Context } from '../context';
 import { failed } from '../errors';
+import { keepResults } from '../keptResults';
 import { enterLab } from '../lab';
+import { redactor } from '../redact';
 import { renderOutputs } from '../report';
 import { openStack } from '../secrets';
 import { openSiteAloud } from '../site';
@@ -37,6 +39,7 @@ async function verify(context: Context, site: string): Promise<void> {
   await enterLab(plan);
   const { config, secrets } = await openStack(context, plan, { create: false });
   const { failures, results, unanswered, text } = await prove(context, plan, config, secrets);
+  keepResults(context, plan, 'verify', { results, unanswered }, { at: new Date(), redact: redactor(secrets) });
   if (context.json) printJson(context, { site, passed: failures === 0, results, unanswered });
   else context.out(text);
   // The result above is the whole answer to a program; a person gets a last line too.
