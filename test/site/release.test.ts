@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { version } from '../../package.json';
 import { deriveHostKey } from '../../components/secrets/hostKey';
 import { removeStacksFolders } from '../spec/stacksFolder';
-import { leaks, secretLines } from './secrets';
+import { secretLines } from '../support/plantedSecrets';
+import { leaks } from './secrets';
 import { differences, released, type ReleasedResource } from './release';
 import { EXAMPLE_SITES, hostKeySeed, planFrom, recordSite, repoRoot } from './sites';
 

@@ -3,12 +3,6 @@ import type { RecordedResource } from '../support/recordingMonitor';
 
 const spellings = (text: string): string[] => [text, ...base64Within(text)];
 
-/** Lines of an OpenSSH private key that hold its secret half; the first three hold what is public. */
-export function secretLines(privateKey: string): string[] {
-  const [, , , , ...lines] = privateKey.trim().split('\n').slice(0, -1);
-  return lines.filter((line) => line.length > 20);
-}
-
 /** The inputs without those that are marked as secret. */
 export function openInputs({ inputs, secretInputs }: RecordedResource): unknown {
   const without = (value: unknown, path: string): unknown => {

@@ -2,7 +2,8 @@ import { impactOf } from '../../components';
 import { deriveHostKey } from '../../components/secrets/hostKey';
 import { removeStacksFolders } from '../spec/stacksFolder';
 import { UNKNOWN, type RecordedResource } from '../support/recordingMonitor';
-import { leaks, openInputs, secretLines } from './secrets';
+import { secretLines } from '../support/plantedSecrets';
+import { leaks, openInputs } from './secrets';
 import {
   EXAMPLE_SITES,
   hostKeySeed,

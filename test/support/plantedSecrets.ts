@@ -10,31 +10,73 @@ export function base64Within(text: string): string[] {
   });
 }
 
-const spellings = (secret: string): string[] => [
-  secret,
-  JSON.stringify(secret).slice(1, -1),
-  encodeURIComponent(secret),
-  Buffer.from(secret).toString('hex'),
-  ...base64Within(secret),
-];
+const urlSafe = (base64: string) => base64.replace(/\+/g, '-').replace(/\//g, '_');
+/** Whatever characters were thought to need it. */
+const withoutPercent = (text: string) =>
+  text.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 16)));
 
-/** What base64 words of a text are when they are read, compressed ones unpacked. */
-function insides(text: string): string[] {
-  return (text.match(/[A-Za-z0-9+/]{16,}={0,2}/g) ?? []).flatMap((word) => {
-    const bytes = Buffer.from(word, 'base64');
-    if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return [];
+function spellings(secret: string): string[] {
+  const base64 = base64Within(secret);
+  const hex = Buffer.from(secret).toString('hex');
+  return [
+    secret,
+    JSON.stringify(secret).slice(1, -1),
+    hex,
+    hex.toUpperCase(),
+    ...base64,
+    ...base64.map(urlSafe),
+    ...base64.flatMap(base64Within),
+  ];
+}
+
+/** How often something is unpacked out of something: a file in gzip, in base64, in a Secret's base64, in JSON. */
+const DEPTH = 4;
+/** Base64, also cut into lines, whose ends may be spelled as in JSON. */
+const WORDS = /[A-Za-z0-9+/_-]{16,}={0,2}/g;
+const PARAGRAPHS = /(?:[A-Za-z0-9+/_-]{16,}(?:\\n|\s)+)+[A-Za-z0-9+/_-]+={0,2}/g;
+
+/** A text, and what is packed in it at any depth. */
+function unpacked(content: Buffer | string, depth = DEPTH): string[] {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
     try {
-      return [gunzipSync(bytes).toString()];
+      return unpacked(gunzipSync(bytes), depth);
     } catch {
       return [];
     }
-  });
+  }
+  const text = typeof content === 'string' ? content : bytes.toString('latin1');
+  if (depth === 0) return [text];
+  const packed = [...(text.match(WORDS) ?? []), ...(text.match(PARAGRAPHS) ?? [])];
+  return [text, ...packed.flatMap((word) => ofWord(word.replace(/\\n|\s/g, ''), depth - 1))];
 }
 
-/** Names of the secrets that can be read in a text: raw, in JSON, URL-encoded, in hexadecimal, in base64, or packed. */
-export function readableSecrets(text: string, planted: Record<string, string>): string[] {
-  const texts = [text, ...insides(text)];
+/** Only what was packed: the characters of base64 themselves are seen by their spelling. */
+function ofWord(word: string, depth: number): string[] {
+  const bytes = Buffer.from(word, /^[0-9A-Fa-f]+$/.test(word) ? 'hex' : 'base64');
+  const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b;
+  const isText = bytes.length >= 16 && bytes.subarray(0, 200).every((byte) => byte === 9 || byte === 10 || byte >= 32);
+  return isGzip || isText ? unpacked(bytes, depth) : [];
+}
+
+/** A secret by its name; a key of several lines by those that hold what is secret, because it is often indented. */
+export type Planted = Record<string, string | string[]>;
+
+/**
+ * Names of the secrets that can be read in a text or in the bytes of a file: raw, in JSON, URL-encoded, in hexadecimal, in
+ * base64 at any offset, in base64 of that, or packed by gzip in any of these.
+ */
+export function readableSecrets(content: Buffer | string, planted: Planted): string[] {
+  const texts = unpacked(content).flatMap((text) => [text, withoutPercent(text)]);
   return Object.entries(planted)
-    .filter(([, secret]) => spellings(secret).some((spelling) => texts.some((one) => one.includes(spelling))))
+    .filter(([, secret]) => [secret].flat().some((line) => spellings(line).some((spelling) => isIn(texts, spelling))))
     .map(([name]) => name);
+}
+
+const isIn = (texts: string[], spelling: string) => texts.some((one) => one.includes(spelling));
+
+/** Lines of a private key in PEM that hold its secret half; in OpenSSH's own form the first three hold what is public. */
+export function secretLines(privateKey: string): string[] {
+  const [head, ...lines] = privateKey.trim().split('\n').slice(0, -1);
+  return lines.slice(head!.includes('OPENSSH') ? 3 : 0).filter((line) => line.length > 20);
 }

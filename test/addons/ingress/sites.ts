@@ -53,7 +53,7 @@ export function clusterOf(ingress: object, more: Record<string, unknown> = {}): 
 const UPSTREAM = resolve(__dirname, '../../../../shared/upstream');
 
 /** A release manifest as its project publishes it: the very bytes that a bundle would carry. */
-function releaseText({ manifests, components }: BundlePlan, name: string): string {
+export function releaseText({ manifests, components }: BundlePlan, name: string): string {
   const { url, sha256, component } = manifests.find((one) => one.name === name)!;
   const { version } = components.find((one) => one.name === component)!;
   const folder = component === 'nginx-ingress' ? 'nginx-kubernetes-ingress' : component;

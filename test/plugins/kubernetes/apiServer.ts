@@ -34,10 +34,11 @@ export class ApiServer {
   private port = 0;
   private etcdPort = 0;
 
-  static async start(): Promise<ApiServer> {
+  /** @param authority signs its certificates, in PEM, and is the one whose clients it lets in. Default: a new one. */
+  static async start(authority?: { certificate: string; privateKey: string }): Promise<ApiServer> {
     const server = new ApiServer();
     try {
-      await server.run();
+      await server.run(authority);
     } catch (error) {
       await server.stop();
       throw error;
@@ -67,8 +68,8 @@ export class ApiServer {
     });
   }
 
-  private async run(): Promise<void> {
-    this.certificates();
+  private async run(authority?: { certificate: string; privateKey: string }): Promise<void> {
+    this.certificates(authority);
     const peerPort = await freePort();
     this.etcdPort = await freePort();
     this.port = await freePort();
@@ -137,10 +138,15 @@ export class ApiServer {
       .join('\n');
   }
 
-  private certificates(): void {
+  private certificates(authority?: { certificate: string; privateKey: string }): void {
     const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: this.dir, stdio: 'pipe' });
     const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-    openssl('req', '-x509', ...key, '-subj', '/CN=test-ca', '-keyout', 'ca.key', '-out', 'ca.crt');
+    if (authority === undefined) {
+      openssl('req', '-x509', ...key, '-subj', '/CN=test-ca', '-keyout', 'ca.key', '-out', 'ca.crt');
+    } else {
+      fs.writeFileSync(path.join(this.dir, 'ca.key'), authority.privateKey, { mode: 0o600 });
+      fs.writeFileSync(path.join(this.dir, 'ca.crt'), authority.certificate);
+    }
     const signed = ['-CA', 'ca.crt', '-CAkey', 'ca.key'];
     const names = 'subjectAltName=IP:127.0.0.1,DNS:kubernetes.default.svc';
     for (const [name, subject, extra] of [
