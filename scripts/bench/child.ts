@@ -7,6 +7,10 @@ export interface ChildOptions {
   signal: AbortSignal;
   /** Each line of output, with the seconds since the start. */
   onLine?(line: string, seconds: number): void;
+  /** Exit codes that are no failure. Default: 0. */
+  allowed?: number[];
+  /** Called with the process as soon as it is there. */
+  onStart?(pid: number): void;
 }
 
 /** How much of the output a failure shows. */
@@ -28,6 +32,7 @@ export function runChild(command: string, args: string[], options: ChildOptions)
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
+  if (child.pid !== undefined) options.onStart?.(child.pid);
   let stdout = '';
   const lines: string[] = [];
   const take = (text: string) => {
@@ -49,7 +54,7 @@ export function runChild(command: string, args: string[], options: ChildOptions)
     child.on('error', reject);
     child.on('close', (code) => {
       stop.removeEventListener('abort', kill);
-      if (code === 0) return resolve(stdout);
+      if (code !== null && (options.allowed ?? [0]).includes(code)) return resolve(stdout);
       if (options.signal.aborted) return reject(options.signal.reason as Error);
       const why = stop.aborted ? `was stopped after ${options.limitSeconds} s` : `ended with ${code}`;
       reject(new Error([`${shown} ${why}:`, ...lines.slice(-SHOWN_LINES)].join('\n')));

@@ -1,10 +1,12 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { benchCalico } from './calicoMatrix';
 import { benchUp } from './labUp';
 import { benchNames } from './names';
 import { benchPlan } from './plan';
 import { benchServices } from './services';
+import { benchSites } from './sites';
 import { benchTunnel } from './tunnel';
 
 /** The measurements of the README's figures: `npm run bench`. */
@@ -25,9 +27,11 @@ interface Bench {
 
 const BENCHES: Bench[] = [
   { name: 'plan', tools: [], needsRoot: false, run: ({ rounds }, signal) => benchPlan(rounds, signal) },
+  { name: 'calico', tools: [], needsRoot: false, run: ({ rounds }, signal) => benchCalico(rounds, signal) },
+  { name: 'sites', tools: ['git'], needsRoot: false, run: ({ rounds }, signal) => benchSites(rounds, signal) },
   {
     name: 'tunnel',
-    tools: ['ip', 'nft', 'ethtool'],
+    tools: ['ip', 'nft', 'ethtool', 'python3'],
     needsRoot: true,
     run: ({ rounds }, signal) => benchTunnel(rounds, signal),
   },

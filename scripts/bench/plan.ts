@@ -3,9 +3,9 @@ import { siteSchema } from '../../components/spec';
 import { interleaved, print, seconds } from './measure';
 
 /** A site of `count` machines on one /16: what a site file of that size holds. */
-function site(count: number): unknown {
+export function siteOfMachines(count: number, name = 'bench') {
   return {
-    name: 'bench',
+    name,
     kit: '*',
     environment: 'staging',
     underlay: { subnets: [{ name: 'nodes', cidrs: ['172.16.0.0/16'], gateways: ['172.16.255.254'] }] },
@@ -30,7 +30,7 @@ function planOf(input: unknown): string {
 
 /** From the parsed site file to the bytes of the plan, at growing numbers of machines. */
 export async function benchPlan(rounds: number, signal: AbortSignal): Promise<void> {
-  const inputs = [10, 100, 1000].map((count) => ({ count, input: site(count) }));
+  const inputs = [10, 100, 1000].map((count) => ({ count, input: siteOfMachines(count) }));
   // Not counted: what the first run of any code costs is no part of how the plan grows.
   for (const { input } of inputs) planOf(input);
   const rows = await interleaved(

@@ -1,148 +1,141 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { interleaved, print } from './measure';
+import { computePlan } from '../../components/plan';
+import { siteSchema } from '../../components/spec';
+import { interleaved, print, type Case } from './measure';
+import { siteOfMachines } from './plan';
+import { KINDS, PATH_MTU_BYTES, TwoNodes, type Kind } from './twoNodes';
 
 /**
- * The problem that this kit exists for, in figures: bytes through a VXLAN tunnel whose pods have the computed MTU, against
- * pods with the MTU of the network card, on a path that carries 1,500 bytes and says nothing about what it drops.
- *
- * Two nodes with jumbo network cards (9,000 bytes) hang on a bridge that drops larger frames than 1,500 bytes of IP, without
- * ICMP: a switch that nobody told. Each node has one pod behind a VXLAN device. Everything is in namespaces of this run.
+ * The problem that this kit exists for, in figures: bytes and round trips between pods of two nodes, for each encapsulation,
+ * with the computed MTU, with the MTU of the path itself (which no tunnel leaves to its packets), and with one that somebody
+ * has lowered until it worked. The path carries 1,500 bytes and says nothing about what it drops.
  */
-const NODE_MTU_BYTES = 9000;
-const PATH_MTU_BYTES = 1500;
-const LIMIT_SECONDS = 10;
+
+/** The least that IPv6 allows, and what people go down to. */
+const LOWERED_MTU_BYTES = 1280;
+export const LIMIT_SECONDS = 10;
 const TRANSFER_BYTES = 8 * 1024 * 1024;
+const ROUND_TRIPS = 1000;
+/** More than one packet, as answers of most programs are. */
+const MESSAGE_BYTES = 4096;
 
-const names = { a: `swb-a-${process.pid}`, b: `swb-b-${process.pid}`, middle: `swb-m-${process.pid}` };
+const SINK_PORT = 7777;
+const ECHO_PORT = 7778;
 
-function ip(...args: string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
-}
+/** Tells after each 64 KiB how much has come; sends every message back. */
+const SERVE = `
+import socket, threading
+def each(port, serve):
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(('0.0.0.0', port))
+    made.listen(16)
+    while True:
+        threading.Thread(target=serve, args=(made.accept()[0],), daemon=True).start()
+def sink(one):
+    came = 0
+    while True:
+        data = one.recv(65536)
+        if not data: return one.close()
+        if (came + len(data)) // 65536 > came // 65536: one.sendall(b'.' * ((came + len(data)) // 65536 - came // 65536))
+        came += len(data)
+def echo(one):
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while True:
+        data = one.recv(65536)
+        if not data: return one.close()
+        one.sendall(data)
+threading.Thread(target=each, args=(${SINK_PORT}, sink), daemon=True).start()
+each(${ECHO_PORT}, echo)
+`;
 
-function build(): void {
-  for (const name of Object.values(names)) ip('netns', 'add', name);
-  ip('-n', names.middle, 'link', 'add', 'br0', 'mtu', String(NODE_MTU_BYTES), 'type', 'bridge');
-  for (const [index, node] of [names.a, names.b].entries()) {
-    const port = `port${index}`;
-    ip(
-      '-n',
-      node,
-      'link',
-      'add',
-      'eth0',
-      'mtu',
-      String(NODE_MTU_BYTES),
-      'type',
-      'veth',
-      'peer',
-      'name',
-      port,
-      'netns',
-      names.middle,
-    );
-    ip('-n', names.middle, 'link', 'set', port, 'master', 'br0', 'mtu', String(NODE_MTU_BYTES), 'up');
-    ip('-n', node, 'addr', 'add', `192.0.2.${index + 1}/24`, 'dev', 'eth0');
-    ip('-n', node, 'link', 'set', 'eth0', 'up');
-    // Real links carry what the wire carries: without this a veth hands 64 KB segments across in one piece.
-    for (const [namespace, device] of [
-      [node, 'eth0'],
-      [names.middle, port],
-    ] as const) {
-      execFileSync(
-        'ip',
-        ['netns', 'exec', namespace, 'ethtool', '-K', device, 'tso', 'off', 'gso', 'off', 'gro', 'off'],
-        { stdio: 'ignore' },
-      );
-    }
-    ip(
-      '-n',
-      node,
-      'link',
-      'add',
-      'vx0',
-      'type',
-      'vxlan',
-      'id',
-      '7',
-      'dstport',
-      '4789',
-      'local',
-      `192.0.2.${index + 1}`,
-      'remote',
-      `192.0.2.${2 - index}`,
-    );
-    ip('-n', node, 'addr', 'add', `198.18.0.${index + 1}/24`, 'dev', 'vx0');
-    ip('-n', node, 'link', 'set', 'vx0', 'up');
-  }
-  ip('-n', names.middle, 'link', 'set', 'br0', 'up');
-  execFileSync('ip', ['netns', 'exec', names.middle, 'nft', '-f', '-'], {
-    input: `table bridge path {
-  chain forward {
-    type filter hook forward priority 0;
-    meta length > ${PATH_MTU_BYTES} drop
-  }
-}
-`,
-  });
-}
+/** Arguments: address. Prints MB/s of what had arrived when all of it had, or when the time was over. */
+const SEND = `
+import select, socket, sys, time
+made = socket.create_connection((sys.argv[1], ${SINK_PORT}), ${LIMIT_SECONDS})
+made.setblocking(False)
+left, arrived, begin = ${TRANSFER_BYTES}, 0, time.perf_counter()
+while arrived < ${TRANSFER_BYTES} and time.perf_counter() - begin < ${LIMIT_SECONDS}:
+    readable, writable, _ = select.select([made], [made] if left else [], [], 0.1)
+    if writable: left -= made.send(bytes(min(left, 262144)))
+    if readable: arrived += 65536 * len(made.recv(4096))
+print(arrived / 1e6 / (time.perf_counter() - begin))
+`;
 
-function remove(): void {
-  for (const name of Object.values(names)) {
-    try {
-      ip('netns', 'del', name);
-    } catch {
-      // It was never made.
-    }
-  }
-}
+/** Arguments: address. Prints the slowest of a hundred in milliseconds; a message that is not back in time ends it. */
+const ASK = `
+import socket, sys, time
+made = socket.create_connection((sys.argv[1], ${ECHO_PORT}), ${LIMIT_SECONDS})
+made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+times, message = [], bytes(${MESSAGE_BYTES})
+for _ in range(${ROUND_TRIPS}):
+    begin, back = time.perf_counter(), 0
+    try:
+        made.sendall(message)
+        while back < len(message): back += len(made.recv(65536))
+    except TimeoutError:
+        print(${LIMIT_SECONDS * 1000})
+        sys.exit()
+    times.append((time.perf_counter() - begin) * 1000)
+print(sorted(times)[len(times) * 99 // 100])
+`;
 
-/** MB/s through the tunnel with the pods' end at `mtuBytes`; what had arrived when the limit ran out counts. */
-async function transfer(mtuBytes: number, signal: AbortSignal): Promise<number> {
-  for (const node of [names.a, names.b]) ip('-n', node, 'link', 'set', 'vx0', 'mtu', String(mtuBytes));
-  const receive = `const s=require("net").createServer(c=>{let n=0;c.on("data",d=>{n+=d.length;console.log(n)})});s.listen(7777,"198.18.0.2",()=>console.log(0))`;
-  const send = `const c=require("net").connect(7777,"198.18.0.2");c.write(Buffer.alloc(${TRANSFER_BYTES}))`;
-  const receiver = spawn('ip', ['netns', 'exec', names.b, process.execPath, '-e', receive], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let received = 0;
-  let sender: ReturnType<typeof spawn> | undefined;
-  try {
-    return await new Promise<number>((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-      let start = 0n;
-      const elapsed = () => Number(process.hrtime.bigint() - start) / 1e9;
-      let limit: NodeJS.Timeout | undefined;
-      receiver.stdout.on('data', (data: Buffer) => {
-        received = Number(data.toString().trim().split('\n').at(-1));
-        if (sender === undefined) {
-          start = process.hrtime.bigint();
-          limit = setTimeout(() => resolve(received / 1e6 / elapsed()), LIMIT_SECONDS * 1000);
-          sender = spawn('ip', ['netns', 'exec', names.a, process.execPath, '-e', send], { stdio: 'ignore' });
-        } else if (received >= TRANSFER_BYTES) {
-          clearTimeout(limit);
-          resolve(received / 1e6 / elapsed());
-        }
-      });
-    });
-  } finally {
-    sender?.kill('SIGKILL');
-    receiver.kill('SIGKILL');
-  }
+const ROUTING: Record<Kind, object> = {
+  none: { routing: 'bgp' },
+  ipip: { routing: 'ipip' },
+  vxlan: { routing: 'vxlan' },
+  wireguard: { routing: 'bgp', wireguard: true },
+};
+
+/** What the kit gives pods of a site whose path is the bench's. */
+function computedMtuBytes(kind: Kind): number {
+  const site = siteOfMachines(2);
+  const network = { ...site.network, cni: 'calico', ...ROUTING[kind] };
+  const kubernetes = { version: '1.36.1' };
+  const underlay = { ...site.underlay, mtu: PATH_MTU_BYTES };
+  const { plan, findings } = computePlan(siteSchema.parse({ ...site, underlay, network, kubernetes }), '0.1.0');
+  if (plan === null) throw new Error(findings.map(({ message }) => message).join('\n'));
+  return plan.mtu.podMtuBytes;
 }
 
 export async function benchTunnel(rounds: number, signal: AbortSignal): Promise<void> {
+  const nodes = new TwoNodes(signal);
   try {
-    build();
-    const rows = await interleaved(
-      [
-        { name: `computed pod MTU ${PATH_MTU_BYTES - 50}`, run: () => transfer(PATH_MTU_BYTES - 50, signal) },
-        { name: `wrong pod MTU ${PATH_MTU_BYTES}`, run: () => transfer(PATH_MTU_BYTES, signal) },
-      ],
-      rounds,
-      signal,
+    nodes.build();
+    nodes.spawnInPod('b', ['python3', '-c', SERVE]);
+    const bytes: Case[] = [];
+    const roundTrips: Case[] = [];
+    for (const kind of KINDS) {
+      const missing = nodes.missing(kind);
+      if (missing !== null) {
+        console.error(`tunnel: ${kind} is not measured here: ${missing}`);
+        continue;
+      }
+      const computed = computedMtuBytes(kind);
+      const mtus: [string, number][] = [
+        ['computed', computed],
+        ...(kind === 'none' ? [] : ([['wrong', PATH_MTU_BYTES]] as [string, number][])),
+        ['lowered', LOWERED_MTU_BYTES],
+      ];
+      for (const [what, mtuBytes] of mtus) {
+        const name = `${kind === 'none' ? 'no tunnel' : kind}, pod MTU ${mtuBytes} (${what})`;
+        const between = async (program: string) => {
+          nodes.connect(kind, mtuBytes);
+          return Number(await nodes.runInPod('a', ['python3', '-c', program, nodes.podAddress('b')]));
+        };
+        bytes.push({ name, run: () => between(SEND) });
+        roundTrips.push({ name, run: () => between(ASK) });
+      }
+    }
+    await nodes.untilAnswers(['python3', '-c', ASK, nodes.podAddress('b')]);
+    const limits = `ICMP filtered, at most ${LIMIT_SECONDS} s`;
+    const sent = await interleaved(bytes, rounds, signal);
+    print(`${TRANSFER_BYTES / 1024 / 1024} MiB between pods of two nodes; ${limits}`, 'MB/s', sent);
+    const asked = await interleaved(roundTrips, rounds, signal);
+    print(`${MESSAGE_BYTES} bytes there and back, the slowest of a hundred; ${limits}`, 'ms', asked);
+    console.log(
+      'Nodes and pods are namespaces of one kernel: it is the CPU that limits them, and no network card is there.',
     );
-    print(`${TRANSFER_BYTES / 1024 / 1024} MiB through VXLAN, ICMP filtered, at most ${LIMIT_SECONDS} s`, 'MB/s', rows);
   } finally {
-    remove();
+    await nodes.remove();
   }
 }
