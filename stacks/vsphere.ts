@@ -1,5 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
-import { loadVsphere, type VsphereAccess } from '../components/machines';
+import { loadVsphere, type VsphereAccess, type VspherePackage } from '../components/machines';
 import type { SitePlan } from '../components/plan';
 import { VcenterError } from '../components/vcenter/errors';
 import { lookUp, PlacementError, trustOf } from '../components/vcenter/lookUp';
@@ -8,10 +8,15 @@ import { pinCertificate } from '../components/vcenter/pin';
 /**
  * The vCenter of a site, with everything that the plan names found in it; null where the site has none. What does not fit is
  * told at once, and the program ends before anything is registered.
+ * @param load for tests; the default is the package of the provider
  */
-export async function withVsphere(plan: SitePlan, config: pulumi.Config): Promise<VsphereAccess | null> {
+export async function withVsphere(
+  plan: SitePlan,
+  config: pulumi.Config,
+  load: () => VspherePackage = loadVsphere,
+): Promise<VsphereAccess | null> {
   if (plan.machines.vsphere === null) return null;
-  const provider = loadVsphere();
+  const provider = load();
   const [user, password] = [config.requireSecret('vsphereUser'), config.requireSecret('vspherePassword')];
   try {
     const { ids, warnings } = await lookUp(plan, { user: await plain(user), password: await plain(password) });

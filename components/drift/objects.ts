@@ -7,6 +7,8 @@ import type { Difference } from './types';
 export interface StateObject {
   urn: string;
   type: string;
+  /** What it is known by outside of the state, such as the UUID of a virtual machine. */
+  id?: string;
   inputs?: Record<string, unknown>;
 }
 

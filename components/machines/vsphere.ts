@@ -11,6 +11,7 @@ import { guestinfoConfig, guestinfoSeed, METADATA_KEY, SCSI_UNITS, USER_DATA_KEY
 import type { LostMachine, Machine, MakerArgs } from './machine';
 import { machineUuid } from './uuid';
 import type { VirtualMachineArgs, VspherePackage } from './vspherePackage';
+import { placementRules } from './vsphereRules';
 
 /** Type of the resource that is a machine. */
 export const VIRTUAL_MACHINE = 'vsphere:index/virtualMachine:VirtualMachine';
@@ -23,10 +24,10 @@ const CLONE_LIMIT_MINUTES = 60;
 /** What the names of a plan stand for: identifiers of one vCenter. */
 export interface VsphereIds {
   template: {
-    /** Of the machine. */
+    /** Of the machine, or id of the item of a content library. */
     uuid: string;
-    /** Operating system as vSphere knows it, such as debian12_64Guest. */
-    guestId: string;
+    /** Operating system as vSphere knows it, such as debian12_64Guest; null for an item of a library, which keeps it to itself. */
+    guestId: string | null;
   };
   /** By the name of the placement. */
   placements: Record<string, PlacementIds>;
@@ -45,6 +46,8 @@ export interface PlacementIds {
   datastoreClusterId: string | null;
   etcdDatastoreId: string | null;
   isoDatastoreId: string | null;
+  storagePolicyId: string | null;
+  etcdStoragePolicyId: string | null;
 }
 
 /** What the machines of a site need of a vCenter. */
@@ -94,7 +97,7 @@ export class VsphereMachines extends pulumi.ComponentResource {
     this.lost = args.dead.map(
       (plan) => new LostVsphereMachine(`${name}-${plan.name}`, { ...args, plan, provider }, { parent: this }).machine,
     );
-    this.keepApart(name, args, provider, vms);
+    placementRules(name, args, vms, { parent: this, provider });
     this.registerOutputs({});
   }
 
@@ -124,30 +127,6 @@ export class VsphereMachines extends pulumi.ComponentResource {
       images.set(isoKey(placement), { file, path });
     }
     return images;
-  }
-
-  private keepApart(
-    name: string,
-    { vsphere, access, stamp }: VsphereMachinesArgs,
-    provider: pulumi.ProviderResource,
-    vms: Map<string, pulumi.CustomResource>,
-  ): void {
-    for (const { datacenter, cluster, machines, isRequired } of vsphere.antiAffinity) {
-      const { name: placement } = vsphere.placements.find(
-        (one) => one.datacenter === datacenter && one.cluster === cluster,
-      )!;
-      new access.provider.ComputeClusterVmAntiAffinityRule(
-        `${name}-apart-${datacenter}-${cluster}`,
-        {
-          name: `sitewright ${stamp.site}: control plane`,
-          computeClusterId: access.ids.placements[placement].clusterId!,
-          virtualMachineIds: machines.map((machine) => vms.get(machine)!.id),
-          mandatory: isRequired,
-          enabled: true,
-        },
-        { parent: this, provider },
-      );
-    }
   }
 }
 
@@ -271,6 +250,7 @@ function virtualMachine(
     ...(ids.datastoreClusterId === null
       ? { datastoreId: ids.datastoreId! }
       : { datastoreClusterId: ids.datastoreClusterId }),
+    ...(ids.storagePolicyId === null ? {} : { storagePolicyId: ids.storagePolicyId }),
     numCpus: machine.cpus,
     memory: memoryMebibytes,
     cpuHotAddEnabled: vsphere.hotAdd,
@@ -280,7 +260,7 @@ function virtualMachine(
     latencySensitivity: vsphere.latencySensitivity,
     firmware: vsphere.firmware,
     ...(vsphere.firmware === 'efi' ? { efiSecureBootEnabled: vsphere.secureBoot } : {}),
-    guestId: access.ids.template.guestId,
+    ...(access.ids.template.guestId === null ? {} : { guestId: access.ids.template.guestId }),
     scsiType: 'pvscsi',
     enableDiskUuid: true,
     networkInterfaces: [
@@ -312,10 +292,14 @@ function virtualMachine(
 function disks(
   { disks: provisioning }: VspherePlan,
   { rootDiskBytes, etcdDiskBytes }: VsphereMachinePlan,
-  { etcdDatastoreId }: PlacementIds,
+  { etcdDatastoreId, storagePolicyId, etcdStoragePolicyId }: PlacementIds,
 ): VirtualMachineArgs['disks'] {
   const kind = { thinProvisioned: provisioning === 'thin', eagerlyScrub: provisioning === 'eager' };
-  const root = { label: 'root', size: rootDiskBytes / GIBIBYTE, unitNumber: SCSI_UNITS.root, ...kind };
+  const policy = (id: string | null) => (id === null ? {} : { storagePolicyId: id });
+  const root = {
+    ...{ label: 'root', size: rootDiskBytes / GIBIBYTE, unitNumber: SCSI_UNITS.root, ...kind },
+    ...policy(storagePolicyId),
+  };
   if (etcdDiskBytes === null) return [root];
   return [
     root,
@@ -325,6 +309,7 @@ function disks(
       unitNumber: SCSI_UNITS.etcd,
       ...kind,
       ...(etcdDatastoreId === null ? {} : { datastoreId: etcdDatastoreId }),
+      ...policy(etcdStoragePolicyId),
     },
   ];
 }

@@ -10,6 +10,8 @@ export interface VspherePackage {
   VirtualMachine: ResourceClass<VirtualMachineArgs>;
   File: ResourceClass<FileArgs>;
   ComputeClusterVmAntiAffinityRule: ResourceClass<AntiAffinityArgs>;
+  ComputeClusterVmGroup: ResourceClass<VmGroupArgs>;
+  ComputeClusterVmHostRule: ResourceClass<VmHostRuleArgs>;
 }
 
 type ResourceClass<Args> = new (name: string, args: Args, opts?: pulumi.CustomResourceOptions) => pulumi.CustomResource;
@@ -30,6 +32,7 @@ export interface VirtualMachineArgs {
   folder?: string;
   datastoreId?: string;
   datastoreClusterId?: string;
+  storagePolicyId?: string;
   numCpus?: number;
   /** In MiB. */
   memory?: number;
@@ -54,9 +57,10 @@ export interface VirtualMachineArgs {
     thinProvisioned: boolean;
     eagerlyScrub: boolean;
     datastoreId?: string;
+    storagePolicyId?: string;
   }[];
   cdroms?: { datastoreId: string; path: string }[];
-  /** `timeout` in minutes. */
+  /** `templateUuid`: of a machine, or the id of an item of a content library. `timeout` in minutes. */
   clone?: { templateUuid: string; timeout: number };
   extraConfig?: Record<string, pulumi.Input<string>>;
   extraConfigRebootRequired?: boolean;
@@ -77,6 +81,21 @@ export interface FileArgs {
 export interface AntiAffinityArgs {
   computeClusterId: string;
   virtualMachineIds: pulumi.Input<string>[];
+  mandatory: boolean;
+  enabled: boolean;
+  name: string;
+}
+
+export interface VmGroupArgs {
+  computeClusterId: string;
+  virtualMachineIds: pulumi.Input<string>[];
+  name: string;
+}
+
+export interface VmHostRuleArgs {
+  computeClusterId: string;
+  vmGroupName: pulumi.Input<string>;
+  affinityHostGroupName: string;
   mandatory: boolean;
   enabled: boolean;
   name: string;

@@ -60,6 +60,12 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['machines.vsphere.placements[].resourcePool', 'vCenter moves the machines to it while they run'],
     ['machines.vsphere.placements[].cluster', 'vMotion moves the machines while they run, where it can'],
     ['machines.vsphere.placements[].host', 'vMotion moves the machines while they run, where it can'],
+    ['machines.vsphere.placements[].hostGroup', 'vMotion moves the machines while they run, where it can'],
+    [
+      'machines.vsphere.placements[].storagePolicy',
+      'vCenter moves or copies what the disks hold while the machines run',
+    ],
+    ['machines.vsphere.placements[].etcdStoragePolicy', 'vCenter moves or copies what the disks hold while they run'],
     ['machines.vsphere.placements[].datastore', 'Storage vMotion moves the disks while the machines run'],
     ['machines.vsphere.placements[].datastoreCluster', 'Storage vMotion moves the disks while the machines run'],
     ['machines.vsphere.placements[].etcdDatastore', 'Storage vMotion moves the disks while the machines run'],

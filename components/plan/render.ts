@@ -14,7 +14,12 @@ export function renderPlan(plan: SitePlan, options: { color: boolean }): string 
   const section = (heading: string, ...parts: string[]) => [title(heading), ...parts].join('\n');
   const sections = [
     section(`Site ${plan.site} (${plan.environment}), kit ${plan.kitVersion}`, addresses(plan)),
-    section(`Nodes (${plan.nodes.length})`, nodes(plan.nodes), ...dead(plan)),
+    section(
+      `Nodes (${plan.nodes.length})`,
+      nodes(plan.nodes),
+      ...(plan.machines.vsphere === null ? [] : [MADE_ANEW]),
+      ...dead(plan),
+    ),
     section(`MTU: ${plan.mtu.podMtuBytes} bytes for pods`, ...budget(plan)),
     ...grouped(
       plan.nodes,
@@ -79,6 +84,10 @@ function addresses({ address }: SitePlan): string {
   rows.push(['virtual address', address.vip ?? 'none', '']);
   return table(['Network', 'Addresses', ''], rows);
 }
+
+/** What `replaceTrigger` of its machines holds. */
+const MADE_ANEW =
+  'A machine is made anew when its datacenter, its MAC address or the firmware changes, and when an etcd disk comes or goes.';
 
 function nodes(list: NodePlan[]): string {
   const size = (node: NodePlan) => {

@@ -27,8 +27,10 @@ export function sharedHosts({ nodes, mtu, machines: { vsphere } }: SitePlan): st
   ].join('\n');
 }
 
-const place = ({ datacenter, cluster, host }: VspherePlacementPlan) =>
-  host === null ? `${datacenter}: cluster ${cluster}` : `${datacenter}: host ${host}`;
+const place = ({ datacenter, cluster, host, hostGroup }: VspherePlacementPlan) =>
+  host !== null
+    ? `${datacenter}: host ${host}`
+    : `${datacenter}: cluster ${cluster}${hostGroup === null ? '' : `, hosts ${hostGroup}`}`;
 
 /** vCenter decides, and decides anew while the machines run: what is not kept apart can meet at any time. */
 function onVsphere(nodes: NodePlan[], vsphere: VspherePlan, meaning: string[]): string {

@@ -90,6 +90,7 @@ export function planVsphere(
   });
   checkMacs(spec, findings);
   checkSwitches(spec, vsphere, addressing, machines, findings);
+  checkTemplate(vsphere, findings);
   const antiAffinity = planAntiAffinity(spec, vsphere, machines, findings);
   const placements = new Map(vsphere.placements.map((placement) => [placement.name, placement]));
   const hosts = machines.map(({ placement }) => placements.get(placement)?.host ?? null);
@@ -98,17 +99,20 @@ export function planVsphere(
       server: vsphere.server,
       caFile: vsphere.caFile ?? null,
       thumbprint: vsphere.thumbprint?.toUpperCase() ?? null,
-      template: { name: vsphere.template.name },
+      template: { name: vsphere.template.name, library: vsphere.template.library ?? null },
       placements: vsphere.placements.map((placement) => ({
         name: placement.name,
         datacenter: placement.datacenter,
         cluster: placement.cluster ?? null,
         host: placement.host ?? null,
+        hostGroup: placement.hostGroup ?? null,
         resourcePool: placement.resourcePool ?? null,
         folder: placement.folder ?? null,
         datastore: placement.datastore ?? null,
         datastoreCluster: placement.datastoreCluster ?? null,
         etcdDatastore: placement.etcdDatastore ?? null,
+        storagePolicy: placement.storagePolicy ?? null,
+        etcdStoragePolicy: placement.etcdStoragePolicy ?? placement.storagePolicy ?? null,
         isoDatastore: placement.isoDatastore ?? placement.datastore ?? null,
       })),
       networks: vsphere.networks.map((network) => planNetwork(network, vsphere)),
@@ -121,6 +125,7 @@ export function planVsphere(
       reservesMemory: vsphere.memoryReservation === 'all',
       latencySensitivity: vsphere.latencySensitivity,
       antiAffinity,
+      hostGroups: planHostGroups(spec, vsphere, machines),
     },
     machines,
     neighbours: machines.map((machine, index) =>
@@ -145,7 +150,9 @@ type Placement = VsphereSpec['placements'][number];
 function canShareHost(a: Placement, b: Placement): boolean {
   if (a.datacenter !== b.datacenter) return false;
   if (a.host !== undefined && b.host !== undefined) return a.host === b.host;
-  return a.host !== undefined || b.host !== undefined || a.cluster === b.cluster;
+  if (a.host !== undefined || b.host !== undefined) return true;
+  const areApart = a.hostGroup !== undefined && b.hostGroup !== undefined && a.hostGroup !== b.hostGroup;
+  return a.cluster === b.cluster && !areApart;
 }
 
 function checkNames(vsphere: VsphereSpec, findings: Findings): void {
@@ -191,6 +198,13 @@ function checkPlacements(spec: SiteSpec, vsphere: VsphereSpec, findings: Finding
         );
       }
     }
+    if (placement.hostGroup !== undefined && placement.cluster === undefined) {
+      findings.error(
+        [...path, 'hostGroup'],
+        placement.hostGroup,
+        `placement ${name} has a hostGroup and no cluster, and host groups are those of a cluster: state the cluster, or leave hostGroup out`,
+      );
+    }
     if (placement.datastoreCluster === undefined) return;
     if (placement.etcdDatastore !== undefined) {
       findings.error(
@@ -207,6 +221,19 @@ function checkPlacements(spec: SiteSpec, vsphere: VsphereSpec, findings: Finding
         `placement ${name} needs an isoDatastore: the image of the bundle is one file on one datastore, and Storage DRS places machines only`,
       );
     }
+  });
+}
+
+/** vCenter deploys an item of a library to a datastore; Storage DRS has no part in it. */
+function checkTemplate({ template, placements }: VsphereSpec, findings: Findings): void {
+  if (template.library === undefined) return;
+  placements.forEach(({ name, datastoreCluster }, index) => {
+    if (datastoreCluster === undefined) return;
+    findings.error(
+      ['machines', 'vsphere', 'placements', index, 'datastoreCluster'],
+      datastoreCluster,
+      `an item of a content library is deployed to one datastore: state a datastore for placement ${name}, or a template of the inventory`,
+    );
   });
 }
 
@@ -349,4 +376,22 @@ function planAntiAffinity(
     }
   });
   return [...groups.values()].filter(({ cluster, machines: names }) => cluster !== '' && names.length > 1);
+}
+
+function planHostGroups(
+  spec: SiteSpec,
+  vsphere: VsphereSpec,
+  machines: VsphereMachinePlan[],
+): VspherePlan['hostGroups'] {
+  const groups = new Map<string, VspherePlan['hostGroups'][number]>();
+  spec.machines.nodes.forEach((node, index) => {
+    const placement = vsphere.placements.find(({ name }) => name === machines[index].placement);
+    if (placement?.cluster === undefined || placement.hostGroup === undefined) return;
+    const { datacenter, cluster, hostGroup } = placement;
+    const key = JSON.stringify([datacenter, cluster, hostGroup]);
+    const group = groups.get(key) ?? { datacenter, cluster, hostGroup, machines: [] };
+    group.machines.push(node.name);
+    groups.set(key, group);
+  });
+  return [...groups.values()];
 }

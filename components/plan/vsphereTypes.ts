@@ -8,7 +8,11 @@ export interface VspherePlan {
   caFile: string | null;
   /** SHA-256, upper case, with colons. */
   thumbprint: string | null;
-  template: { name: string };
+  template: {
+    name: string;
+    /** Content library that has it as an item; null: it is in the inventory. */
+    library: string | null;
+  };
   placements: VspherePlacementPlan[];
   networks: VsphereNetworkPlan[];
   disks: 'thin' | 'thick' | 'eager';
@@ -21,6 +25,8 @@ export interface VspherePlan {
   latencySensitivity: 'normal' | 'high';
   /** One for each cluster that has several control-plane machines. */
   antiAffinity: { datacenter: string; cluster: string; machines: string[]; isRequired: boolean }[];
+  /** Machines that have to run on the hosts of a group; groups without machines are left out. */
+  hostGroups: { datacenter: string; cluster: string; hostGroup: string; machines: string[] }[];
 }
 
 /** Names and inventory paths, as the site file has them: vCenter knows what they stand for. */
@@ -30,6 +36,8 @@ export interface VspherePlacementPlan {
   /** Exactly one of the two is set. */
   cluster: string | null;
   host: string | null;
+  /** Group of hosts of the cluster; null: any of its hosts. */
+  hostGroup: string | null;
   /** Null: the root pool. */
   resourcePool: string | null;
   /** Null: the folder of all machines of the datacenter. */
@@ -39,6 +47,10 @@ export interface VspherePlacementPlan {
   datastoreCluster: string | null;
   /** Null: with the other disks. */
   etcdDatastore: string | null;
+  /** Null: the one of the datastore. */
+  storagePolicy: string | null;
+  /** Of etcd disks. */
+  etcdStoragePolicy: string | null;
   /** Where the image of a bundle lies; null only without a cluster. */
   isoDatastore: string | null;
 }

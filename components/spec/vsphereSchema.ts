@@ -22,11 +22,20 @@ const placement = z.strictObject({
   datacenter: inventoryName('Datacenter.', 'DC1'),
   cluster: optionalName('Cluster that runs the machines. Exactly one of `cluster` and `host`.', 'compute-a'),
   host: optionalName('Host that runs the machines, outside or inside a cluster.', 'esx1.acme.example'),
+  hostGroup: optionalName(
+    'Host group of `cluster` that runs the machines, such as the hosts of one room: the kit makes the rule that keeps them there.',
+    'room-1',
+  ),
   resourcePool: optionalName('Resource pool. Default: the root pool of the cluster or host.', 'kubernetes'),
   folder: optionalName("Folder of the machines, which must exist. Default: the datacenter's own.", 'kubernetes/oslo'),
   datastore: optionalName('Datastore of the machines. Exactly one of `datastore` and `datastoreCluster`.', 'vsan-a'),
   datastoreCluster: optionalName('Datastore cluster of the machines: Storage DRS chooses the datastore.', 'pod-a'),
   etcdDatastore: optionalName('Datastore of etcd disks, on fast media (NVMe). Default: `datastore`.', 'nvme-a'),
+  storagePolicy: optionalName(
+    'Storage policy of the machines and their disks. Default: the one of the datastore.',
+    'mirrored',
+  ),
+  etcdStoragePolicy: optionalName('Storage policy of etcd disks. Default: `storagePolicy`.', 'mirrored-nvme'),
   isoDatastore: optionalName(
     "Datastore that holds the image of the site's bundle. Default: `datastore`; required with a datastore cluster.",
     'iso',
@@ -72,9 +81,10 @@ export const vsphere = z.strictObject({
   template: z
     .strictObject({
       name: inventoryName(
-        'Name or inventory path of a template or machine, its version included.',
+        'Name or inventory path of a template or machine, or name of an item of `library`, its version included.',
         'debian-12-2026.11',
       ),
+      library: optionalName('Content library that has the template as an item. Default: the inventory.', 'images'),
     })
     .meta({
       description: 'What the machines are cloned from, with cloud-init. A change reaches new machines only.',

@@ -1,10 +1,13 @@
 import type { VsphereIds } from '../machines/vsphere';
 import type { SitePlan } from '../plan/types';
 import { VcenterError } from './errors';
+import { hostGroupProblems } from './hostGroups';
 import { Inventory, type Entity } from './inventory';
+import { findItem } from './library';
+import { storagePolicies } from './policies';
 import { retrieveOne } from './properties';
-import { resolveNames } from './resolve';
-import { childNodes, children, referenceOf, textAt, textOf, VcenterSession } from './soap';
+import { resolveNames, type Resolved } from './resolve';
+import { attribute, childNodes, children, referenceOf, textAt, textOf, VcenterSession } from './soap';
 import type { VcenterTrust } from './trust';
 
 /** Names or sizes of a site that do not fit what its vCenter has. One line a problem. */
@@ -30,10 +33,10 @@ export interface LookedUp {
  * Finds everything that a plan names on its vCenter. Reads only.
  * @throws PlacementError with all that does not fit; VcenterError where the vCenter cannot be asked
  */
-export async function lookUp(plan: SitePlan, { user, password }: Credentials): Promise<LookedUp> {
-  const session = await VcenterSession.open(trustOf(plan), user, password);
+export async function lookUp(plan: SitePlan, credentials: Credentials): Promise<LookedUp> {
+  const session = await VcenterSession.open(trustOf(plan), credentials.user, credentials.password);
   try {
-    const { ids, template, hosts, problems } = resolveNames(await Inventory.read(session), plan);
+    const { ids, template, hosts, problems } = await resolved(session, plan, credentials);
     if (template !== null) problems.push(...(await templateProblems(session, template, plan)));
     if (ids === null || problems.length > 0)
       throw new PlacementError(problems.map((problem) => `${session.server}: ${problem}`));
@@ -41,6 +44,23 @@ export async function lookUp(plan: SitePlan, { user, password }: Credentials): P
   } finally {
     await session.end();
   }
+}
+
+/** What the names of a plan stand for, from all the services of the vCenter. */
+export async function resolved(
+  session: VcenterSession,
+  plan: SitePlan,
+  credentials: Credentials,
+): Promise<Resolved & { inventory: Inventory }> {
+  const vsphere = plan.machines.vsphere!;
+  const inventory = await Inventory.read(session);
+  const { name, library } = vsphere.template;
+  const item = library === null ? null : await findItem(session.trust, credentials, { name, library });
+  const usesPolicies = vsphere.placements.some((one) => (one.storagePolicy ?? one.etcdStoragePolicy) !== null);
+  const policies = usesPolicies ? await storagePolicies(session) : new Map<string, string>();
+  const found = resolveNames(inventory, plan, { item, policies });
+  found.problems.push(...(await hostGroupProblems(session, inventory, vsphere, found.clusters)));
+  return { ...found, inventory };
 }
 
 export const trustOf = ({ machines }: Pick<SitePlan, 'machines'>): VcenterTrust => {
@@ -69,10 +89,6 @@ async function templateProblems(session: VcenterSession, template: Entity, { nod
         ],
   );
 }
-
-/** The prefix of the attribute is the server's own choice. */
-const attribute = (node: object, name: string): unknown =>
-  Object.entries(node).find(([key]) => key.startsWith('@') && key.endsWith(`:${name}`))?.[1];
 
 const LRO_OPTIONS = ['Net.Vmxnet3HwLRO', 'Net.Vmxnet3SwLRO'];
 

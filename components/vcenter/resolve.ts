@@ -4,6 +4,7 @@ import type { SitePlan } from '../plan/types';
 import type { VspherePlacementPlan, VspherePlan } from '../plan/vsphereTypes';
 import { didYouMean } from '../spec/problem';
 import type { Entity, Inventory } from './inventory';
+import type { FoundItem } from './library';
 import { textOf } from './soap';
 
 const GIBIBYTE = 1024 ** 3;
@@ -14,19 +15,39 @@ const NETWORKS = ['Network', 'DistributedVirtualPortgroup', 'OpaqueNetwork'];
 export interface Resolved {
   /** Null beside a problem. */
   ids: VsphereIds | null;
+  /** Null beside a problem, and for an item of a content library. */
   template: Entity | null;
+  /** By name of the placement; null beside a problem. */
+  placements: Map<string, PlacementIds | null>;
+  /** As in `VsphereIds`; empty beside a problem. */
+  networks: VsphereIds['networks'];
+  /** Ids of clusters, by name of the placement. */
+  clusters: Map<string, string>;
   /** Hosts that can run machines of the site. */
   hosts: Entity[];
   /** Each with its place in the site file, what is there, and what to do. */
   problems: string[];
 }
 
+/** What other services of the vCenter know. */
+export interface Elsewhere {
+  /** Null: the template is in the inventory. */
+  item: FoundItem | null;
+  /** Ids of storage policies, by name. */
+  policies: Map<string, string>;
+}
+
 /** What the names of a plan stand for on one vCenter; everything that does not fit at once. Pure. */
-export function resolveNames(inventory: Inventory, { site, nodes, machines }: SitePlan): Resolved {
+export function resolveNames(
+  inventory: Inventory,
+  { site, nodes, machines }: SitePlan,
+  { item, policies }: Elsewhere,
+): Resolved {
   const vsphere = machines.vsphere!;
   const finder = new Finder(inventory);
+  const clusters = new Map<string, string>();
   const placements = new Map(
-    vsphere.placements.map((placement) => [placement.name, resolvePlacement(finder, placement)]),
+    vsphere.placements.map((placement) => [placement.name, resolvePlacement(finder, placement, policies, clusters)]),
   );
   const networks = Object.fromEntries(
     vsphere.networks.map(({ name, portGroup, datacenters, switchMtuBytes }) => [
@@ -47,12 +68,22 @@ export function resolveNames(inventory: Inventory, { site, nodes, machines }: Si
       ),
     ]),
   );
-  const template = findTemplate(finder, vsphere);
+  const template = item === null ? findTemplate(finder, vsphere) : null;
+  if (item !== null && item.problem !== null) finder.tell(item.problem);
+  const source =
+    template !== null
+      ? { uuid: textOf(template.values.get('config.uuid')), guestId: textOf(template.values.get('config.guestId')) }
+      : item !== null && item.id !== null
+        ? { uuid: item.id, guestId: null }
+        : null;
   checkRoom(finder, site, nodes, placements);
   const complete = finder.problems.length === 0;
   return {
     problems: finder.problems,
     template,
+    placements,
+    networks,
+    clusters,
     hosts: inventory.entities.filter(
       (host) =>
         host.type === 'HostSystem' &&
@@ -62,12 +93,9 @@ export function resolveNames(inventory: Inventory, { site, nodes, machines }: Si
         }),
     ),
     ids:
-      complete && template !== null
+      complete && source !== null
         ? {
-            template: {
-              uuid: textOf(template.values.get('config.uuid')),
-              guestId: textOf(template.values.get('config.guestId')),
-            },
+            template: source,
             placements: Object.fromEntries([...placements].map(([name, ids]) => [name, ids!])),
             networks,
           }
@@ -127,14 +155,19 @@ class Finder {
 }
 
 /** The nearest name and all that there are, for somebody who does not see the vCenter. */
-function suggestion(name: string, names: string[]): string {
+export function suggestion(name: string, names: string[]): string {
   if (names.length === 0) return '; the user sees none at all';
   const more = names.length > MOST_SHOWN ? ` and ${names.length - MOST_SHOWN} more` : '';
   const near = didYouMean(name, names);
   return `${near}${near === '' ? '; there are' : ' There are'} ${names.slice(0, MOST_SHOWN).join(', ')}${more}`;
 }
 
-function resolvePlacement(finder: Finder, placement: VspherePlacementPlan): PlacementIds | null {
+function resolvePlacement(
+  finder: Finder,
+  placement: VspherePlacementPlan,
+  policies: Map<string, string>,
+  clusters: Map<string, string>,
+): PlacementIds | null {
   const { inventory } = finder;
   const at = (key: string) => `machines.vsphere.placements[${placement.name}].${key}`;
   const datacenter = finder.datacenter(at('datacenter'), placement.datacenter);
@@ -142,6 +175,7 @@ function resolvePlacement(finder: Finder, placement: VspherePlacementPlan): Plac
     name === null ? null : finder.find(at(key), what, [type], name, datacenter);
 
   const cluster = optional('cluster', 'cluster', 'ClusterComputeResource', placement.cluster);
+  if (cluster !== null) clusters.set(placement.name, cluster.id);
   const host = optional('host', 'host', 'HostSystem', placement.host);
   const compute = cluster ?? (host === null ? null : (inventory.get(host.parentId ?? '') ?? null));
   const root = compute === null ? null : (inventory.get(inventory.reference(compute, 'resourcePool') ?? '') ?? null);
@@ -158,6 +192,19 @@ function resolvePlacement(finder: Finder, placement: VspherePlacementPlan): Plac
   const { isoDatastore } = placement;
   const iso =
     isoDatastore === placement.datastore ? datastore : optional('isoDatastore', 'datastore', 'Datastore', isoDatastore);
+  const policy = (key: 'storagePolicy' | 'etcdStoragePolicy') => {
+    const name = placement[key];
+    if (name === null) return null;
+    const id = policies.get(name);
+    if (id === undefined)
+      finder.tell(`${at(key)}: there is no storage policy ${name}${suggestion(name, [...policies.keys()].sort())}`);
+    return id ?? null;
+  };
+  // The one of the machines is that of etcd disks too where they have none of their own: it is told once.
+  const [storagePolicyId, etcdStoragePolicyId] = [
+    policy('storagePolicy'),
+    placement.etcdStoragePolicy === placement.storagePolicy ? null : policy('etcdStoragePolicy'),
+  ];
   if (pool === null || (datastore === null && datastoreCluster === null)) return null;
   return {
     resourcePoolId: pool.id,
@@ -167,6 +214,8 @@ function resolvePlacement(finder: Finder, placement: VspherePlacementPlan): Plac
     datastoreClusterId: datastoreCluster?.id ?? null,
     etcdDatastoreId: etcd?.id ?? null,
     isoDatastoreId: iso?.id ?? null,
+    storagePolicyId,
+    etcdStoragePolicyId: etcdStoragePolicyId ?? storagePolicyId,
   };
 }
 

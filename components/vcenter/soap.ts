@@ -1,6 +1,6 @@
 import { convert } from 'xmlbuilder2';
 import { VcenterError } from './errors';
-import { post, type VcenterTrust } from './trust';
+import { ask, type VcenterTrust } from './trust';
 
 /**
  * The few calls of the vSphere Web Services API that the kit makes. Every version of vCenter and ESXi serves it; the newer
@@ -47,6 +47,10 @@ export const textAt = (node: Xml, name: string): string | undefined => {
   return first === undefined ? undefined : textOf(first);
 };
 
+/** The prefix of an attribute is the server's own choice. */
+export const attribute = (node: Xml, name: string): unknown =>
+  Object.entries(node).find(([key]) => key.startsWith('@') && key.endsWith(`:${name}`))?.[1];
+
 export const escapeXml = (text: string) =>
   text.replace(/[&<>"]/g, (found) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[found]!);
 
@@ -56,6 +60,13 @@ export const referenceOf = (node: Xml | string): Reference => ({
   type: typeof node === 'string' ? '' : String(node['@type'] ?? ''),
   id: textOf(node),
 });
+
+/** Services of one vCenter, each with a path and a namespace of its own. */
+const ENDPOINTS = {
+  vim: { path: '/sdk', namespace: 'urn:vim25', action: 'urn:vim25/6.7' },
+  /** Storage policies. */
+  pbm: { path: '/pbm', namespace: 'urn:pbm', action: 'urn:pbm/2.0' },
+};
 
 const SERVICE: Reference = { type: 'ServiceInstance', id: 'ServiceInstance' };
 
@@ -67,12 +78,19 @@ export interface Service {
   searchIndex: Reference;
 }
 
+export const refused = (server: string, user: string, fault: string) =>
+  new VcenterError(
+    server,
+    `it does not let ${user} in: check user and password (sitewright secrets set <site> vsphereUser, vspherePassword)`,
+    fault,
+  );
+
 /** A session that is logged in. `end` it: a vCenter has room for some hundred. */
 export class VcenterSession {
   private cookie = '';
   service!: Service;
 
-  private constructor(private readonly trust: VcenterTrust) {}
+  private constructor(readonly trust: VcenterTrust) {}
 
   get server(): string {
     return this.trust.server;
@@ -93,11 +111,7 @@ export class VcenterSession {
     const credentials = `<userName>${escapeXml(user)}</userName><password>${escapeXml(password)}</password>`;
     await session.call(session.service.sessionManager, 'Login', credentials).catch((error: unknown) => {
       if (!(error instanceof VcenterError) || error.fault !== 'InvalidLogin') throw error;
-      throw new VcenterError(
-        trust.server,
-        `it does not let ${user} in: check user and password (sitewright secrets set <site> vsphereUser, vspherePassword)`,
-        error.fault,
-      );
+      throw refused(trust.server, user, error.fault);
     });
     return session;
   }
@@ -108,19 +122,33 @@ export class VcenterSession {
   }
 
   /** @param parameters children of the call, as XML in the order of the API */
-  async call(target: Reference, method: string, parameters = ''): Promise<Xml> {
+  async call(
+    target: Reference,
+    method: string,
+    parameters = '',
+    endpoint: keyof typeof ENDPOINTS = 'vim',
+  ): Promise<Xml> {
+    const { path, namespace, action } = ENDPOINTS[endpoint];
     const body =
       '<?xml version="1.0" encoding="UTF-8"?>' +
       '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">' +
-      `<soapenv:Body><${method} xmlns="urn:vim25">${referenceXml('_this', target)}${parameters}</${method}></soapenv:Body></soapenv:Envelope>`;
+      (endpoint === 'vim'
+        ? ''
+        : `<soapenv:Header><vcSessionCookie>${escapeXml(this.sessionId())}</vcSessionCookie></soapenv:Header>`) +
+      `<soapenv:Body><${method} xmlns="${namespace}">${referenceXml('_this', target)}${parameters}</${method}></soapenv:Body></soapenv:Envelope>`;
     const headers = {
       'Content-Type': 'text/xml; charset=utf-8',
-      SOAPAction: 'urn:vim25/6.7',
+      SOAPAction: action,
       ...(this.cookie === '' ? {} : { Cookie: this.cookie }),
     };
-    const answer = await post(this.trust, '/sdk', headers, body);
+    const answer = await ask(this.trust, { method: 'POST', path, headers, body });
     if (answer.cookies.length > 0) this.cookie = answer.cookies.map((cookie) => cookie.split(';')[0]).join('; ');
     return this.bodyOf(method, answer.status, answer.body);
+  }
+
+  /** The other services know the session by the value of its cookie. */
+  private sessionId(): string {
+    return /vmware_soap_session="?([^";]*)/.exec(this.cookie)?.[1] ?? '';
   }
 
   private bodyOf(method: string, status: number, text: string): Xml {

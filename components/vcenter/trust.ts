@@ -75,13 +75,16 @@ export interface Answer {
   body: string;
 }
 
-/** One POST on a connection of its own. Nothing of the body is shown where it fails: it can hold the password. */
-export async function post(
-  trust: VcenterTrust,
-  path: string,
-  headers: Record<string, string>,
-  body: string,
-): Promise<Answer> {
+export interface Question {
+  method: 'GET' | 'POST' | 'DELETE';
+  path: string;
+  headers: Record<string, string>;
+  /** Default: none. */
+  body?: string;
+}
+
+/** One question on a connection of its own. Nothing of it but the path is shown where it fails: it can hold the password. */
+export async function ask(trust: VcenterTrust, { method, path, headers, body = '' }: Question): Promise<Answer> {
   const socket = await openTrusted(trust);
   return new Promise((resolve, reject) => {
     const fail = (message: string) => {
@@ -90,7 +93,7 @@ export async function post(
     };
     const request = https.request(
       {
-        method: 'POST',
+        method,
         path,
         headers: { ...headers, Host: trust.server, Connection: 'close', 'Content-Length': Buffer.byteLength(body) },
         createConnection: () => socket,

@@ -7,14 +7,19 @@ import type { Difference, NodeReading } from '../../components/drift/types';
 import type { NodeFacts } from '../../components/nodes/facts';
 import type { NodePlan, SitePlan } from '../../components/plan';
 import { SshError } from '../../components/ssh/errors';
+import { VcenterError } from '../../components/vcenter/errors';
+import { PlacementError } from '../../components/vcenter/lookUp';
+import { vsphereDifferences } from '../../components/vcenter/machines';
 import { connectFirst } from '../../components/ssh/first';
 import { runScript, ScriptError } from '../../components/ssh/script';
 import { SshSession, type SshTarget } from '../../components/ssh/session';
 import { day } from './clusterKeys';
 import { readNodeCertificates, type NodeCertificate } from './nodeCerts';
+import { machineResource, nameOf } from './resources';
 import { controlPlaneTargets, keysOf, nodeTargets, otherTargets, type NamedTarget } from './targets';
 import type { OpenStack } from './secrets';
 import type { Unanswered } from './verify';
+import { vsphereCredentials } from './vsphereSecrets';
 
 /** What a whole site is like, against its plan. */
 export interface Audit {
@@ -71,6 +76,15 @@ export async function auditSite(plan: SitePlan, open: OpenStack, options: AuditO
       }),
     ),
   ]);
+  if (plan.machines.vsphere !== null) {
+    await take(`vCenter ${plan.machines.vsphere.server}`, async () => {
+      const state = JSON.parse(await open.stack.exportState()) as { deployment?: { resources?: StateObject[] } };
+      const ids = new Map((state.deployment?.resources ?? []).map(({ urn, id }) => [nameOf(urn), id]));
+      const uuids = plan.nodes.map(({ name }) => [name, ids.get(machineResource(plan.site, name))] as const);
+      const made = uuids.filter((entry): entry is [string, string] => entry[1] !== undefined);
+      return vsphereDifferences(plan, vsphereCredentials(open.config), new Map(made));
+    });
+  }
   if (plan.cluster !== null) {
     await take('cluster', async () => {
       const state = JSON.parse(await open.stack.exportState()) as { deployment?: { resources?: StateObject[] } };
@@ -186,7 +200,10 @@ async function readCluster(
 
 /** What keeps an answer from being had is for the user; anything else is a defect. */
 function reasonOf(error: unknown): string {
-  if (error instanceof SshError || error instanceof ScriptError || error instanceof KubectlError) return error.message;
+  const isForUser = [SshError, ScriptError, KubectlError, VcenterError, PlacementError].some(
+    (kind) => error instanceof kind,
+  );
+  if (isForUser) return (error as Error).message;
   if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
   throw error;
 }

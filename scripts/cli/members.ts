@@ -2,7 +2,7 @@ import { madeFrom } from '../../components/machines/kvm';
 import { madeFrom as madeOnVsphereFrom, VIRTUAL_MACHINE } from '../../components/machines/vsphere';
 import type { NodePlan, SitePlan } from '../../components/plan';
 import { badInput } from './errors';
-import { MACHINE_ROLE, nameOf } from './resources';
+import { machineResource, nameOf } from './resources';
 import type { SiteStack } from './stack';
 
 /**
@@ -141,8 +141,6 @@ function neverMade(state: SiteState, plan: SitePlan): string[] {
     .filter(({ name }) => !names.has(`${plan.site}-cluster-${name}-leave`))
     .map(({ name }) => `${name} is declared dead and the state of ${plan.site} has no such machine: delete its lines`);
 }
-
-const machineResource = (site: string, machine: string) => `${site}-machines-${machine}-${MACHINE_ROLE}`;
 
 /**
  * What was done to a machine of somebody else is undone over SSH where its lines are deleted, and a lost one does not answer:

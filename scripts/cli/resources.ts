@@ -13,6 +13,9 @@ export interface ResourceLabel {
 /** The role of the resource that owns a machine. */
 export const MACHINE_ROLE = 'domain';
 
+/** Its name. */
+export const machineResource = (site: string, machine: string) => `${site}-machines-${machine}-${MACHINE_ROLE}`;
+
 export type Operation = 'same' | 'create' | 'update' | 'replace' | 'delete' | 'read';
 
 /** Operations in the order in which summaries count them. */

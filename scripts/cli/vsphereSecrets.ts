@@ -13,6 +13,12 @@ export function vsphereSecretKey(plan: SitePlan, what: string): string | null {
   throw badInput(`${what}: ${plan.site} has no machines on vSphere (machines.provider); nothing was changed`);
 }
 
+/** Of a site that has them. */
+export const vsphereCredentials = (config: ConfigValues) => ({
+  user: config[configKey('vsphereUser')]?.value ?? '',
+  password: config[configKey('vspherePassword')]?.value ?? '',
+});
+
 /** @throws with what is missing, and how it is given */
 export function checkVsphereSecrets(plan: SitePlan, config: ConfigValues): void {
   if (plan.machines.vsphere === null) return;

@@ -22,6 +22,8 @@ export const planned: VspherePackage = {
   ComputeClusterVmAntiAffinityRule: resource(
     'vsphere:index/computeClusterVmAntiAffinityRule:ComputeClusterVmAntiAffinityRule',
   ),
+  ComputeClusterVmGroup: resource('vsphere:index/computeClusterVmGroup:ComputeClusterVmGroup'),
+  ComputeClusterVmHostRule: resource('vsphere:index/computeClusterVmHostRule:ComputeClusterVmHostRule'),
 };
 
 /** Names in place of the identifiers that only the vCenter knows. */
@@ -29,7 +31,10 @@ export function plannedIds(vsphere: VspherePlan): VsphereIds {
   const id = (kind: string, name: string) => `[id of ${kind} ${name}]`;
   const maybe = (kind: string, name: string | null) => (name === null ? null : id(kind, name));
   return {
-    template: { uuid: id('template', vsphere.template.name), guestId: '[guest of the template]' },
+    template: {
+      uuid: id(vsphere.template.library === null ? 'template' : 'library item', vsphere.template.name),
+      guestId: vsphere.template.library === null ? '[guest of the template]' : null,
+    },
     placements: Object.fromEntries(
       vsphere.placements.map((placement) => [
         placement.name,
@@ -41,6 +46,8 @@ export function plannedIds(vsphere: VspherePlan): VsphereIds {
           datastoreClusterId: maybe('datastore cluster', placement.datastoreCluster),
           etcdDatastoreId: maybe('datastore', placement.etcdDatastore),
           isoDatastoreId: maybe('datastore', placement.isoDatastore),
+          storagePolicyId: maybe('storage policy', placement.storagePolicy),
+          etcdStoragePolicyId: maybe('storage policy', placement.etcdStoragePolicy),
         },
       ]),
     ),

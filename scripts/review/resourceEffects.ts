@@ -111,8 +111,12 @@ function vcenterChanges({ from, to, what }: Pair, effect: Make): SingleEffect[] 
       return [effect({ what, impact: 'new machines only', why: `${field} counts when it is made`, lines })];
     if (to.replaceOnChanges.some(isOne))
       return [effect({ what, impact: 'replacement', why: `${field} cannot change while it stays`, lines })];
-    if (/^(numCpus|memory)$/.test(field))
-      return [effect({ what, impact: 'restart', why: 'the machine has it from its next start', lines })];
+    const hotAdd = { numCpus: 'cpuHotAddEnabled', memory: 'memoryHotAddEnabled' }[field];
+    if (hotAdd !== undefined) {
+      // Whether it can grow while it runs was decided when it started.
+      const grows = from.inputs[hotAdd] === true && Number(to.inputs[field]) > Number(from.inputs[field]);
+      if (!grows) return [effect({ what, impact: 'restart', why: 'the machine has it from its next start', lines })];
+    }
     return [effect({ what, impact: 'in place', why: 'vCenter changes it', lines })];
   });
 }

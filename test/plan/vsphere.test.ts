@@ -155,6 +155,55 @@ describe('placements', () => {
     ]);
   });
 
+  test('host groups of one cluster are zones: their machines never meet, and a rule keeps them there', () => {
+    const rooms = ['1', '2'].map((room) =>
+      placement(`r${room}`, { cluster: 'all', hostGroup: `room-${room}`, zone: room }),
+    );
+    const site = vsphereSite(
+      [
+        { ...controlPlane, placement: 'r1' },
+        { ...worker, placement: 'r1' },
+        { ...node('w2', 1, 13), placement: 'r2' },
+      ],
+      { placements: rooms },
+    );
+    const { nodes, machines } = planOf(site);
+    expect(nodes.map(({ sharesHostWith }) => sharesHostWith)).toEqual([['w1'], ['cp1'], []]);
+    expect(machines.vsphere!.hostGroups).toEqual([
+      { datacenter: 'DC1', cluster: 'all', hostGroup: 'room-1', machines: ['cp1', 'w1'] },
+      { datacenter: 'DC1', cluster: 'all', hostGroup: 'room-2', machines: ['w2'] },
+    ]);
+    const text = renderPlan(planOf(site), { color: false });
+    expect(text).toMatch(/DC1: cluster all, hosts room-1 +│ cp1, w1/);
+    expect(text).toMatch(/DC1: cluster all, hosts room-2 +│ w2/);
+  });
+
+  test('a host group without its cluster, and a library item on a datastore cluster', () => {
+    const alone = { name: 'main', datacenter: 'DC1', host: 'esx1', hostGroup: 'room-1', datastoreCluster: 'pod' };
+    const site = vsphereSite([controlPlane], {
+      placements: [alone],
+      template: { name: 'debian-12', library: 'images' },
+    });
+    expect(errors(site)).toEqual([
+      expect.stringMatching(/placements\.0\.hostGroup: .* host groups are those of a cluster/),
+      expect.stringMatching(
+        /placements\.0\.datastoreCluster: an item of a content library is deployed to one datastore/,
+      ),
+    ]);
+  });
+
+  test('storage policies: etcd disks have that of the machine where they have none of their own', () => {
+    const policies = (more: Keys) => {
+      const [planned] = planOf(vsphereSite([controlPlane], { placements: [placement('main', more)] })).machines.vsphere!
+        .placements;
+      return [planned.storagePolicy, planned.etcdStoragePolicy];
+    };
+    expect(policies({})).toEqual([null, null]);
+    expect(policies({ storagePolicy: 'gold' })).toEqual(['gold', 'gold']);
+    expect(policies({ storagePolicy: 'gold', etcdStoragePolicy: 'nvme' })).toEqual(['gold', 'nvme']);
+    expect(policies({ etcdStoragePolicy: 'nvme' })).toEqual([null, 'nvme']);
+  });
+
   test('sizes in steps that vSphere has', () => {
     const site = vsphereSite([{ ...controlPlane, memory: '4097MiB', rootDisk: '20000MiB' }]);
     expect(errors(site)).toEqual([

@@ -7,7 +7,7 @@ import { clearSeed } from '../../components/vcenter/clearSeed';
 import { lookUp } from '../../components/vcenter/lookUp';
 import { pinCertificate, vcenterEnv } from '../../components/vcenter/pin';
 import { retrieveAll, retrieveOne } from '../../components/vcenter/properties';
-import { textOf, VcenterSession } from '../../components/vcenter/soap';
+import { referenceOf, textOf, VcenterSession } from '../../components/vcenter/soap';
 import { endpointOf, openTrusted } from '../../components/vcenter/trust';
 import { controlPlane, kvmSite, node, planOf } from '../plan/site';
 import { CREDENTIALS, startSimulator, type Simulator } from './simulator';
@@ -50,6 +50,8 @@ function plan(vsphere: Keys = {}, machines: Keys = {}, site: Keys = {}): SitePla
   );
 }
 
+const inP0 = { ...controlPlane, placement: 'p0' };
+
 const problems = (site: SitePlan) =>
   lookUp(site, CREDENTIALS).then(
     () => [],
@@ -69,6 +71,8 @@ test('names become what the vCenter knows them by', async () => {
         datastoreClusterId: null,
         etcdDatastoreId: null,
         isoDatastoreId: expect.stringMatching(/^datastore-/),
+        storagePolicyId: null,
+        etcdStoragePolicyId: null,
       },
     },
     networks: { nodes: { DC0: expect.stringMatching(/^dvportgroup-/) } },
@@ -125,12 +129,81 @@ test('two networks of one name: both paths, and one of them is taken', async () 
   expect(await problems(plan({ networks: [network({ portGroup: '/DC0/network/other/twin' })] }))).toEqual([]);
 });
 
+test('host groups are those of the cluster, and two of them are apart', async () => {
+  const rooms = (...groups: string[]) =>
+    plan(
+      { placements: groups.map((hostGroup, index) => placement({ name: `p${index}`, hostGroup })) },
+      { nodes: [inP0] },
+    );
+  expect(await problems(rooms('room-1', 'room-2'))).toEqual([]);
+  expect(await problems(rooms('room-3'))).toEqual([
+    'machines.vsphere.placements[p0].hostGroup: there is no host group room-3 in DC0_C0; did you mean room-1? There are both, empty, room-1, room-2',
+  ]);
+  expect(await problems(rooms('empty'))).toEqual([
+    'machines.vsphere.placements[p0].hostGroup: no host is in empty: its machines could not run',
+  ]);
+  expect(await problems(rooms('room-1', 'both'))).toEqual([
+    'machines.vsphere.placements[p1].hostGroup: DC0_C0_H0 is in both and in room-1, and the machines of both could meet there: leave it in one of them',
+  ]);
+});
+
+test('storage policies become what the vCenter knows them by', async () => {
+  const gold = 'vSAN Default Storage Policy';
+  const { ids } = await lookUp(plan({ placements: [placement({ storagePolicy: gold })] }), CREDENTIALS);
+  expect(ids.placements.main.storagePolicyId).toMatch(/^[0-9a-f-]{36}$/);
+  expect(ids.placements.main.etcdStoragePolicyId).toBe(ids.placements.main.storagePolicyId);
+  const wrong = placement({ storagePolicy: 'vSAN Default Storage', etcdStoragePolicy: 'nvme' });
+  expect(await problems(plan({ placements: [wrong] }))).toEqual([
+    expect.stringMatching(
+      /placements\[main\]\.storagePolicy: there is no storage policy vSAN Default Storage; did you mean vSAN Default Storage Policy\?/,
+    ),
+    expect.stringMatching(
+      /placements\[main\]\.etcdStoragePolicy: there is no storage policy nvme; there are .*VM Encryption Policy/,
+    ),
+  ]);
+});
+
+test('an item of a content library', async () => {
+  const template = (name: string, library: string) => plan({ template: { name, library } });
+  const { ids } = await lookUp(template('debian-12', 'images'), CREDENTIALS);
+  expect(ids.template).toEqual({ uuid: expect.stringMatching(/^[0-9a-f-]{36}$/), guestId: null });
+  expect(await problems(template('debian-12', 'image'))).toEqual([
+    'machines.vsphere.template.library: there is no content library image; did you mean images? There are images',
+  ]);
+  expect(await problems(template('debian-13', 'images'))).toEqual([
+    'machines.vsphere.template.name: there is no item debian-13 in the content library images; did you mean debian-12? There are debian-12',
+  ]);
+  expect(await problems(template('tools', 'images'))).toEqual([
+    'machines.vsphere.template.name: tools of the content library images is of the kind iso, and machines are made from vm-template or ovf',
+  ]);
+});
+
 test('the MTU of the switch is held against what the site file says of it', async () => {
   expect(await problems(plan({ networks: [network({ switchMtu: 9000 })] }))).toEqual([]);
   const standard = plan({ networks: [network({ portGroup: 'VM Network', switchMtu: 9000 })] });
   expect((await problems(standard))[0]).toMatch(
     /switchMtu: 9000 is too large: switch vSwitch0 of \S+ of port group VM Network carries 1500/,
   );
+});
+
+test('a host that merges packets is told of, and stops nothing', async () => {
+  expect((await lookUp(plan(), CREDENTIALS)).warnings).toEqual([]);
+  const trust = { server: simulator.server, caFile: null, thumbprint };
+  const session = await VcenterSession.open(trust, CREDENTIALS.user, CREDENTIALS.password);
+  const hosts = await retrieveAll(session, { HostSystem: ['name', 'configManager.advancedOption'] });
+  const { values } = hosts.find((host) => textOf(host.values.get('name')) === 'DC0_C0_H0')!;
+  const set = (value: number) =>
+    session.call(
+      referenceOf(values.get('configManager.advancedOption')!),
+      'UpdateOptions',
+      `<changedValue xsi:type="OptionValue"><key>Net.Vmxnet3HwLRO</key><value xsi:type="xsd:long" xmlns:xsd="http://www.w3.org/2001/XMLSchema">${value}</value></changedValue>`,
+    );
+  await set(1);
+  const { warnings } = await lookUp(plan(), CREDENTIALS);
+  expect(warnings).toContainEqual(expect.stringMatching(/^host DC0_C0_H0 has Net\.Vmxnet3HwLRO on: /));
+  await set(0);
+  expect((await lookUp(plan(), CREDENTIALS)).warnings).toEqual([]);
+  await session.end();
 });
 
 test('a datastore that is too small, a root disk that is smaller than its template, another firmware', async () => {

@@ -25,7 +25,7 @@ export function driftCommand(): Command {
       `
 It reads modules, sysctls, offloads, MTUs, addresses and routes, every file that preparation and the programs of Kubernetes
 have, packages, versions and units, the configuration of kubelet and of the static pods, the mode of kube-proxy, the kernel,
-virtual machines as libvirt has them, and the objects of the kit in the cluster. An edit of the site file that no \`up\` has
+virtual machines as libvirt or the vCenter has them, and the objects of the kit in the cluster. An edit of the site file that no \`up\` has
 applied yet shows as a difference too. Exit codes: 0 as planned, 12 not, 1 where something could not be read.
 
 Examples:

@@ -1,22 +1,29 @@
-// A vCenter on loopback for tests: the model of govmomi's simulator, with a switch that carries jumbo frames and two
-// networks of one name. It prints its URL and ends with its standard input.
+// A vCenter on loopback for tests: the model of govmomi's simulator, with a switch that carries jumbo frames, two networks
+// of one name, host groups and a content library. It prints its URL and ends with its standard input.
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 
+	"github.com/vmware/govmomi"
+	_ "github.com/vmware/govmomi/pbm/simulator"
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vapi/library"
+	"github.com/vmware/govmomi/vapi/rest"
+	_ "github.com/vmware/govmomi/vapi/simulator"
+	"github.com/vmware/govmomi/vapi/vcenter"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
 func main() {
 	model := simulator.VPX()
 	if err := model.Create(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		fail(err)
 	}
 	registry := model.Map()
 
@@ -38,8 +45,66 @@ func main() {
 		folder.ChildEntity = append(folder.ChildEntity, twin.Self)
 	}
 
+	cluster := registry.Any("ClusterComputeResource").(*simulator.ClusterComputeResource)
+	config := cluster.ConfigurationEx.(*types.ClusterConfigInfoEx)
+	for name, hosts := range map[string][]types.ManagedObjectReference{
+		"room-1": cluster.Host[:1],
+		"room-2": cluster.Host[1:],
+		"both":   cluster.Host,
+		"empty":  nil,
+	} {
+		group := types.ClusterGroupInfo{Name: name}
+		config.Group = append(config.Group, &types.ClusterHostGroup{ClusterGroupInfo: group, Host: hosts})
+	}
+
 	model.Service.TLS = new(tls.Config)
+	// Content libraries and storage policies: services of their own.
+	model.Service.RegisterEndpoints = true
 	server := model.Service.NewServer()
+	if err := fillLibrary(server.URL, registry); err != nil {
+		fail(err)
+	}
 	fmt.Println(server.URL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// fillLibrary makes a library with an item of each kind that can be told apart: a template, and something else.
+func fillLibrary(at *url.URL, registry *simulator.Registry) error {
+	ctx := context.Background()
+	client, err := govmomi.NewClient(ctx, at, true)
+	if err != nil {
+		return err
+	}
+	session := rest.NewClient(client.Client)
+	if err := session.Login(ctx, at.User); err != nil {
+		return err
+	}
+	manager := library.NewManager(session)
+	datastore := registry.Any("Datastore").(*simulator.Datastore).Self.Value
+	id, err := manager.CreateLibrary(ctx, library.Library{
+		Name:    "images",
+		Type:    "LOCAL",
+		Storage: []library.StorageBacking{{DatastoreID: datastore, Type: "DATASTORE"}},
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := manager.CreateLibraryItem(ctx, library.Item{Name: "tools", Type: "iso", LibraryID: id}); err != nil {
+		return err
+	}
+	_, err = vcenter.NewManager(session).CreateTemplate(ctx, vcenter.Template{
+		Name:     "debian-12",
+		Library:  id,
+		SourceVM: registry.Any("VirtualMachine").(*simulator.VirtualMachine).Self.Value,
+		Placement: &vcenter.Placement{
+			ResourcePool: registry.Any("ResourcePool").(*simulator.ResourcePool).Self.Value,
+			Folder:       registry.Any("Datacenter").(*simulator.Datacenter).VmFolder.Value,
+		},
+	})
+	return err
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }

@@ -1,0 +1,109 @@
+import type { SitePlan } from '../../components/plan';
+import { vsphereDifferences } from '../../components/vcenter/machines';
+import { retrieveAll } from '../../components/vcenter/properties';
+import { textOf, VcenterSession, type Reference } from '../../components/vcenter/soap';
+import { openTrusted } from '../../components/vcenter/trust';
+import { kvmSite, node, planOf } from '../plan/site';
+import { CREDENTIALS, startSimulator, type Simulator } from './simulator';
+
+/** A machine that the simulator made, held against a plan that it does not fit, and then changed towards it. */
+
+const NAME = 'DC0_C0_RP0_VM0';
+let simulator: Simulator;
+let thumbprint: string;
+let session: VcenterSession;
+let machine: Reference;
+let uuid: string;
+
+beforeAll(async () => {
+  simulator = await startSimulator();
+  const shown = await openTrusted({ server: simulator.server, caFile: null, thumbprint: null }).catch(
+    (error: Error) => error.message,
+  );
+  thumbprint = /fingerprint ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/.exec(String(shown))![1]!;
+  session = await VcenterSession.open(
+    { server: simulator.server, caFile: null, thumbprint },
+    CREDENTIALS.user,
+    CREDENTIALS.password,
+  );
+  const machines = await retrieveAll(session, { VirtualMachine: ['name', 'config.uuid'] });
+  const found = machines.find(({ values }) => textOf(values.get('name')) === NAME)!;
+  machine = found.object;
+  uuid = textOf(found.values.get('config.uuid'));
+});
+afterAll(async () => {
+  await session?.end();
+  await simulator?.end();
+});
+
+type Keys = Record<string, unknown>;
+
+function plan(vsphere: Keys = {}, placement: Keys = {}): SitePlan {
+  const cp1 = node('cp1', 1, 11, { role: 'control-plane', etcdDisk: '2GiB', mac: '00:50:56:00:00:11' });
+  const settings = {
+    server: simulator.server,
+    thumbprint,
+    firmware: 'bios',
+    // Gone since the machine was cloned, and nothing to a machine that is there.
+    template: { name: 'an earlier one' },
+    placements: [{ name: 'main', datacenter: 'DC0', cluster: 'DC0_C0', datastore: 'LocalDS_0', ...placement }],
+    networks: [{ name: 'nodes', portGroup: 'DC0_DVPG0', subnets: ['s1'] }],
+    ...vsphere,
+  };
+  return planOf(kvmSite([cp1], { provider: 'vsphere', vsphere: settings }));
+}
+
+const differences = async (site: SitePlan, uuids = new Map([['cp1', uuid]])) =>
+  Object.fromEntries(
+    (await vsphereDifferences(site, CREDENTIALS, uuids)).map(({ where, role, what, wanted, found }) => {
+      expect([where, role]).toEqual(['cp1', null]);
+      return [what, [wanted, found]];
+    }),
+  );
+
+const GIB = 1024 ** 3;
+const reconfigure = (spec: string) => session.call(machine, 'ReconfigVM_Task', `<spec>${spec}</spec>`);
+
+test('what is not as planned, each with what was found; what is, is not told', async () => {
+  const found = await differences(plan());
+  expect(found).toMatchObject({
+    cpus: ['2', '1'],
+    'memory in bytes': [String(4 * GIB), String(32 * 1024 ** 2)],
+    'network card': ['VirtualVmxnet3', 'VirtualE1000'],
+    'MAC address': ['00:50:56:00:00:11', expect.stringMatching(/^00:0c:29:/)],
+    'etcd disk in bytes': [String(2 * GIB), ''],
+    'guestinfo.metadata': ['set', 'cleared'],
+  });
+  for (const same of ['virtual machine', 'firmware', 'port group', 'folder', 'hot add', 'guestinfo.userdata'])
+    expect(found).not.toHaveProperty([same]);
+});
+
+test('a place that differs is told by its path', async () => {
+  const found = await differences(plan({}, { resourcePool: undefined, host: 'DC0_H0', cluster: undefined }));
+  expect(found.host).toEqual(['/DC0/host/DC0_H0/DC0_H0', expect.stringMatching(/^\/DC0\/host\/DC0_C0\/DC0_C0_H\d$/)]);
+  expect(found['resource pool']).toEqual(['/DC0/host/DC0_H0/Resources', '/DC0/host/DC0_C0/Resources']);
+});
+
+test('what was put right is gone, a seed that was left is told without what it holds, and so is a machine that is off', async () => {
+  const option = (key: string) =>
+    `<extraConfig xsi:type="OptionValue"><key>${key}</key><value xsi:type="xsd:string" xmlns:xsd="http://www.w3.org/2001/XMLSchema">hunter2</value></extraConfig>`;
+  await reconfigure(
+    `<numCPUs>2</numCPUs><memoryMB>4096</memoryMB>${option('guestinfo.metadata')}${option('guestinfo.userdata')}`,
+  );
+  const found = await differences(plan());
+  for (const right of ['cpus', 'memory in bytes', 'guestinfo.metadata']) expect(found).not.toHaveProperty([right]);
+  expect(found['guestinfo.userdata']).toEqual(['cleared', 'set']);
+  expect(JSON.stringify(found)).not.toContain('hunter2');
+  await session.call(machine, 'PowerOffVM_Task');
+  expect(await differences(plan())).toMatchObject({ 'virtual machine': ['poweredOn', 'poweredOff'] });
+});
+
+test('a machine that is not there, by the state or by the vCenter', async () => {
+  const absent = { 'virtual machine': ['made', 'absent'] };
+  expect(await differences(plan(), new Map())).toEqual(absent);
+  expect(await differences(plan(), new Map([['cp1', `0000${uuid.slice(4)}`]]))).toEqual(absent);
+});
+
+test('a place of the plan that the vCenter does not have: nothing can be compared', async () => {
+  await expect(differences(plan({}, { datastore: 'LocalDS_9' }))).rejects.toThrow(/there is no datastore LocalDS_9/);
+});

@@ -1,0 +1,74 @@
+import * as pulumi from '@pulumi/pulumi';
+import { openTrusted } from '../../components/vcenter/trust';
+import { planned } from '../../scripts/render/vsphere';
+import { withVsphere } from '../../stacks/vsphere';
+import { controlPlane, kvmSite, planOf } from '../plan/site';
+import { CREDENTIALS, startSimulator, type Simulator } from './simulator';
+
+/** What the program of a site does before it registers anything: it looks, or it ends with all that does not fit. */
+
+let simulator: Simulator;
+let thumbprint: string;
+beforeAll(async () => {
+  simulator = await startSimulator();
+  const shown = await openTrusted({ server: simulator.server, caFile: null, thumbprint: null }).catch(
+    (error: Error) => error.message,
+  );
+  thumbprint = /fingerprint ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/.exec(String(shown))![1]!;
+});
+afterAll(() => simulator?.end());
+
+function site(vsphere: Record<string, unknown> = {}) {
+  const settings = {
+    server: simulator.server,
+    thumbprint,
+    firmware: 'bios',
+    template: { name: 'DC0_H0_VM0' },
+    placements: [{ name: 'main', datacenter: 'DC0', cluster: 'DC0_C0', datastore: 'LocalDS_0' }],
+    networks: [{ name: 'nodes', portGroup: 'DC0_DVPG0', subnets: ['s1'] }],
+    ...vsphere,
+  };
+  return planOf(kvmSite([controlPlane], { provider: 'vsphere', vsphere: settings }));
+}
+
+const secretsOf = ({ user, password }: typeof CREDENTIALS) => {
+  pulumi.runtime.setAllConfig({ 'sitewright:vsphereUser': user, 'sitewright:vspherePassword': password });
+  return new pulumi.Config('sitewright');
+};
+const refusal = (plan: ReturnType<typeof site>, config = secretsOf(CREDENTIALS)) =>
+  withVsphere(plan, config, () => planned).then(
+    () => 'no refusal',
+    (error: Error) => {
+      expect(error).toBeInstanceOf(pulumi.RunError);
+      return error.message;
+    },
+  );
+
+test('a vCenter that has everything: the program gets it with its secrets', async () => {
+  const access = await withVsphere(site(), secretsOf(CREDENTIALS), () => planned);
+  expect(access!.ids.networks.nodes!.DC0).toMatch(/^dvportgroup-/);
+  expect(await pulumi.isSecret(access!.password as pulumi.Output<string>)).toBe(true);
+});
+
+test('names that are not there: one message, and the words that nothing was changed', async () => {
+  const message = await refusal(site({ template: { name: 'DC0_H0_VM9' }, networks: [network('DC0_DVPG9')] }));
+  expect(message.split('\n')).toEqual([
+    expect.stringMatching(/no port group DC0_DVPG9 in DC0; did you mean DC0_DVPG0\?/),
+    expect.stringMatching(/no template or machine DC0_H0_VM9; did you mean DC0_H0_VM0\?/),
+    'Nothing was changed.',
+  ]);
+});
+const network = (portGroup: string) => ({ name: 'nodes', portGroup, subnets: ['s1'] });
+
+test('a user that is not let in, and a certificate that nobody vouches for', async () => {
+  expect(await refusal(site(), secretsOf({ user: 'ann', password: '' }))).toMatch(
+    /it does not let ann in: .*\nNothing was changed\.$/,
+  );
+  expect(await refusal(site({ thumbprint: undefined }))).toMatch(
+    /certificate is not trusted .*\nNothing was changed\.$/,
+  );
+});
+
+test('a site of other machines has none', async () => {
+  expect(await withVsphere(planOf(kvmSite([controlPlane])), secretsOf(CREDENTIALS))).toBeNull();
+});
