@@ -1,4 +1,5 @@
-import { expectExit, Lab, NODES, type NodeName, type Result } from '../lab';
+import { ClusterLab, NOTHING } from '../clusterLab';
+import { expectExit, NODES, type NodeName } from '../lab';
 import { story } from '../story';
 
 /** The lab with a real Calico, built from source: what is on the wire and on the nodes, by a table that is written here. */
@@ -14,25 +15,9 @@ const WIREGUARD_MTUS = { ...VXLAN_MTUS, veth: 1420, 'wireguard.cali': 1440, 'wg-
 
 jest.setTimeout(CASE_LIMIT_MILLISECONDS);
 
-const lab = new Lab(SITE, { cluster: true });
+const lab = new ClusterLab(SITE);
 lab.edit((text) => text.replace(/^ {2}cni: routes$/m, '  cni: calico\n  routing: vxlan'));
 const step = story();
-
-const kubectl = (words: string) =>
-  lab.ssh('lab1', `sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf ${words}`);
-const apply = (...objects: object[]) =>
-  lab.ssh(
-    'lab1',
-    `printf %s '${JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })}' | ` +
-      'sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f -',
-  );
-
-async function upCounts(): Promise<Record<string, number>> {
-  const result = await lab.sitewright('up', SITE, '--json', '--yes');
-  expectExit(result, 0);
-  return (JSON.parse(result.stdout) as { counts: Record<string, number> }).counts;
-}
-const verify = (): Promise<Result> => lab.sitewright('verify', SITE);
 
 const SERVER = `import socket
 listener = socket.socket()
@@ -59,8 +44,8 @@ function pod(name: string, node: NodeName, role: string, command: string[]): obj
 
 /** New ones: a pod keeps the network that it was made with. */
 async function makePods(): Promise<void> {
-  await kubectl('delete pods --all --force --ignore-not-found');
-  await apply(
+  await lab.kubectl('delete pods --all --force --ignore-not-found');
+  await lab.apply(
     pod('server', 'lab2', 'server', ['python3', '-c', SERVER]),
     pod('friend', 'lab1', 'friend', ['sleep', '86400']),
     pod('stranger', 'lab1', 'stranger', ['sleep', '86400']),
@@ -71,12 +56,12 @@ async function makePods(): Promise<void> {
       spec: { selector: { role: 'server' }, ports: [{ port: 80, targetPort: 8080 }] },
     },
   );
-  await kubectl('wait pods --all --for=condition=Ready --timeout=600s');
+  await lab.kubectl('wait pods --all --for=condition=Ready --timeout=600s');
 }
 
-const serverAddress = () => kubectl("get pod server -o jsonpath='{.status.podIP}'");
+const serverAddress = () => lab.kubectl("get pod server -o jsonpath='{.status.podIP}'");
 const hello = (from: string, host: string, port: number) =>
-  kubectl(`exec ${from} -- busybox timeout 20 bash -c 'exec 3<>/dev/tcp/${host}/${port} && cat <&3'`);
+  lab.kubectl(`exec ${from} -- busybox timeout 20 bash -c 'exec 3<>/dev/tcp/${host}/${port} && cat <&3'`);
 
 /** MTU of the named devices and of both ends of every link to a pod, as the kernel of the node has them. */
 async function mtus(node: NodeName): Promise<Record<string, number[]>> {
@@ -102,7 +87,7 @@ async function expectMtus(table: Record<string, number>): Promise<void> {
 /** Echo requests with DF of exactly this size pass, and one byte more is refused. */
 async function expectFullSize(bytes: number): Promise<void> {
   const ping = async (size: number) =>
-    kubectl(`exec friend -- ping -M do -c 3 -W 10 -s ${size - 28} ${await serverAddress()}`);
+    lab.kubectl(`exec friend -- ping -M do -c 3 -W 10 -s ${size - 28} ${await serverAddress()}`);
   expect(await ping(bytes)).toMatch(/3 received|, [12] received/);
   await expect(ping(bytes + 1)).rejects.toThrow(/exit 1/);
 }
@@ -116,12 +101,12 @@ afterAll(async () => {
 
 describe('a lab with Calico', () => {
   step('comes up with VXLAN and is verified', async () => {
-    await lab.host('down', '--name', SITE);
+    await lab.fromNothing();
     expectExit(await lab.up(), 0);
-    const agents = await kubectl('get pods -n kube-system -l k8s-app=calico-node -o wide --no-headers');
+    const agents = await lab.kubectl('get pods -n kube-system -l k8s-app=calico-node -o wide --no-headers');
     for (const node of NODE_NAMES)
       expect(agents).toMatch(new RegExp(`^calico-node-\\S+ +1/1 +Running .* ${node} `, 'm'));
-    expectExit(await verify(), 0);
+    expectExit(await lab.verify(), 0);
   });
 
   step('has the MTU of the table on every device and at both ends of every link, and carries it', async () => {
@@ -130,14 +115,14 @@ describe('a lab with Calico', () => {
     await expectFullSize(1430);
     expect(await routeToServer()).toContain('dev vxlan.calico');
     // Outside nobody has a way back to an address of a pod: an answer means that the packet had its node's.
-    expect(await kubectl('exec friend -- ping -c 3 -W 10 192.0.2.1')).toMatch(/[123] received/);
+    expect(await lab.kubectl('exec friend -- ping -c 3 -W 10 192.0.2.1')).toMatch(/[123] received/);
   });
 
   step('reaches a Service through ipvs, and lets pass what a policy allows and nothing else', async () => {
     expect(await lab.ssh('lab1', 'sudo ipvsadm -Ln')).toContain(`${await serverAddress()}:8080`);
     for (const from of ['friend', 'stranger'])
       expect(await hello(from, 'server.default.svc.cluster.local', 80)).toBe('hello');
-    await apply({
+    await lab.apply({
       apiVersion: 'networking.k8s.io/v1',
       kind: 'NetworkPolicy',
       metadata: { name: 'friends' },
@@ -149,50 +134,50 @@ describe('a lab with Calico', () => {
     const address = await serverAddress();
     await expect(hello('stranger', address, 8080)).rejects.toThrow(/exit 1/);
     expect(await hello('friend', address, 8080)).toBe('hello');
-    await kubectl('delete networkpolicy friends');
+    await lab.kubectl('delete networkpolicy friends');
     expect(await hello('stranger', address, 8080)).toBe('hello');
   });
 
   step('changes nothing on a second up', async () => {
-    expect(await upCounts()).toMatchObject({ create: 0, update: 0, delete: 0, replace: 0 });
+    expect(await lab.upCounts()).toMatchObject(NOTHING);
   });
 
   step('tells that a pool of addresses was deleted, and puts it back', async () => {
-    const pools = await kubectl('get ippools.crd.projectcalico.org -o name');
+    const pools = await lab.kubectl('get ippools.crd.projectcalico.org -o name');
     const pool = pools.split('\n')[0]!;
-    await kubectl(`delete ${pool}`);
-    const found = await verify();
+    await lab.kubectl(`delete ${pool}`);
+    const found = await lab.verify();
     expectExit(found, 1);
     expect(found.output).toContain(`IPPool ${pool.split('/')[1]} is gone`);
     expectExit(await lab.sitewright('refresh', SITE), 0);
-    expect(await upCounts()).toMatchObject({ create: 1, delete: 0, replace: 0 });
-    expect(await kubectl('get ippools.crd.projectcalico.org -o name')).toBe(pools);
-    expectExit(await verify(), 0);
+    expect(await lab.upCounts()).toMatchObject({ create: 1, delete: 0, replace: 0 });
+    expect(await lab.kubectl('get ippools.crd.projectcalico.org -o name')).toBe(pools);
+    expectExit(await lab.verify(), 0);
   });
 
   step('leaves the tunnel out inside a subnet', async () => {
     lab.edit((text) => text.replace('routing: vxlan\n', 'routing: vxlan-cross-subnet\n'));
-    expect(await upCounts()).toMatchObject({ delete: 0, replace: 0 });
+    expect(await lab.upCounts()).toMatchObject({ delete: 0, replace: 0 });
     await makePods();
     await expectMtus(VXLAN_MTUS);
     await expectFullSize(1430);
     expect(await routeToServer()).toMatch(/via 192\.0\.2\.12 dev (?!vxlan)/);
-    expectExit(await verify(), 0);
+    expectExit(await lab.verify(), 0);
   });
 
   step('encrypts with WireGuard', async () => {
     lab.edit((text) =>
       text.replace('routing: vxlan-cross-subnet\n', 'routing: vxlan-cross-subnet\n  wireguard: true\n'),
     );
-    expect(await upCounts()).toMatchObject({ delete: 0, replace: 0 });
+    expect(await lab.upCounts()).toMatchObject({ delete: 0, replace: 0 });
     // A pod keeps the MTU that it was made with.
-    await kubectl('rollout restart deployment coredns -n kube-system');
-    await kubectl('rollout status deployment coredns -n kube-system --timeout=600s');
+    await lab.kubectl('rollout restart deployment coredns -n kube-system');
+    await lab.kubectl('rollout status deployment coredns -n kube-system --timeout=600s');
     await makePods();
     await expectMtus(WIREGUARD_MTUS);
     await expectFullSize(1420);
     expect(await routeToServer()).toContain('dev wireguard.cali');
-    expectExit(await verify(), 0);
+    expectExit(await lab.verify(), 0);
   });
 
   step('keeps a namespace with the baseline to DNS and the API server, and all others to DNS', async () => {
@@ -200,35 +185,35 @@ describe('a lab with Calico', () => {
       (text) =>
         `${text}\npolicy:\n  baseline: restricted\n  everyNamespace: true\n  namespaces:\n    - name: vault\n      podSecurity: privileged\n`,
     );
-    expect(await upCounts()).toMatchObject({ delete: 0, replace: 0 });
+    expect(await lab.upCounts()).toMatchObject({ delete: 0, replace: 0 });
     const inside = (namespace: string, object: object) => ({
       ...object,
       metadata: { ...(object as { metadata: object }).metadata, namespace },
     });
-    await apply(
+    await lab.apply(
       { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'monitoring' } },
       inside('vault', pod('safe', 'lab2', 'safe', ['python3', '-c', SERVER])),
       inside('vault', pod('clerk', 'lab1', 'clerk', ['sleep', '86400'])),
       inside('monitoring', pod('scraper', 'lab1', 'scraper', ['sleep', '86400'])),
     );
     for (const namespace of ['vault', 'monitoring'])
-      await kubectl(`wait pods --all -n ${namespace} --for=condition=Ready --timeout=600s`);
-    const safe = await kubectl("get pod safe -n vault -o jsonpath='{.status.podIP}'");
+      await lab.kubectl(`wait pods --all -n ${namespace} --for=condition=Ready --timeout=600s`);
+    const safe = await lab.kubectl("get pod safe -n vault -o jsonpath='{.status.podIP}'");
     expect(await hello('-n monitoring scraper', safe, 8080)).toBe('hello');
     for (const from of ['friend', '-n vault clerk']) await expect(hello(from, safe, 8080)).rejects.toThrow(/exit 1/);
     for (const from of ['friend', '-n vault clerk'])
       await expect(hello(from, await serverAddress(), 8080)).rejects.toThrow(/exit 1/);
     const reaches = (from: string, host: string, port: number) =>
-      kubectl(`exec ${from} -- busybox timeout 20 bash -c 'exec 3<>/dev/tcp/${host}/${port}'`);
+      lab.kubectl(`exec ${from} -- busybox timeout 20 bash -c 'exec 3<>/dev/tcp/${host}/${port}'`);
     const api = 'kubernetes.default.svc.cluster.local';
     await reaches('-n vault clerk', api, 443);
     await expect(reaches('friend', api, 443)).rejects.toThrow(/exit 1/);
-    await kubectl(`exec friend -- getent hosts ${api}`);
-    expectExit(await verify(), 0);
+    await lab.kubectl(`exec friend -- getent hosts ${api}`);
+    expectExit(await lab.verify(), 0);
     lab.edit((text) => text.replace(/\npolicy:\n[^]*$/, '\n'));
-    await upCounts();
+    await lab.upCounts();
     expect(await hello('friend', await serverAddress(), 8080)).toBe('hello');
     // Whatever is in it is not the kit's to delete.
-    expect(await kubectl('get namespace vault -o name')).toBe('namespace/vault');
+    expect(await lab.kubectl('get namespace vault -o name')).toBe('namespace/vault');
   });
 });

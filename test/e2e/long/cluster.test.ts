@@ -1,5 +1,6 @@
 import { Capture } from '../capture';
-import { expectExit, Lab, NODES, type NodeName, type Result, until } from '../lab';
+import { ClusterLab, NOTHING } from '../clusterLab';
+import { expectExit, NODES, type NodeName, until } from '../lab';
 import { story } from '../story';
 
 /** The lab with its cluster, from nothing: what `./scripts/up lab` gives, and what an edit of it changes. */
@@ -11,26 +12,24 @@ const NODE_NAMES = Object.keys(NODES) as NodeName[];
 
 jest.setTimeout(CASE_LIMIT_MILLISECONDS);
 
-const lab = new Lab(SITE, { cluster: true });
+const lab = new ClusterLab(SITE);
 const step = story();
 
-const kubectl = (words: string) =>
-  lab.ssh('lab1', `sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf ${words}`);
-
-async function upCounts(): Promise<Record<string, number>> {
-  const result = await lab.sitewright('up', SITE, '--json', '--yes');
-  expectExit(result, 0);
-  return (JSON.parse(result.stdout) as { counts: Record<string, number> }).counts;
-}
-
-const verify = (): Promise<Result> => lab.sitewright('verify', SITE);
+const bootId = (node: NodeName) => lab.ssh(node, 'cat /proc/sys/kernel/random/boot_id');
 
 async function rebooted(node: NodeName): Promise<void> {
-  const bootId = () => lab.ssh(node, 'cat /proc/sys/kernel/random/boot_id');
-  const first = await bootId();
+  const first = await bootId(node);
   // The connection drops with the machine: what counts is that another boot answers.
   await lab.ssh(node, 'sudo systemctl reboot').catch(() => undefined);
-  await until(`${node} is back`, STEP_LIMIT_SECONDS, async () => (await bootId().catch(() => first)) !== first);
+  await until(`${node} is back`, STEP_LIMIT_SECONDS, async () => (await bootId(node).catch(() => first)) !== first);
+}
+
+/** The cluster knows this boot of the node and has it Ready, and kube-proxy there leads to a Service again. */
+async function serves(node: NodeName): Promise<boolean> {
+  const status = `get node ${node} -o jsonpath='{.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}'`;
+  const known = await lab.kubectl(status).catch(() => '');
+  const reached = await lab.ssh(node, 'timeout 5 bash -c ": </dev/tcp/10.96.0.1/443" 2>&- && echo reached || true');
+  return known === `${await bootId(node)} True` && reached === 'reached';
 }
 
 let capture: Capture | undefined;
@@ -43,16 +42,14 @@ afterAll(async () => {
 
 describe('a lab with a cluster', () => {
   step('comes up from nothing and is verified', async () => {
-    await lab.host('down', '--name', SITE);
-    expectExit(await lab.host('up', '--name', SITE), 0);
+    await lab.fromNothing();
     capture = await Capture.start(SITE);
     expectExit(await lab.up(), 0);
-    const nodes = await kubectl('get nodes --no-headers');
+    const nodes = await lab.kubectl('get nodes --no-headers');
     for (const node of NODE_NAMES) expect(nodes).toMatch(new RegExp(`^${node} +Ready `, 'm'));
     const table = await lab.ssh('lab2', 'sudo ipvsadm -Ln');
     expect(table).toMatch(/^TCP +10\.96\.0\.1:443 rr\n +-> 192\.0\.2\.11:6443/m);
     expect(table).toMatch(/^UDP +10\.96\.0\.10:53 rr\n +-> 10\.244\./m);
-    expectExit(await verify(), 0);
   });
 
   step('has no way out, and sent neither TCP nor DNS out of its site', async () => {
@@ -69,29 +66,27 @@ describe('a lab with a cluster', () => {
   });
 
   step('changes nothing on a second up', async () => {
-    expect(await upCounts()).toMatchObject({ create: 0, update: 0, delete: 0, replace: 0 });
+    expect(await lab.upCounts()).toMatchObject(NOTHING);
   });
 
   step('comes back by itself when each node has been restarted', async () => {
     for (const node of NODE_NAMES) {
       await rebooted(node);
-      await until(`${node} serves again`, STEP_LIMIT_SECONDS, async () => (await verify()).code === 0);
+      await until(`${node} serves again`, STEP_LIMIT_SECONDS, () => serves(node).catch(() => false));
     }
+    await until('the site is verified', STEP_LIMIT_SECONDS, async () => (await lab.verify()).code === 0);
   });
 
   step('gets another scheduler and resolver settings in place', async () => {
     lab.edit((text) => `${text}\nkubeProxy:\n  scheduler: wlc\ndns:\n  pods:\n    ndots: 2\n`);
-    const counts = await upCounts();
+    const counts = await lab.upCounts();
     expect(counts).toMatchObject({ delete: 0, replace: 0 });
     for (const node of NODE_NAMES) {
       expect(await lab.ssh(node, 'sudo ipvsadm -Ln')).toMatch(/^TCP +10\.96\.0\.1:443 wlc$/m);
     }
-    expectExit(await verify(), 0);
-    const image = await kubectl(
-      `get pods -n kube-system -l k8s-app=kube-proxy -o jsonpath='{.items[0].spec.containers[0].image}'`,
-    );
-    await kubectl(`run look --image=${image} --image-pull-policy=Never --restart=Never --command -- sleep 3600`);
-    await kubectl('wait pod/look --for=condition=Ready --timeout=300s');
-    expect(await kubectl('exec look -- cat /etc/resolv.conf')).toMatch(/^options ndots:2$/m);
+    const image = await lab.anyImage();
+    await lab.kubectl(`run look --image=${image} --image-pull-policy=Never --restart=Never --command -- sleep 3600`);
+    await lab.kubectl('wait pod/look --for=condition=Ready --timeout=300s');
+    expect(await lab.kubectl('exec look -- cat /etc/resolv.conf')).toMatch(/^options ndots:2$/m);
   });
 });

@@ -1,4 +1,5 @@
-import { ALL_NODES, expectExit, Lab, type AnyNodeName, until } from '../lab';
+import { ClusterLab } from '../clusterLab';
+import { ALL_NODES, expectExit, type AnyNodeName, until } from '../lab';
 import { story } from '../story';
 
 /** A cluster of three control-plane nodes behind a virtual address: one becomes three, and each may be lost. */
@@ -11,14 +12,12 @@ const FAILOVER_LIMIT_SECONDS = 900;
 
 jest.setTimeout(CASE_LIMIT_MILLISECONDS);
 
-const lab = new Lab(SITE, { cluster: true });
+const lab = new ClusterLab(SITE);
 const step = story();
 
-const kubectl = (node: AnyNodeName, words: string) =>
-  lab.ssh(node, `sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s ${words}`);
-
 /** By the name of the cluster, so through the virtual address. */
-const ready = (node: AnyNodeName) => kubectl(node, 'get --raw /readyz').catch((error: Error) => error.message);
+const ready = (node: AnyNodeName) =>
+  lab.kubectl('--request-timeout 60s get --raw /readyz', node).catch((error: Error) => error.message);
 
 async function holders(): Promise<AnyNodeName[]> {
   const names = Object.keys(ALL_NODES) as AnyNodeName[];
@@ -40,14 +39,14 @@ afterAll(async () => {
 
 describe('a lab with three control-plane nodes', () => {
   step('begins with one', async () => {
-    await lab.host('down', '--name', SITE);
+    await lab.fromNothing();
     lab.edit((text) => text.replace(/^ {2}nodes:\n(?: {4}.*\n)+/m, `  nodes:\n${controlPlane('lab1', 11)}`));
     expectExit(await lab.up(), 0);
     expect(await ready('lab1')).toBe('ok');
   });
 
   step('becomes three behind a virtual address by an edit, and loses nothing', async () => {
-    const uid = () => kubectl('lab1', "get namespace default -o jsonpath='{.metadata.uid}'");
+    const uid = () => lab.kubectl("get namespace default -o jsonpath='{.metadata.uid}'");
     const before = await uid();
     lab.edit((text) =>
       text
@@ -64,7 +63,7 @@ describe('a lab with three control-plane nodes', () => {
     );
     expect(members.match(/, started, lab[123], .*, false$/gm)).toHaveLength(3);
     expect(await holders()).toHaveLength(1);
-    expectExit(await lab.sitewright('verify', SITE), 0);
+    expectExit(await lab.verify(), 0);
   });
 
   step('goes on without the node that held the address, and takes it in again', async () => {
@@ -75,10 +74,10 @@ describe('a lab with three control-plane nodes', () => {
     expect(await holders()).not.toContain(lost);
     await lab.virsh('start', `${SITE}-${lost}`);
     await until(`${lost} is Ready again`, FAILOVER_LIMIT_SECONDS, async () =>
-      / Ready /.test(await kubectl(other!, `get node ${lost} --no-headers`)),
+      / Ready /.test(await lab.kubectl(`get node ${lost} --no-headers`, other)),
     );
     await until('the site is verified', FAILOVER_LIMIT_SECONDS, async () => {
-      return (await lab.sitewright('verify', SITE)).code === 0;
+      return (await lab.verify()).code === 0;
     });
   });
 });

@@ -1,0 +1,56 @@
+import { writeFileSync } from 'node:fs';
+import { type AnyNodeName, expectExit, Lab, type Result } from './lab';
+
+/** What an `up` that had nothing to do counts. */
+export const NOTHING = { create: 0, update: 0, delete: 0, replace: 0 };
+
+const KUBECTL = 'sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf';
+
+/** A lab with its cluster. */
+export class ClusterLab extends Lab {
+  private readonly committed: string;
+
+  constructor(site: string) {
+    super(site, { cluster: true });
+    this.committed = this.read();
+  }
+
+  /** From nothing, as on a machine that never had this lab. */
+  async fromNothing(): Promise<void> {
+    await this.host('down', '--name', this.site);
+    expectExit(await this.host('up', '--name', this.site), 0);
+  }
+
+  /** The site as it is committed, whatever the story before has left: a minute where it stands already. */
+  async begin(): Promise<void> {
+    writeFileSync(this.siteFile, this.committed);
+    expectExit(await this.up(), 0);
+  }
+
+  /** On the node, as its administrator. */
+  kubectl(words: string, node: AnyNodeName = 'lab1'): Promise<string> {
+    return this.ssh(node, `${KUBECTL} ${words}`);
+  }
+
+  apply(...objects: object[]): Promise<string> {
+    const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+    return this.ssh('lab1', `echo ${Buffer.from(list).toString('base64')} | base64 -d | ${KUBECTL} apply -f -`);
+  }
+
+  /** An image that every node has. */
+  anyImage(): Promise<string> {
+    return this.kubectl(
+      `get pods -n kube-system -l k8s-app=kube-proxy -o jsonpath='{.items[0].spec.containers[0].image}'`,
+    );
+  }
+
+  async upCounts(): Promise<Record<string, number>> {
+    const result = await this.sitewright('up', this.site, '--json', '--yes');
+    expectExit(result, 0);
+    return (JSON.parse(result.stdout) as { counts: Record<string, number> }).counts;
+  }
+
+  verify(): Promise<Result> {
+    return this.sitewright('verify', this.site);
+  }
+}
