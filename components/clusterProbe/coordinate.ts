@@ -30,7 +30,7 @@ const LIMITS_SECONDS = {
   rules: 30,
   start: 120,
   measure: 300,
-  remove: 120,
+  remove: 300,
   service: 60,
   connect: 5,
   transfer: 20,
@@ -224,16 +224,27 @@ class Run {
   /** Of runs that are over; those of somebody who verifies the site at the same time stay. */
   private async removeLeftovers(kubectl: Kubectl): Promise<void> {
     const all = await kubectl.json<{ items: KubeNamespace[] }>(['get', 'ns', '-l', RUN_LABEL], this.command());
-    const left = all.items.filter(({ metadata }) => isAbandoned(metadata, this.request.limitFactor));
+    const left = all.items.filter(
+      ({ metadata }) => metadata.deletionTimestamp === undefined && isAbandoned(metadata, this.request.limitFactor),
+    );
     if (left.length === 0) return;
     this.progress('removing what an earlier run left');
     for (const { metadata } of left) await this.remove(kubectl, metadata.name, this.opts.signal);
   }
 
+  /**
+   * The pods are gone when it returns. Their namespace goes by itself then: for an empty one the controllers of a small or
+   * busy cluster can take minutes, and nothing waits for it.
+   */
   private async remove(kubectl: Kubectl, namespace = this.namespace, signal?: AbortSignal): Promise<void> {
     const seconds = Math.round(this.limits.remove);
-    const args = ['delete', 'namespace', namespace, '--ignore-not-found', `--timeout=${seconds}s`];
-    await kubectl.run(args, { timeoutSeconds: seconds + this.limits.command, signal });
+    try {
+      const pods = ['delete', 'pods', '--all', '-n', namespace, `--timeout=${seconds}s`];
+      await kubectl.run(pods, { timeoutSeconds: seconds + this.limits.command, signal });
+    } finally {
+      const args = ['delete', 'namespace', namespace, '--ignore-not-found', '--wait=false'];
+      await kubectl.run(args, { timeoutSeconds: this.limits.command, signal });
+    }
   }
 
   /** Also after a cancel, and where the connection was lost: over a new one then. */
@@ -349,7 +360,12 @@ interface KubePod {
 }
 
 interface KubeNamespace {
-  metadata: { name: string; creationTimestamp: string; annotations?: Record<string, string> };
+  metadata: {
+    name: string;
+    creationTimestamp: string;
+    deletionTimestamp?: string;
+    annotations?: Record<string, string>;
+  };
 }
 
 interface KubeService {

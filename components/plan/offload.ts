@@ -13,7 +13,8 @@ const always = () => true;
 const withVxlan = (routing: MtuPlan['routing']) => routing.startsWith('vxlan');
 
 /**
- * NIC settings by driver, kernel and encapsulation. GRO, GSO and TSO stay on everywhere, and virtio-net needs no change.
+ * NIC settings by driver, kernel and encapsulation. GRO, GSO and TSO stay on everywhere; of these every driver can switch
+ * GRO, so it is held on, where notes made for LRO often had it switched off as well.
  *
  * Left out on purpose, because they depend on what only a measurement or the hypervisor's administrator can tell:
  * `tx-checksum-ip-generic off` on vxlan.calico from kernel 6.12 on where VXLAN is slow (calico#11435): it costs every other
@@ -30,6 +31,18 @@ const TABLE: readonly TableRow[] = [
       features: [{ name: 'lro', value: 'off' }],
       rings: [],
       reason: 'frames that LRO merged exceed the MTU of the next hop, and a node forwards: requests stall for seconds',
+    },
+  },
+  {
+    appliesTo: always,
+    rule: {
+      id: 'gro',
+      device: 'nic',
+      driver: null,
+      kernel: { min: null, max: null },
+      features: [{ name: 'gro', value: 'on' }],
+      rings: [],
+      reason: 'unlike LRO it keeps what splits merged frames again; without it each frame crosses the stack alone',
     },
   },
   {

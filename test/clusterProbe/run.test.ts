@@ -87,9 +87,17 @@ beforeEach(() => {
 });
 afterEach(() => jest.restoreAllMocks());
 
+type Listed = { metadata: { name: string; namespace?: string; deletionTimestamp?: string } };
+/** That nobody has deleted. */
 const namespaces = async () => {
   const found = await server.find('/api/v1/namespaces?labelSelector=sitewright.internal/verify');
-  return (found!.items as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name);
+  return (found!.items as Listed[])
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map(({ metadata }) => metadata.name);
+};
+const pods = async () => {
+  const found = await server.find('/api/v1/pods');
+  return (found!.items as Listed[]).filter(({ metadata }) => metadata.namespace!.startsWith('sitewright-verify-'));
 };
 const lines = ({ findings }: ClusterProbeResult) =>
   findings.map(({ severity, probe, where, message }) => `${severity} ${probe} ${where}: ${message}`);
@@ -110,7 +118,7 @@ test('a run: pods on every node, measured one after the other, and gone at the e
     service: { addresses: { ipv4: expect.stringMatching(/^10\.96\./) }, port: 8080, pods: 2, tries: 16 },
   });
   expect(JSON.stringify(questions)).not.toMatch(/null|true|false/);
-  expect(await namespaces()).toEqual([]);
+  expect([await namespaces(), await pods()]).toEqual([[], []]);
 });
 
 test('what a dead run left is removed first; what a live one uses stays', async () => {
@@ -152,7 +160,7 @@ test('a cancel in the middle removes the pods too', async () => {
     });
   await expect(probeCluster(asked, { signal: cancel.signal })).rejects.toThrow('cancelled');
   expect(questions).toHaveLength(1);
-  expect(await namespaces()).toEqual([]);
+  expect([await namespaces(), await pods()]).toEqual([[], []]);
 });
 
 test('a node that cannot be reached is a finding, and without the image no pod is made', async () => {

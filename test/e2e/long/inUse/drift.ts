@@ -25,10 +25,11 @@ export function drift(lab: ClusterLab): void {
       expectExit(result, 0);
     });
 
-    step('is what hands changed: a sysctl, a module, an MTU, files, an object and a machine', async () => {
+    step('is what hands changed: a sysctl, a module, an MTU, an offload, files, an object and a machine', async () => {
       await lab.ssh('lab1', 'sudo sysctl -qw net.core.netdev_max_backlog=1234');
       await lab.ssh('lab2', 'sudo modprobe -r ip_vs_sh');
       await lab.ssh('lab2', `sudo ip link set dev ${await nic('lab2')} mtu 1400`);
+      await lab.ssh('lab1', `sudo ethtool -K ${await nic('lab1')} gro off`);
       await lab.ssh('lab1', `sudo sed -i 's/lab2/lab-two/' /etc/hosts`);
       await lab.ssh('lab2', `echo '# by hand' | sudo tee -a /var/lib/kubelet/config.yaml`);
       await lab.kubectl('-n kube-system delete configmap coredns');
@@ -42,6 +43,7 @@ export function drift(lab: ClusterLab): void {
         /^lab1 sysctl net\.core\.netdev_max_backlog: 1234$/,
         /^lab2 module ip_vs_sh: not loaded$/,
         /^lab2 \S+ mtu: 1400$/,
+        /^lab1 \S+ gro: off$/,
         /^lab1 \/etc\/hosts: .*lab-two/,
         /^lab2 \/var\/lib\/kubelet\/config.yaml: edited since$/,
         new RegExp(`^${lab.site} ConfigMap kube-system/coredns: absent$`),
