@@ -63,15 +63,15 @@ describe('machines on vSphere', () => {
       proof: { ...plan.proof, pairs: plan.proof.pairs.map((pair) => ({ ...pair, sameHost: null })) },
     });
     expect(rest(onVsphere)).toEqual(rest(onKvm));
-    expect(onVsphere.nodes[0].offloads.map(({ id }) => id)).toEqual(['vmxnet3-lro', 'vmxnet3-rings']);
-    expect(onKvm.nodes[0].offloads).toEqual([]);
+    expect(onVsphere.nodes[0].offloads.map(({ id }) => id)).toEqual(['vmxnet3-lro', 'gro', 'vmxnet3-rings']);
+    expect(onKvm.nodes[0].offloads.map(({ id }) => id)).toEqual(['gro']);
   });
 
   test('VXLAN turns off what vmxnet3 breaks, and ESXi 6.7 one more', () => {
     const vxlan = { network: { cni: 'calico', routing: 'vxlan' } };
     const rules = (vsphere: Keys) =>
       planOf(vsphereSite([controlPlane, worker], vsphere, vxlan)).nodes[0].offloads.map(({ id }) => id);
-    expect(rules({})).toEqual(['vmxnet3-lro', 'vmxnet3-vxlan', 'vxlan-checksum', 'vmxnet3-rings']);
+    expect(rules({})).toEqual(['vmxnet3-lro', 'gro', 'vmxnet3-vxlan', 'vxlan-checksum', 'vmxnet3-rings']);
     expect(rules({ esxi: '6.7' })).toContain('vmxnet3-vxlan-esxi67');
   });
 
