@@ -16,7 +16,7 @@ import {
 import { withBundle } from './bundle';
 import { BGP_PASSWORD } from '../scripts/cli/bgpPasswords';
 import { expandBackend } from '../scripts/cli/backend';
-import { VERSION_OUTPUT } from '../scripts/cli/clusterVersion';
+import { ETCD_OUTPUT, VERSION_OUTPUT } from '../scripts/cli/clusterVersion';
 import { withLab } from './lab';
 import { withVsphere } from './vsphere';
 
@@ -106,6 +106,7 @@ export async function siteProgram(around: Surroundings): Promise<Record<string, 
     proof: site.proof,
     ...(site.clusterProof === null ? {} : { clusterProof: site.clusterProof }),
     [VERSION_OUTPUT]: site.cluster?.version ?? null,
+    [ETCD_OUTPUT]: site.cluster?.etcdVersion ?? null,
   };
 }
 

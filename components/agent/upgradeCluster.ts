@@ -6,7 +6,7 @@ import {
   type NodeAction,
   type UpgradeNodeSettings,
 } from '../cluster/upgradeScripts';
-import { upgradeProblem } from '../plan/versions';
+import { etcdProblem, upgradeProblem } from '../plan/versions';
 import { runScript } from '../ssh/script';
 import { SshSession, type SshTarget } from '../ssh/session';
 import type { RunOptions } from './awaitSsh';
@@ -36,6 +36,10 @@ interface Look {
   mark: string;
   /** Programs and static pods with their versions, such as `kubelet 1.36.1`. */
   versions: string[];
+  /** Version of its etcd; empty: it runs none. */
+  etcd: string;
+  /** Whether it has the data of an etcd, or a disk that had them. */
+  etcdData: boolean;
 }
 
 /** What the cluster says of a node. */
@@ -69,8 +73,11 @@ export async function upgradeCluster(request: UpgradeClusterRequest, opts: RunOp
     const first = request.nodes.find(({ settings }) => settings.part === 'init');
     if (first === undefined) throw new Error('no node of the request is the first of the control plane');
     const lead = await look(first);
-    if (!lead.look.initialised) return { kind: 'upgrade', moved: [] };
     const others = await Promise.all(request.nodes.filter((node) => node !== first).map(look));
+    if (!lead.look.initialised) {
+      refuse(beginProblems(lead, others));
+      return { kind: 'upgrade', moved: [] };
+    }
     const members = [lead, ...others].filter((node) => node.look.member);
     const upgrade = new Upgrade(lead, members, request.maxUnavailable, opts);
     return { kind: 'upgrade', moved: await upgrade.run() };
@@ -95,6 +102,7 @@ class Upgrade {
   }
 
   async run(): Promise<string[]> {
+    refuse(this.etcdProblems());
     const waiting = this.members.filter(({ look }) => look.mark !== '' || !this.runsVersion(look));
     if (waiting.length === 0) return this.moved;
     refuse(this.versionProblems());
@@ -139,6 +147,14 @@ class Upgrade {
         return problem === null ? [] : [`${name}: ${program}: kubernetes.version ${problem}`];
       }),
     );
+  }
+
+  /** The bundle of another origin can have the same Kubernetes with an older etcd. */
+  private etcdProblems(): string[] {
+    return this.members.flatMap(({ name, look, settings }) => {
+      const problem = look.etcd === '' ? null : etcdProblem(look.etcd, settings.holds);
+      return problem === null ? [] : [`${name}: ${problem}`];
+    });
   }
 
   private async takeSurvey(): Promise<void> {
@@ -238,6 +254,29 @@ class Upgrade {
   private tell(step: string): void {
     this.opts.onProgress?.(step);
   }
+}
+
+/**
+ * Why the first control-plane machine, which is no member of a cluster, must not begin one. A machine that was installed
+ * anew by hand looks as one that is new; those beside it tell the difference. With the data of its etcd it begins nothing: init takes
+ * the cluster up that they hold.
+ */
+function beginProblems({ name, look }: Member, others: Member[]): string[] {
+  const members = others.filter((other) => other.look.initialised || other.look.member);
+  const controlPlane = members.filter(({ settings }) => settings.part !== 'join-worker').map((one) => one.name);
+  const all = members.map((one) => one.name).join(', ');
+  if (controlPlane.length > 0) {
+    return [
+      `${name} is no member of a cluster and comes first in the site file, and ${all} are members: kubeadm init on ${name} would ` +
+        `begin a second cluster. Put ${controlPlane[0]} before it in machines.nodes: ${name} joins then, in place of the machine that it was`,
+    ];
+  }
+  if (members.length === 0 || look.etcdData) return [];
+  return [
+    `${all} are members of a cluster whose data are not on ${name}, the only control-plane machine: kubeadm init there would begin an ` +
+      `empty one that knows none of them. Attach the disk of etcd if there is one. If the data are lost, take each of ${all} out with ` +
+      "'kubeadm reset --force' on it, run 'up' again, and 'sitewright etcd restore' brings a snapshot back",
+  ];
 }
 
 function refuse(problems: string[]): void {

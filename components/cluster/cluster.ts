@@ -5,8 +5,10 @@ import { goneWith, scriptFor, type LostMachine, type Machine } from '../machines
 import type { ClusterPlan, NodeClusterPlan } from '../plan/clusterTypes';
 import { apiServerUrl } from '../plan/endpoint';
 import type { NodePlan } from '../plan/types';
+import { componentVersion } from '../plan/versions';
 import { caCertHash, type ClusterPki } from '../secrets/pki';
 import { leave } from './leave';
+import { renderStepDownScript } from './leaveScripts';
 import { registryLogins, type RegistryPasswords } from '../secrets/registries';
 import { joinSettings, renderControlPlaneScript, type ClusterNodeSettings } from './nodeScripts';
 import { renderClusterRemoveScript } from './removeScript';
@@ -50,6 +52,8 @@ export class Cluster extends pulumi.ComponentResource {
   readonly ready: pulumi.Resource[];
   /** Of Kubernetes, once every node runs it. */
   readonly version: pulumi.Output<string>;
+  /** Of etcd, the same way. */
+  readonly etcdVersion: pulumi.Output<string>;
   /** Where the API answers inside and outside of the cluster. */
   readonly apiServerUrl: string;
 
@@ -76,8 +80,10 @@ export class Cluster extends pulumi.ComponentResource {
         },
         { parent: this, dependsOn: before },
       );
+    // Before the others forget those that leave.
+    const steppedDown = nodes.flatMap((node) => this.stepDown(name, node, args, [runtimes.get(node)!]));
     // The lost first: while they are members, etcd counts them against the majority that a join needs.
-    const firstReady = this.controlPlane(name, first, args, [runtimes.get(first)!]);
+    const firstReady = this.controlPlane(name, first, args, [runtimes.get(first)!, ...steppedDown]);
     let living = firstReady;
     for (const machine of args.lost) living = goodbye(machine, [living]);
 
@@ -95,7 +101,9 @@ export class Cluster extends pulumi.ComponentResource {
       this.ready.push(this.join(name, node, asked, args, [runtimes.get(node)!, living, ...network]));
     // Those that leave go last: what takes their place is there by then.
     for (const { machine, state } of nodes) if (state === 'leaving') this.ready = [goodbye(machine, this.ready)];
-    this.version = pulumi.all(this.ready.map(({ urn }) => urn)).apply(() => plan.kubernetesVersion);
+    const made = pulumi.all(this.ready.map(({ urn }) => urn));
+    this.version = made.apply(() => plan.kubernetesVersion);
+    this.etcdVersion = made.apply(() => componentVersion(plan.bundle, 'etcd'));
     this.registerOutputs({ apiServerUrl: this.apiServerUrl });
   }
 
@@ -195,6 +203,26 @@ export class Cluster extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: before, ...goneWith(machine) },
     );
+  }
+
+  /** Of a control-plane node that leaves, where the control plane has a virtual address. */
+  private stepDown(
+    name: string,
+    { machine, plan: { part }, state }: ClusterArgs['nodes'][number],
+    args: ClusterArgs,
+    before: pulumi.Resource[],
+  ): pulumi.Resource[] {
+    const { vip } = args.plan;
+    if (vip === null || state !== 'leaving' || part === 'join-worker') return [];
+    const script = renderStepDownScript({ node: machine.name, limitSeconds: limitSeconds(args) }, vip);
+    return [
+      remoteScript(
+        `${name}-${machine.name}-step-down`,
+        machine.connection,
+        { script: scriptFor(machine, script) },
+        { parent: this, dependsOn: before, ...goneWith(machine) },
+      ),
+    ];
   }
 
   private join(

@@ -1,11 +1,14 @@
 import { CRI_SOCKET, ETCD_FOLDER } from '../plan/clusterPaths';
+import type { VipPlan } from '../plan/clusterTypes';
+import { API_PORT } from '../plan/endpoint';
 import { bracketed } from '../plan/ip';
 import { KUBELET_CERTIFICATES_UNIT } from './kubeletCertificates';
 import { DRAIN } from './node/drain';
 import { ETCD_MEMBER } from './node/etcdMember';
 import { RESET, TAKE_LEAVE } from './node/leave';
 import { NODE_OBJECT } from './node/nodeObject';
-import { HAPROXY_UNIT, KEEPALIVED_UNIT } from './vipFiles';
+import { STEP_DOWN, VIP } from './node/vip';
+import { HAPROXY_UNIT, KEEPALIVED_UNIT, VIP_FOLDER } from './vipFiles';
 import { commonValues, LEAVING_ANNOTATION, render } from './nodeScripts';
 
 /** A node that goes, as the scripts of its leave see it. */
@@ -34,6 +37,26 @@ export function renderLeaveScript(settings: LeaveSettings, action: LeaveAction):
       ['ACTION', action],
     ],
     [NODE_OBJECT, ETCD_MEMBER, DRAIN, TAKE_LEAVE],
+  );
+}
+
+/** The script of a control-plane node that is to leave its virtual address to the others. */
+export function renderStepDownScript(
+  settings: Pick<LeaveSettings, 'node' | 'limitSeconds'>,
+  { address }: Pick<VipPlan, 'address'>,
+): string {
+  return render(
+    `Takes ${settings.node} out of the nodes that hold the virtual address.`,
+    [
+      // What is remembered of the cluster stays as it is.
+      ...commonValues(settings).filter(([name]) => name !== 'STATE_FOLDER'),
+      ['VIP_FOLDER', VIP_FOLDER],
+      ['HAPROXY_UNIT', HAPROXY_UNIT],
+      ['KEEPALIVED_UNIT', KEEPALIVED_UNIT],
+      ['VIP_ADDRESS', address],
+      ['API_PORT', String(API_PORT)],
+    ],
+    [VIP, STEP_DOWN],
   );
 }
 

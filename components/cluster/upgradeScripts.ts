@@ -1,5 +1,5 @@
-import { PROGRAM_FOLDER } from '../plan/clusterPaths';
-import type { NodeClusterPlan } from '../plan/clusterTypes';
+import { ETCD_FOLDER, ETCD_LABEL, PROGRAM_FOLDER } from '../plan/clusterPaths';
+import type { BundlePlan, NodeClusterPlan } from '../plan/clusterTypes';
 import { kubeadmDocuments, toYaml } from './documents';
 import { BUNDLE } from './node/bundle';
 import { STATIC_POD_FILES } from './node/controlPlane';
@@ -27,6 +27,8 @@ export interface UpgradeNodeSettings {
   node: string;
   part: NodeClusterPlan['part'];
   version: string;
+  /** What the bundle holds. */
+  holds: Pick<BundlePlan, 'name' | 'components'>;
   /** Of each wait. */
   limitSeconds: number;
   /** For the pods of the node to go. */
@@ -62,6 +64,7 @@ export function upgradeSettings(
     node,
     part,
     version: cluster.kubernetesVersion,
+    holds: { name: cluster.bundle.name, components: cluster.bundle.components },
     limitSeconds,
     drainLimitSeconds,
     kubeletConfigSum: kubeletConfigSum(cluster),
@@ -90,6 +93,8 @@ export function renderUpgradeNodeScript(
     ['AFTERWARDS', afterwards],
     ['KUBERNETES_VERSION', version],
     ['PROGRAM_FOLDER', PROGRAM_FOLDER],
+    ['ETCD_FOLDER', ETCD_FOLDER],
+    ['ETCD_LABEL', ETCD_LABEL],
     ...settings.bundle,
     ['UPGRADE_CONFIG', settings.upgradeConfiguration],
     ...staticPodFileValues(settings.files),

@@ -144,7 +144,7 @@ function planNode(
   return {
     part,
     registration: planRegistration({ spec, index, part, nodeIps, taints }),
-    sharesVip: part !== 'join-worker' && spec.kubernetes.vip !== undefined,
+    sharesVip: part !== 'join-worker' && node.state !== 'leaving' && spec.kubernetes.vip !== undefined,
     podCidrs: podCidrs ?? [],
     cniConfiguration: podCidrs ? cniConfiguration(podCidrs, mtu.podMtuBytes) : null,
     labels: planLabels(spec, index),

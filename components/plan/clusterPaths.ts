@@ -21,6 +21,8 @@ export const STATE_FOLDER = '/var/lib/sitewright/cluster';
 export const INITIALISED_FILE = `${STATE_FOLDER}/initialised`;
 /** Data folder of etcd, on a disk of its own where the machine has one. */
 export const ETCD_FOLDER = '/var/lib/etcd';
+/** Of the file system on that disk. */
+export const ETCD_LABEL = 'sitewright-etcd';
 export const CRI_SOCKET = 'unix:///run/containerd/containerd.sock';
 /** Programs of the bundle, on the path of systemd's services and of root. */
 export const PROGRAM_FOLDER = '/usr/local/bin';

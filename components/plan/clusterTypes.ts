@@ -82,7 +82,7 @@ export interface VipPlan {
   address: string;
   /** Virtual router ID, 1 to 255: of this virtual address alone on its network. */
   vrid: number;
-  /** Every control-plane node, in the order of the site file, with its address of the same family. */
+  /** Every control-plane node that stays, in the order of the site file, with its address of the same family. */
   members: { node: string; address: string }[];
   /** Between two advertisements of the node that holds the address. */
   advertSeconds: number;

@@ -146,7 +146,7 @@ export const hasComponent = (bundle: BundlePlan, name: BundleComponent): boolean
   bundle.components.some((component) => component.name === name);
 
 /** Version of a component of a bundle. */
-export function componentVersion(bundle: BundlePlan, name: BundleComponent): string {
+export function componentVersion(bundle: Pick<BundlePlan, 'components'>, name: BundleComponent): string {
   return bundle.components.find((component) => component.name === name)!.version;
 }
 
@@ -186,6 +186,22 @@ export function proxyGate(mode: SiteSpec['kubeProxy']['mode'], version: string):
       message: `ipvs is deprecated since Kubernetes 1.35, off by default from 1.40 and gone from 1.43: before that ${INSTEAD}`,
     },
   };
+}
+
+/**
+ * Why the data of an etcd cannot be given to another one, or null. kubeadm refuses it within an upgrade and goes on without;
+ * the static pod of a changed plan would start the older one.
+ */
+export function etcdProblem(
+  from: string,
+  { name, components }: Pick<BundlePlan, 'name' | 'components'>,
+): string | null {
+  const to = componentVersion({ components }, 'etcd');
+  if (semver.gte(to, from)) return null;
+  return (
+    `the bundle ${name} has etcd ${to}, and ${from} runs: what it wrote may not be read by an older one. Keep the version and ` +
+    `artifacts.from that run, or choose some whose etcd is ${from} or newer`
+  );
 }
 
 /** Why a cluster cannot go from one version to another, or null: one minor at a time, and never back. */

@@ -32,9 +32,9 @@ export function planVip(spec: SiteSpec, addressing: Addressing, findings: Findin
     address: text,
     vrid: vrid ?? vridOf(spec.name),
     members: addressing.nodes.flatMap(({ ips }, index) => {
-      const { name, role } = spec.machines.nodes[index];
+      const { name, role, state } = spec.machines.nodes[index];
       const own = ips.find((ip) => ip.family === family);
-      return role === 'control-plane' && own ? [{ node: name, address: own.text }] : [];
+      return role === 'control-plane' && state !== 'leaving' && own ? [{ node: name, address: own.text }] : [];
     }),
     ...(spec.environment === 'lab' ? EMULATION_TIMING : TIMING),
   };

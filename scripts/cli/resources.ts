@@ -74,6 +74,7 @@ const ROLES: Record<string, string> = {
   prepare: 'preparation',
   runtime: 'Kubernetes programs',
   'control-plane': 'control plane',
+  'step-down': 'leave of the virtual address',
   leave: 'leave of the cluster',
   'proof-node': 'proof',
   'proof-pair': 'proof',

@@ -5,7 +5,15 @@ import { upgrade } from '../cluster/fixtures';
 /** The scripts have tests of their own: here it counts which one runs where, and in which order. */
 
 type Answer = { code?: number; stdout?: string; stderr?: string[] };
-type State = { versions?: string[]; mark?: string; member?: boolean; initialised?: boolean };
+const OLD = ['kubelet 1.36.0'];
+type State = {
+  versions?: string[];
+  mark?: string;
+  member?: boolean;
+  initialised?: boolean;
+  etcd?: string;
+  etcdData?: boolean;
+};
 const WANTED = '1.36.1';
 const ran: string[] = [];
 /** Scripts that have begun and not ended, by node: what runs at the same time. */
@@ -26,8 +34,10 @@ function nameOf(host: string, script: string): string {
 }
 
 function site(states: Record<string, State>, answers: Record<string, Answer> = {}, nodes = Object.keys(states)) {
-  const stateOf = ({ versions = [`kubelet ${WANTED}`], mark = '', member = true, initialised = false }: State) =>
-    JSON.stringify({ member, initialised, mark, versions });
+  const stateOf = (state: State) => {
+    const none = { versions: [`kubelet ${WANTED}`], mark: '', member: true, initialised: false };
+    return JSON.stringify({ ...none, etcd: '', etcdData: false, ...state });
+  };
   const survey = nodes.map((name) => {
     const version = states[name]!.versions?.[0]?.split(' ')[1] ?? WANTED;
     return `${name}\tv${version}\tTrue\t\n`;
@@ -63,7 +73,6 @@ const partOf = (name: string) => (/^cp[2-9]/.test(name) ? { part: 'join-control-
 const run = (names: string[], maxUnavailable = 1) => upgradeCluster(request(names, maxUnavailable), {});
 const after = (mark: string) => ran.slice(ran.indexOf(mark) + 1);
 
-const OLD = ['kubelet 1.36.0'];
 const LEAD = { versions: [...OLD, 'kube-apiserver 1.36.0'], initialised: true };
 
 beforeEach(() => {
@@ -76,7 +85,43 @@ afterEach(() => jest.restoreAllMocks());
 test('a site without a cluster is only asked whether it has one', async () => {
   site({ cp1: { member: false, versions: [] }, w1: { member: false, versions: [] } });
   expect(await run(['cp1', 'w1'])).toEqual({ kind: 'upgrade', moved: [] });
-  expect(ran).toEqual(['cp1: look']);
+  expect(ran.sort()).toEqual(['cp1: look', 'w1: look']);
+});
+
+describe('a first control-plane machine that is no member', () => {
+  const NEW = { member: false, versions: [] };
+  const begins = (states: Record<string, State>) => {
+    site(states);
+    return run(Object.keys(states));
+  };
+
+  test('does not begin a second cluster beside other control-plane nodes, also with data of its own', async () => {
+    for (const etcdData of [false, true]) {
+      await expect(begins({ cp1: { ...NEW, etcdData }, cp2: { initialised: true }, cp3: NEW, w1: {} })).rejects.toThrow(
+        /^cp1 is no member .* and cp2, w1 are members: .* Put cp2 before it in machines\.nodes: .*\nNothing of the cluster was changed\.$/,
+      );
+    }
+  });
+
+  test('begins no empty cluster under the workers of one whose data are gone', async () => {
+    await expect(begins({ cp1: NEW, w1: {}, w2: NEW })).rejects.toThrow(
+      /^w1 are members of a cluster whose data are not on cp1.* 'kubeadm reset --force'.*'sitewright etcd restore'/,
+    );
+    expect(await begins({ cp1: { ...NEW, etcdData: true }, w1: {} })).toEqual({ kind: 'upgrade', moved: [] });
+  });
+});
+
+test('an older etcd is refused before anything changes, with and without another Kubernetes', async () => {
+  for (const versions of [[`kubelet ${WANTED}`], OLD]) {
+    ran.length = 0;
+    site({ cp1: { initialised: true, versions, etcd: '3.6.8' }, w1: {} });
+    await expect(run(['cp1', 'w1'])).rejects.toThrow(
+      /^cp1: the bundle source-1\.36\.1 has etcd 3\.6\.5, and 3\.6\.8 runs: .*\nNothing of the cluster was changed\.$/,
+    );
+    expect(ran.sort()).toEqual(['cp1: look', 'w1: look']);
+  }
+  site({ cp1: { initialised: true, etcd: '3.6.4' } });
+  expect((await run(['cp1'])).moved).toEqual([]);
 });
 
 test('where every node runs the version the API is not asked', async () => {

@@ -18,7 +18,7 @@ export class Publisher {
   /** Manifests by name, blobs by digest: `<repository>/manifests/<tag>`. */
   readonly images = new Map<string, { type: string; body: Buffer }>();
   readonly requests: string[] = [];
-  /** A file whose connection breaks after half of its bytes, once. */
+  /** End of the path of a file or a layer whose connection breaks after half of its bytes, once. */
   breakOnce: string | null = null;
   private server!: Server;
 
@@ -80,15 +80,25 @@ export class Publisher {
     if (url.pathname.startsWith('/v2/')) return this.answerRegistry(url, request, response);
     const file = this.files.get(url.pathname.slice('/files/'.length));
     if (file === undefined) return void response.writeHead(404).end();
+    this.give(file, {}, url, request, response);
+  }
+
+  private give(
+    file: Buffer,
+    headers: Record<string, string>,
+    url: URL,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): void {
     if (this.breakOnce !== null && url.pathname.endsWith(this.breakOnce)) {
       this.breakOnce = null;
-      response.writeHead(200, { 'content-length': file.length });
+      response.writeHead(200, { ...headers, 'content-length': file.length });
       response.write(file.subarray(0, file.length / 2), () => response.destroy());
       return;
     }
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
     const range = { 'content-range': `bytes ${from}-${file.length - 1}/${file.length}` };
-    response.writeHead(from > 0 ? 206 : 200, from > 0 ? range : {}).end(file.subarray(from));
+    response.writeHead(from > 0 ? 206 : 200, from > 0 ? { ...headers, ...range } : headers).end(file.subarray(from));
   }
 
   private answerRegistry(url: URL, request: IncomingMessage, response: ServerResponse): void {
@@ -100,7 +110,7 @@ export class Publisher {
     }
     const found = this.images.get(path);
     if (found === undefined) return void response.writeHead(404).end('{}');
-    response.writeHead(200, { 'content-type': found.type }).end(found.body);
+    this.give(found.body, { 'content-type': found.type }, url, request, response);
   }
 }
 

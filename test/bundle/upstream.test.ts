@@ -9,6 +9,9 @@ import { mirrored } from '../../scripts/bundle/download';
 import { cachedBundles } from '../../components/bundle/store';
 import { publishedChecksum, releasesOf } from '../../scripts/bundle/releases';
 import { buildFromUpstream } from '../../scripts/bundle/upstream';
+import { releaseText } from '../network/calico/release';
+import { clusterSite } from '../plan/clusterSite';
+import { planOf } from '../plan/site';
 import { bundlePlan } from './fixtures';
 import { Publisher } from './publisher';
 
@@ -48,6 +51,7 @@ afterEach(async () => {
 
 /** What the team has agreed on, by the first test; the others start from it. */
 let agreed: { id: string; text: string };
+const lock = () => parseLock(agreed.text, 'lock');
 function haveLock(): string {
   mkdirSync(dirname(lockFile()), { recursive: true });
   writeFileSync(lockFile(), agreed.text);
@@ -128,7 +132,25 @@ test('a download that broke off is gone on with', async () => {
   expect(publisher.requests.filter((line) => line.endsWith('/kubelet'))).toEqual([
     expect.stringMatching(/^bytes=\d+- \/files\/dl\.k8s\.io/),
   ]);
+  // What had arrived before it is not asked for again.
+  expect(publisher.requests.join('\n')).not.toMatch(/\/kubeadm$/m);
   expect(readFileSync(join(bundle, 'bin/kubelet'), 'utf8')).toBe('bin/kubelet');
+});
+
+test('so is an image whose layer broke off', async () => {
+  const id = haveLock();
+  const layer = [...publisher.images]
+    .find(([, { body }]) => body.toString() === 'layer of etcd')![0]
+    .split('/')
+    .pop()!;
+  publisher.breakOnce = `/etcd/blobs/${layer}`;
+  await expect(build()).rejects.toThrow(new RegExp(`/v2/etcd/blobs/${layer} could not be downloaded`));
+  publisher.requests.length = 0;
+  expect((await build()).id).toBe(id);
+  expect(publisher.requests.filter((line) => line.endsWith(layer))).toEqual([
+    expect.stringMatching(/^bytes=\d+- \/v2\/etcd\/blobs\//),
+  ]);
+  expect(publisher.requests.join('\n')).not.toMatch(/\/kube-apiserver\//);
 });
 
 test('a mirror can be a folder', async () => {
@@ -139,6 +161,13 @@ test('a mirror can be a folder', async () => {
     writeFileSync(join(mirror, name), body);
   }
   publisher.files.clear();
+  expect((await build(mirror)).id).toBe(id);
+  forgetCache();
+  const kubectl = [...lock().artifacts].find(({ path }) => path === 'bin/kubectl')!.source.replace('https://', '');
+  writeFileSync(join(mirror, kubectl), 'bin/kubectL');
+  const refused = await build(mirror).catch((error: Error) => error.message);
+  expect(refused).toMatch(/pins:\n {2}bin\/kubectl: expected sha256 .{64}, https:\S+ gave .{64}$/);
+  writeFileSync(join(mirror, kubectl), 'bin/kubectl');
   expect((await build(mirror)).id).toBe(id);
   forgetCache();
   rmSync(join(mirror, 'dl.k8s.io'), { recursive: true });
@@ -157,10 +186,42 @@ test('a proxy of the environment is used', async () => {
   }
 });
 
+test('and left out for what no_proxy names', async () => {
+  Object.assign(process.env, { http_proxy: 'http://proxy.invalid:3128', no_proxy: '127.0.0.1' });
+  try {
+    haveLock();
+    expect((await build()).id).toBe(agreed.id);
+  } finally {
+    delete process.env.http_proxy;
+    delete process.env.no_proxy;
+  }
+});
+
+test('release manifests are taken from a mirror too, and must be those that the kit was made for', async () => {
+  const withCalico = planOf(clusterSite({ network: { cni: 'calico' }, more: { kubeProxy: { mode: 'ipvs' } } })).cluster!
+    .bundle;
+  publisher.publish(withCalico);
+  for (const { name, url } of withCalico.manifests)
+    publisher.files.set(url.replace('https://', ''), Buffer.from(releaseText(withCalico, name)));
+  const make = () =>
+    buildFromUpstream(
+      withCalico,
+      { stacksDir, mirror: `${publisher.url}/files`, registryMirror: publisher.url },
+      () => undefined,
+    );
+  const { folder: bundle, lock: made } = await make();
+  const [{ name, url, sha256 }] = withCalico.manifests as [(typeof withCalico.manifests)[number]];
+  expect(readFileSync(join(bundle, 'manifests', name), 'utf8')).toBe(releaseText(withCalico, name));
+  expect(made.artifacts.find(({ kind }) => kind === 'manifest')).toMatchObject({ source: url, sha256 });
+
+  forgetCache();
+  publisher.files.set(url.replace('https://', ''), Buffer.from(`${releaseText(withCalico, name)}\n`));
+  await expect(make()).rejects.toThrow(`${url} has the sha256`);
+});
+
 test('a lock that lacks what the plan wants is named before anything is downloaded', async () => {
   haveLock();
-  const lock = parseLock(agreed.text, 'lock');
-  writeFileSync(lockFile(), lockText({ ...lock, artifacts: lock.artifacts.slice(1) }));
+  writeFileSync(lockFile(), lockText({ ...lock(), artifacts: lock().artifacts.slice(1) }));
   await expect(build()).rejects.toThrow(
     /not what the plan wants:\n {2}bin\/containerd \(containerd 1\.6\.20\) is missing\n/,
   );

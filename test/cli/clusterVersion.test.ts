@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { checkClusterVersion, VERSION_OUTPUT } from '../../scripts/cli/clusterVersion';
+import { checkClusterVersion, ETCD_OUTPUT, VERSION_OUTPUT } from '../../scripts/cli/clusterVersion';
 import { makeContext } from '../../scripts/cli/context';
 import { openSite } from '../../scripts/cli/site';
 
@@ -28,10 +28,18 @@ test('the way back is refused as a mistake of the site file, with its place', as
   });
 });
 
+test('so is an older etcd under the same version', async () => {
+  await expect(check({ [VERSION_OUTPUT]: wanted, [ETCD_OUTPUT]: '3.99.0' })).rejects.toMatchObject({
+    exitCode: 2,
+    message: expect.stringMatching(/kubernetes\.version: the bundle \S+ has etcd \S+, and 3\.99\.0 runs/),
+  });
+});
+
 test('the same version, the next one, and a state that knows none are not', async () => {
   for (const outputs of [
     { [VERSION_OUTPUT]: wanted },
     { [VERSION_OUTPUT]: '1.36.0' },
+    { [VERSION_OUTPUT]: wanted, [ETCD_OUTPUT]: '3.5.0' },
     { [VERSION_OUTPUT]: null },
     {},
   ]) {

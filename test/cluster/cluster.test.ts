@@ -198,6 +198,16 @@ describe('members that go', () => {
     expect(made.ready).toHaveLength(1);
   });
 
+  test('one of the control plane gives up the virtual address before the others forget it, and leaves last', async () => {
+    const { named, resources } = await record({ more: { cp2: 'active', cp3: 'leaving' }, plan: vipCluster });
+    expect(named('cp3-step-down').dependencies).toEqual(['oslo-cluster-cp3-runtime']);
+    expect(named('cp1-control-plane').dependencies).toContain('oslo-cluster-cp3-step-down');
+    expect(named('cp3-leave').dependencies).toContain('oslo-cluster-cp2-join');
+    expect(resources.filter(({ name }) => name.endsWith('-step-down'))).toHaveLength(1);
+    const without = await record({ more: { cp2: 'active', cp3: 'leaving', w2: 'leaving' } });
+    expect(without.named('cp3-step-down')).toBeUndefined();
+  });
+
   test('what is asked of a worker, of a member of etcd and of a lost machine', async () => {
     expect(await request({ w2: 'leaving' }, 'w2')).toMatchObject({
       kind: 'leave-node',

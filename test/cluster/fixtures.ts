@@ -22,7 +22,10 @@ export const cluster: ClusterPlan = {
   bundle: {
     from: 'source',
     name: 'source-1.36.1',
-    components: [{ name: 'kubernetes', version: '1.36.1' }],
+    components: [
+      { name: 'etcd', version: '3.6.5' },
+      { name: 'kubernetes', version: '1.36.1' },
+    ],
     imageRepository: repository,
     images: {
       'kube-apiserver': `${repository}/kube-apiserver:v1.36.1`,

@@ -1,5 +1,5 @@
 import { parseAllDocuments } from 'yaml';
-import { renderLeaveScript, renderResetScript } from '../../components/cluster/leaveScripts';
+import { renderLeaveScript, renderResetScript, renderStepDownScript } from '../../components/cluster/leaveScripts';
 import { renderControlPlaneScript, renderInviteScript, renderJoinScript } from '../../components/cluster/nodeScripts';
 import { neededArtifacts, renderRuntimeScript } from '../../components/cluster/runtimeScript';
 import { renderClusterRemoveScript } from '../../components/cluster/removeScript';
@@ -27,6 +27,7 @@ const scripts: [name: string, text: string][] = [
   ['join-control-plane.sh', renderJoinScript(secondControlPlane, TOKEN)],
   ['invite.sh', renderInviteScript(worker, 'invite')],
   ['leave.sh', renderLeaveScript(leaving, 'drain')],
+  ['step-down.sh', renderStepDownScript(leaving, { address: '192.0.2.10' })],
   ['reset.sh', renderResetScript(leaving)],
   ['upgrade-node.sh', renderUpgradeNodeScript(upgrade.cp1, 'move')],
   [

@@ -45,7 +45,7 @@ function run(library: string, script: string) {
   const local = `${CORE}${CLUSTER_CORE}${library}`.replace(/\/(etc\/kubernetes|var\/lib)\b/g, `${folder}$&`);
   const head = `set -u; export LC_ALL=C PATH=${path('bin')}:$PATH; CHANGES=0 LIMIT_SECONDS=0
 AUDIT_LOG=${path('audit.log')} RUN_DIR=${path('run')} STATE_FOLDER=${path('var/lib/sitewright/cluster')} NODE=w1
-PROGRAM_FOLDER=${path('bin')} KUBERNETES_VERSION=1.36.3 AFTERWARDS=uncordon PROGRAMS=() IMAGES=() KUBELET_CONFIG_SUM=planned
+PROGRAM_FOLDER=${path('bin')} ETCD_FOLDER=${path('var/lib/etcd')} ETCD_LABEL=sitewright-etcd KUBERNETES_VERSION=1.36.3 AFTERWARDS=uncordon PROGRAMS=() IMAGES=() KUBELET_CONFIG_SUM=planned
 UPGRADE_CONFIG=upgrade KUBEADM_FILE=${path('kubeadm.yaml')} KUBEADM_CONFIG=cluster SNAPSHOT_FOLDER=${path('snapshots')}\n`;
   mkdirSync(path('var/lib/sitewright/cluster'), { recursive: true });
   return spawnSync('bash', ['-s'], { input: `${head}${local}\n${script}`, encoding: 'utf8' });
@@ -55,7 +55,7 @@ describe('what a node says of itself', () => {
   const look = () => JSON.parse(run(node, 'look').stdout) as unknown;
 
   test('is nothing on a machine without a cluster', () => {
-    expect(look()).toEqual({ member: false, initialised: false, mark: '', versions: [] });
+    expect(look()).toEqual({ member: false, initialised: false, mark: '', versions: [], etcd: '', etcdData: false });
   });
 
   test('is every program and static pod of Kubernetes, and whether a run left it on its way', () => {
@@ -64,14 +64,26 @@ describe('what a node says of itself', () => {
     file('var/lib/kubelet/config.yaml', 'x');
     file('var/lib/sitewright/cluster/initialised', '1.36.1\n');
     file(MARK, '1.36.3 stay');
-    file('etc/kubernetes/manifests/etcd.yaml', '    image: repo/etcd:3.6.5\n');
+    file('etc/kubernetes/manifests/etcd.yaml', '    image: repo/etcd:3.6.8-0\n');
     file('etc/kubernetes/manifests/kube-apiserver.yaml', '    image: repo:5000/kube-apiserver:v1.36.3\n    x: y\n');
     expect(look()).toEqual({
       member: true,
       initialised: true,
       mark: '1.36.3 stay',
       versions: ['kubelet 1.36.1', 'kube-apiserver 1.36.3'],
+      etcd: '3.6.8',
+      etcdData: false,
     });
+  });
+
+  test('is whether it has data of an etcd, or a disk with the label of one', () => {
+    program('blkid', 'echo /dev/vdc');
+    expect(look()).toMatchObject({ etcdData: true });
+    expect(calls()).toEqual(['blkid -L sitewright-etcd']);
+    program('blkid', 'exit 2');
+    expect(look()).toMatchObject({ etcdData: false });
+    mkdirSync(path('var/lib/etcd/member'), { recursive: true });
+    expect(look()).toMatchObject({ etcdData: true });
   });
 });
 

@@ -92,4 +92,14 @@ describe.each([
     await eventually('another holder', () => oneHolder() && network.holders()[0] !== holder);
     await eventually('the address on the other node', answers);
   });
+
+  test('goes to another node when its own is to leave, and the others forget that one then', async () => {
+    const [holder] = network.holders();
+    for (const { node, address } of vip.members)
+      if (node !== holder && network.readyz(address) !== 'ok') network.startApiServer(node);
+    await network.stepDown(holder!);
+    await eventually('another holder', () => oneHolder() && network.holders()[0] !== holder);
+    await eventually('the address on the other node', answers);
+    expect(network.listeners(holder!)).not.toMatch(/haproxy/);
+  });
 });

@@ -25,6 +25,7 @@ export class VipNetwork {
   /** Not below /tmp: keepalived runs no script from a folder that anybody can write to. */
   private readonly dir = fs.mkdtempSync('/run/sitewright-vip-test-');
   private readonly middle = `swvip${process.pid}-m`;
+  private readonly left = new Set<string>();
   private readonly processes = new Map<string, ChildProcess>();
 
   constructor(private readonly vip: VipPlan) {
@@ -79,16 +80,8 @@ export class VipNetwork {
 
   /** haproxy and keepalived, as the control-plane script starts them. */
   startVip(node: string): void {
-    const here = (text: string) =>
-      text
-        .replaceAll('/etc/kubernetes/pki/ca.crt', this.file('ca.crt'))
-        .replaceAll(HEALTH_FILE, this.file('health'))
-        .replaceAll(INTERFACE_PLACE, 'eth0');
-    const endpoint = { name: 'api.oslo.internal', port: API_PORT, address: this.vip.address, kind: 'vip' as const };
-    fs.writeFileSync(this.file('health'), HEALTH_SCRIPT, { mode: 0o755 });
-    fs.writeFileSync(this.file('haproxy.cfg'), here(haproxyConfiguration({ endpoint, vip: this.vip })));
+    this.writeVipFiles(node);
     const keepalived = this.file(`${node}-keepalived.conf`);
-    fs.writeFileSync(keepalived, here(keepalivedConfiguration(node, this.vip, pki)), { mode: 0o600 });
     const pid = (name: string) => this.file(`${node}-${name}.pid`);
     this.spawn(this.namespace(node), `haproxy-${node}`, '/usr/sbin/haproxy', [
       ...['-W', '-f', this.file('haproxy.cfg'), '-p', pid('haproxy')],
@@ -98,6 +91,36 @@ export class VipNetwork {
       ...[`--pid=${pid('keepalived')}`, `--vrrp_pid=${pid('vrrp')}`],
     ]);
   }
+
+  private writeVipFiles(node: string): void {
+    const here = (text: string) =>
+      text
+        .replaceAll('/etc/kubernetes/pki/ca.crt', this.file('ca.crt'))
+        .replaceAll(HEALTH_FILE, this.file('health'))
+        .replaceAll(INTERFACE_PLACE, 'eth0');
+    const endpoint = { name: 'api.oslo.internal', port: API_PORT, address: this.vip.address, kind: 'vip' as const };
+    fs.writeFileSync(this.file('health'), HEALTH_SCRIPT, { mode: 0o755 });
+    fs.writeFileSync(this.file('haproxy.cfg'), here(haproxyConfiguration({ endpoint, vip: this.staying() })));
+    const keepalived = here(keepalivedConfiguration(node, this.staying(), pki));
+    fs.writeFileSync(this.file(`${node}-keepalived.conf`), keepalived, { mode: 0o600 });
+  }
+
+  /** As a node that is to leave: keepalived ends in order, and then the others forget it. */
+  async stepDown(node: string): Promise<void> {
+    await this.end(`keepalived-${node}`, 'SIGTERM');
+    await this.end(`haproxy-${node}`, 'SIGTERM');
+    this.left.add(node);
+    for (const { node: other } of this.staying().members) {
+      this.writeVipFiles(other);
+      this.processes.get(`keepalived-${other}`)?.kill('SIGHUP');
+      this.processes.get(`haproxy-${other}`)?.kill('SIGUSR2');
+    }
+  }
+
+  private staying = (): VipPlan => ({
+    ...this.vip,
+    members: this.vip.members.filter(({ node }) => !this.left.has(node)),
+  });
 
   /** On every address, as kubeadm starts it; `shared` is what the plan gives it. */
   startApiServer(node: string, shared = true): void {
@@ -151,11 +174,13 @@ export class VipNetwork {
   }
 
   /** What is killed has no time to give anything back. */
-  async kill(name: string): Promise<void> {
+  kill = (name: string) => this.end(name, 'SIGKILL');
+
+  private async end(name: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const child = this.processes.get(name)!;
     this.processes.delete(name);
     const gone = new Promise((resolve) => child.once('exit', resolve));
-    if (child.exitCode === null && child.kill('SIGKILL')) await gone;
+    if (child.exitCode === null && child.kill(signal)) await gone;
   }
 
   logs(): string {

@@ -13,6 +13,12 @@ const A = 'active';
 const L = 'leaving';
 const D = 'dead';
 
+test('one that leaves is out of the virtual address before it is out of etcd', () => {
+  const { cluster, nodes } = planOf(withMembers(L, A, A));
+  expect(cluster!.vip!.members.map(({ node: name }) => name)).toEqual(['cp2', 'cp3']);
+  expect(nodes.filter((one) => one.cluster!.sharesVip).map(({ name }) => name)).toEqual(['cp2', 'cp3']);
+});
+
 describe('control-plane machines may leave', () => {
   test.each([
     ['one of three', [A, A, L]],

@@ -10,7 +10,7 @@ MARK="$STATE_FOLDER/upgrading"
 
 # look: one JSON object, and nothing is changed. A script of a killed run may still be at work: it ends first.
 look() {
-  local text path mark='' member=false initialised=false
+  local text path mark='' etcd='' data=false member=false initialised=false
   local -a versions=()
   [ ! -s /etc/kubernetes/kubelet.conf ] || [ ! -s /var/lib/kubelet/config.yaml ] || member=true
   [ ! -e "$STATE_FOLDER/initialised" ] || initialised=true
@@ -23,10 +23,15 @@ look() {
       versions+=("\${path%.yaml} \${BASH_REMATCH[1]}")
     }
   done
+  slurp text /etc/kubernetes/manifests/etcd.yaml
+  [[ ! $text =~ image:\ [^[:space:]]+:v?([0-9]+\.[0-9]+\.[0-9]+) ]] || etcd=\${BASH_REMATCH[1]}
+  # On a machine that was made anew its disk of etcd is not mounted yet.
+  if [ -d "$ETCD_FOLDER/member" ] || [ -n "$(blkid -L "$ETCD_LABEL")" ]; then data=true; fi
   slurp mark "$MARK"
   text=''
   [ "\${#versions[@]}" -eq 0 ] || printf -v text ', "%s"' "\${versions[@]}"
-  printf '{"member": %s, "initialised": %s, "mark": "%s", "versions": [%s]}\n' "$member" "$initialised" "\${mark%$'\n'}" "\${text#, }"
+  printf '{"member": %s, "initialised": %s, "mark": "%s", "versions": [%s], "etcd": "%s", "etcdData": %s}\n' \
+    "$member" "$initialised" "\${mark%$'\n'}" "\${text#, }" "$etcd" "$data"
 }
 
 # prepare: what takes long and disturbs nobody comes before the node is drained.

@@ -50,9 +50,24 @@ vip_remove() {
   for unit in "$KEEPALIVED_UNIT" "$HAPROXY_UNIT"; do
     [ -e "/etc/systemd/system/$unit.service" ] || continue
     audit "unit $unit" enabled removed
-    systemctl disable --now "$unit.service" >&2
+    systemctl disable --now "$unit.service" >&2 || refuse "$unit.service cannot be stopped; the message of systemctl is above"
     rm -f "/etc/systemd/system/$unit.service"
   done
   rm -rf "$VIP_FOLDER"
+}
+`;
+
+/**
+ * A node that is to leave, while the others still listen to it: told by its last advertisement, one of them takes the address
+ * at once. Had they forgotten it first, it and one of them would both hold the address.
+ */
+export const STEP_DOWN = bash`
+main() {
+  lock "$LIMIT_SECONDS"
+  step "$NODE leaves $VIP_ADDRESS to the other control-plane nodes"
+  vip_remove
+  wait_until "$LIMIT_SECONDS" "another node holds $VIP_ADDRESS" vip_is_held ||
+    refuse "no other control-plane node holds $VIP_ADDRESS: see journalctl -u $KEEPALIVED_UNIT on those that stay"
+  finish
 }
 `;

@@ -43,6 +43,7 @@ preflight() {
     refusals+=('the command ip is missing: install the package iproute2')
   fi
   check_ingress_ports
+  check_swap
 
   [ "\${#refusals[@]}" -eq 0 ] || refuse "\${refusals[@]}"
 }

@@ -11,6 +11,7 @@ import { buildFromSource } from '../../bundle/source';
 import { buildFromUpstream } from '../../bundle/upstream';
 import { contextOf, printJson, shownPath, type Context } from '../context';
 import { badInput, failed } from '../errors';
+import { pruneCommand } from './bundlePrune';
 import { openSiteAloud } from '../site';
 import { table } from '../table';
 
@@ -55,10 +56,11 @@ Examples:
     .addHelpText('after', '\nExamples:\n  $ sitewright bundle list\n  $ sitewright bundle list --json')
     .action((_options: unknown, command: Command) => listBundles(contextOf(command)));
   return new Command('bundle')
-    .description('build, verify and list what sites install')
+    .description('build, verify, list and prune what sites install')
     .addCommand(build)
     .addCommand(verify)
-    .addCommand(list);
+    .addCommand(list)
+    .addCommand(pruneCommand());
 }
 
 /** What the bundle of a site must hold. With another origin than the site's, what it would hold if the site said so. */

@@ -954,7 +954,7 @@ vip_remove() {
   for unit in "$KEEPALIVED_UNIT" "$HAPROXY_UNIT"; do
     [ -e "/etc/systemd/system/$unit.service" ] || continue
     audit "unit $unit" enabled removed
-    systemctl disable --now "$unit.service" >&2
+    systemctl disable --now "$unit.service" >&2 || refuse "$unit.service cannot be stopped; the message of systemctl is above"
     rm -f "/etc/systemd/system/$unit.service"
   done
   rm -rf "$VIP_FOLDER"

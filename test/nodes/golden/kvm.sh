@@ -450,6 +450,7 @@ preflight() {
     refusals+=('the command ip is missing: install the package iproute2')
   fi
   check_ingress_ports
+  check_swap
 
   [ "${#refusals[@]}" -eq 0 ] || refuse "${refusals[@]}"
 }
@@ -586,6 +587,20 @@ sysctls_check() {
   done
 }
 
+# Adds to the refusals of preflight what would keep swap on.
+check_swap() {
+  [ "$SWAP" = off ] || return 0
+  local unit size key value held=0 available=0
+  for unit in /etc/systemd/system/*.swap; do
+    [[ ! -e $unit || $unit -ef /dev/null ]] ||
+      refusals+=("swap is to be off, and a unit file in /etc cannot be masked: remove $unit, or set nodePrep.swap: keep")
+  done
+  while read -r _ _ _ size _; do [[ ! $size =~ ^[0-9]+$ ]] || held=$((held + size)); done </proc/swaps
+  while read -r key value _; do [ "$key" != MemAvailable: ] || available=$value; done </proc/meminfo
+  [ "$held" -le "$available" ] ||
+    refusals+=("swap is to be off and holds $((held / 1024)) MiB, and only $((available / 1024)) MiB of memory are free for them: end what needs them, or set nodePrep.swap: keep")
+}
+
 swap_apply() {
   [ "$SWAP" = off ] || return 0
   step 'swap off'
@@ -618,14 +633,10 @@ swap_apply() {
 
 swap_check() {
   [ "$SWAP" = off ] || return 0
-  local swaps unit
+  local swaps
   slurp swaps /proc/swaps
   swaps=${swaps#*$'\n'}
   [ -z "$swaps" ] || problem swap off "${swaps%%[[:space:]]*}" 'swapoff failed: there may be too little memory for what is in it'
-  for unit in /etc/systemd/system/*.swap; do
-    [[ ! -e $unit || $unit -ef /dev/null ]] ||
-      problem "unit ${unit##*/}" masked "$unit" 'a unit file in /etc cannot be masked: remove it, or set nodePrep.swap: keep'
-  done
 }
 
 find_time_service() {

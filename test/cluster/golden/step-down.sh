@@ -1,0 +1,267 @@
+# Takes cp3 out of the nodes that hold the virtual address. Made by sitewright.
+if [ "$EUID" -ne 0 ]; then
+  sudo -n bash -s -- "${SSH_CONNECTION-}"
+  code=$?
+  [ "$code" -eq 0 ] || sudo -n true 2>/dev/null ||
+    echo "error: the user $(id -un) must be able to run sudo without a password: add '$(id -un) ALL=(ALL) NOPASSWD:ALL' to a file in /etc/sudoers.d" >&2
+  exit "$code"
+fi
+set -u
+umask 022
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC0
+CHANGES=0
+
+NODE='cp3'
+LIMIT_SECONDS='900'
+AUDIT_LOG='/var/log/sitewright/audit.log'
+RUN_DIR='/run/sitewright'
+VIP_FOLDER='/etc/sitewright/vip'
+HAPROXY_UNIT='sitewright-api-proxy'
+KEEPALIVED_UNIT='sitewright-vip'
+VIP_ADDRESS='192.0.2.10'
+API_PORT='6443'
+
+step() { printf 'step: %s\n' "$1" >&2; }
+
+refuse() {
+  printf 'error: %s\n' "$@" >&2
+  exit 1
+}
+
+# lock SECONDS: one script at a time; the one of an interrupted run may still be at work.
+lock() {
+  exec 9>/run/sitewright.lock
+  flock -n 9 && return
+  step 'waiting for another script of the kit on this machine to end'
+  flock -w "$1" 9 ||
+    refuse "another script of the kit is still running on this machine after $1 seconds: see ps -ef, end it and run again"
+}
+
+# problem KEY WANTED FOUND WHY: remembered, so that the end can name all of them at once.
+PROBLEMS=()
+problem() { PROBLEMS+=("$1: wanted $2, found $3: $4"); }
+
+# slurp VARIABLE FILE: the content of a file, or nothing. A builtin: a process costs 20 ms on an emulated node.
+slurp() {
+  printf -v "$1" ''
+  [ ! -r "$2" ] || IFS= read -r -d '' "$1" <"$2" || true
+}
+
+# audit WHAT OLD NEW: written before the change is made, so that no change is without a line.
+audit() {
+  local now
+  printf -v now '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+  [ -d "${AUDIT_LOG%/*}" ] || mkdir -p "${AUDIT_LOG%/*}"
+  printf '%s %s: %s -> %s\n' "$now" "$1" "${2:-(none)}" "${3:-(none)}" >>"$AUDIT_LOG"
+  CHANGES=$((CHANGES + 1))
+}
+
+# audit_lines PATH OLD NEW: one line for every setting of a file that goes or comes; comments say nothing to the machine.
+audit_lines() {
+  local -A before=() after=()
+  local line
+  while IFS= read -r line; do before["=$line"]=1; done <<<"$2"
+  while IFS= read -r line; do after["=$line"]=1; done <<<"$3"
+  while IFS= read -r line; do [ -n "${after["=$line"]-}" ] || [[ $line = '#'* ]] || audit "$1" "$line" ''; done <<<"$2"
+  while IFS= read -r line; do [ -n "${before["=$line"]-}" ] || [[ $line = '#'* ]] || audit "$1" '' "$line"; done <<<"$3"
+}
+
+# A service must take over what was written, also when this script was killed in between: the mark stays until it has.
+# It lives in /run because a restart of the machine takes everything over.
+pending() {
+  [ -d "$RUN_DIR" ] || mkdir -p "$RUN_DIR"
+  : >"$RUN_DIR/pending-$1"
+}
+is_pending() { [ -e "$RUN_DIR/pending-$1" ]; }
+settled() { rm -f "$RUN_DIR/pending-$1"; }
+
+# settle NAME COMMAND...: runs the command if NAME is pending.
+settle() {
+  local name=$1
+  shift
+  is_pending "$name" || return 0
+  step "$*"
+  "$@" >&2 </dev/null || {
+    problem "$name" 'to be taken over' "exit code $?" "'$*' failed; its messages are above"
+    return 0
+  }
+  settled "$name"
+}
+
+# write_file PATH MODE CONTENT [PENDING]: atomic; touches nothing when the content is the same.
+write_file() {
+  local path=$1 mode=$2 content=$3 old='' changes=$CHANGES
+  if [ -f "$path" ]; then
+    slurp old "$path"
+    [ "$old" != "$content" ] || return 0
+  fi
+  if [ "$mode" = 0755 ]; then audit "$path" "${old:+another script}" script; else audit_lines "$path" "$old" "$content"; fi
+  [ "$CHANGES" -gt "$changes" ] || audit "$path" 'other comments or another order' 'as planned'
+  [ -z "${4-}" ] || pending "$4"
+  [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
+  if ! { printf '%s' "$content" >"$path.sitewright-new" && chmod "$mode" "$path.sitewright-new" && mv -f "$path.sitewright-new" "$path"; }; then
+    refuse "$path cannot be written: make room and check that its file system is writable, then run again"
+  fi
+}
+
+# last_setting VARIABLE KEY DIRECTORY_NAME: the value that systemd takes for KEY from /etc/systemd/DIRECTORY_NAME.d and
+# its siblings. Files are read in the order of their names, whatever their folder, and the last one wins.
+last_setting() {
+  local path name line last=''
+  local -A files=()
+  for path in /usr/lib/systemd/"$3".d/*.conf /run/systemd/"$3".d/*.conf /etc/systemd/"$3".d/*.conf; do
+    [ ! -f "$path" ] || files["${path##*/}"]=$path
+  done
+  local names=("${!files[@]}")
+  # A glob would sort by folder first; the names alone must be sorted.
+  [ "${#files[@]}" -lt 2 ] || mapfile -t names < <(printf '%s\n' "${!files[@]}" | sort)
+  for name in "${names[@]}"; do
+    while IFS= read -r line; do
+      [[ $line != "$2="* ]] || last=${line#*=}
+    done <"${files["$name"]}"
+  done
+  printf -v "$1" '%s' "$last"
+}
+
+# The script goes on when its connection breaks: the next run waits for it, and half of what kubeadm does is worse than
+# all of it with nobody watching. Its words then go nowhere, and that must not end it.
+trap '' PIPE
+
+# write_secret PATH CONTENT [PENDING]: as write_file, 0600 from the first byte, and the audit log names the file alone.
+write_secret() {
+  local path=$1 content=$2 old=''
+  slurp old "$path"
+  if [ -f "$path" ] && [ "$old" = "$content" ]; then
+    chmod 0600 "$path"
+    return 0
+  fi
+  audit "$path" "${old:+another content}" written
+  [ -z "${3-}" ] || pending "$3"
+  if ! (umask 077 && mkdir -p "${path%/*}" && printf '%s' "$content" >"$path.sitewright-new" &&
+    chmod 0600 "$path.sitewright-new" && mv -f "$path.sitewright-new" "$path"); then
+    refuse "$path cannot be written: make room and check that its file system is writable, then run again"
+  fi
+}
+
+# settle_now NAME COMMAND...
+settle_now() {
+  pending "$1"
+  settle "$@"
+}
+
+enable_unit() {
+  [ ! -e "/etc/systemd/system/multi-user.target.wants/$1.service" ] || return 0
+  audit "unit $1" disabled enabled
+  systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
+}
+
+# wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
+wait_until() {
+  local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
+  shift 2
+  until "$@" >/dev/null 2>&1 </dev/null; do
+    [ $((SECONDS - begin)) -lt "$limit" ] || return 1
+    if [ "$SECONDS" -ge "$told" ]; then
+      step "waiting until $what ($((SECONDS - begin)) s of $limit s)"
+      told=$((SECONDS + 15))
+    fi
+    sleep 2
+  done
+}
+
+# run_kubeadm ARGUMENT...: its own words become progress. The last of them are shown where it fails.
+run_kubeadm() {
+  local line code
+  local -a last=()
+  audit kubeadm '' "$*"
+  exec 8< <(kubeadm "$@" 2>&1 </dev/null || printf 'exit code %s of kubeadm\n' $?)
+  while IFS= read -r line <&8; do
+    if [[ $line = '['* ]]; then step "kubeadm: $line"; fi
+    last+=("$line")
+    [ "${#last[@]}" -le 40 ] || last=("${last[@]:1}")
+  done
+  exec 8<&-
+  [[ ${last[-1]-} =~ ^exit\ code\ ([0-9]+)\ of\ kubeadm$ ]] || return 0
+  code=${BASH_REMATCH[1]}
+  printf '  %s\n' "${last[@]}" >&2
+  return "$code"
+}
+
+# The API server of this control-plane node, whatever the cluster's name leads to.
+api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
+
+admin_kubectl() { kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout 60s "$@"; }
+
+# finish: every problem at once, or how much was changed.
+finish() {
+  if [ "${#PROBLEMS[@]}" -gt 0 ]; then
+    printf 'problem: %s\n' "${PROBLEMS[@]}" >&2
+    refuse "${#PROBLEMS[@]} value(s) of this node are not as planned; they are listed above"
+  fi
+  if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
+}
+
+# The running API server lets haproxy have its port on another address.
+port_is_shared() { grep -q -e '--permit-port-sharing=true' /etc/kubernetes/manifests/kube-apiserver.yaml 2>/dev/null; }
+
+vip_apply() {
+  [ -n "$VIP_ADDRESS" ] || { vip_remove; return; }
+  step "virtual address $VIP_ADDRESS"
+  [ -e "/etc/systemd/system/$KEEPALIVED_UNIT.service" ] || refuse_used_vip
+  local interface
+  read -r _ interface _ < <(ip -o address show to "$VIP_NODE_ADDRESS")
+  [ -n "$interface" ] || refuse "no interface of this node has $VIP_NODE_ADDRESS"
+  write_file "$VIP_FOLDER/health" 0755 "$VIP_HEALTH"
+  write_file "$VIP_FOLDER/haproxy.cfg" 0644 "$HAPROXY_CONFIG" "$HAPROXY_UNIT"
+  write_secret "$VIP_FOLDER/keepalived.conf" "${KEEPALIVED_CONFIG//"$INTERFACE_PLACE"/"${interface%%@*}"}" "$KEEPALIVED_UNIT"
+  haproxy -c -q -f "$VIP_FOLDER/haproxy.cfg" >&2 || refuse "haproxy does not take $VIP_FOLDER/haproxy.cfg; its message is above"
+  write_file "/etc/systemd/system/$HAPROXY_UNIT.service" 0644 "$HAPROXY_SERVICE" "$HAPROXY_UNIT"
+  write_file "/etc/systemd/system/$KEEPALIVED_UNIT.service" 0644 "$KEEPALIVED_SERVICE" "$KEEPALIVED_UNIT"
+  vip_service "$HAPROXY_UNIT"
+  vip_service "$KEEPALIVED_UNIT"
+  wait_until "$LIMIT_SECONDS" "$VIP_ADDRESS is held" vip_is_held ||
+    refuse "nobody holds $VIP_ADDRESS: see journalctl -u $KEEPALIVED_UNIT -u $HAPROXY_UNIT on this machine"
+}
+
+# A reload lets connections go on, and the address stays where it is.
+vip_service() {
+  if is_pending "$1"; then
+    systemctl daemon-reload >&2
+    settle "$1" systemctl reload-or-restart "$1.service"
+  fi
+  enable_unit "$1"
+  systemctl --quiet is-active "$1.service" || settle_now "$1" systemctl start "$1.service"
+}
+
+# haproxy of the holder takes the connection, also before there is an API server.
+vip_is_held() { timeout 10 bash -c "exec 7<>/dev/tcp/$VIP_ADDRESS/$API_PORT"; }
+
+# Before this node announces the address for the first time. Peers that hold it already answer as an API of this cluster.
+refuse_used_vip() {
+  ping -c 2 -W 2 -q "$VIP_ADDRESS" >/dev/null 2>&1 || return 0
+  kubectl --kubeconfig /dev/null --server "https://${VIP_URL_HOST}:$API_PORT" --certificate-authority /etc/kubernetes/pki/ca.crt \
+    --request-timeout 60s get --raw /livez >/dev/null 2>&1 ||
+    refuse "$VIP_ADDRESS, the virtual address of the control plane, is somebody else's: another machine answers there; set kubernetes.vip to an unused address"
+}
+
+vip_remove() {
+  local unit
+  for unit in "$KEEPALIVED_UNIT" "$HAPROXY_UNIT"; do
+    [ -e "/etc/systemd/system/$unit.service" ] || continue
+    audit "unit $unit" enabled removed
+    systemctl disable --now "$unit.service" >&2 || refuse "$unit.service cannot be stopped; the message of systemctl is above"
+    rm -f "/etc/systemd/system/$unit.service"
+  done
+  rm -rf "$VIP_FOLDER"
+}
+
+main() {
+  lock "$LIMIT_SECONDS"
+  step "$NODE leaves $VIP_ADDRESS to the other control-plane nodes"
+  vip_remove
+  wait_until "$LIMIT_SECONDS" "another node holds $VIP_ADDRESS" vip_is_held ||
+    refuse "no other control-plane node holds $VIP_ADDRESS: see journalctl -u $KEEPALIVED_UNIT on those that stay"
+  finish
+}
+
+main </dev/null

@@ -1,0 +1,60 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { CORE } from '../../components/nodes/prep/core';
+import { PREFLIGHT } from '../../components/nodes/prep/preflight';
+import { SYSTEM } from '../../components/nodes/prep/system';
+
+/** What makes a machine unfit as a node, on files of a folder of their own and with stand-ins for its programs. */
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sitewright-preflight-'));
+  file('etc/os-release', 'ID=debian\nVERSION_ID=12\nPRETTY_NAME="Debian 12"\n');
+  file('sys/fs/cgroup/cgroup.controllers', 'cpu memory');
+  file('proc/swaps', 'Filename Type Size Used Priority\n');
+  file('proc/meminfo', 'MemTotal: 4096000 kB\nMemAvailable: 1024000 kB\n');
+  mkdirSync(join(folder, 'etc/systemd/system'), { recursive: true });
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function file(name: string, text: string): void {
+  mkdirSync(dirname(join(folder, name)), { recursive: true });
+  writeFileSync(join(folder, name), text);
+}
+
+function preflight(swap = 'off'): { refusals: string[]; status: number | null } {
+  const library = [CORE, SYSTEM, PREFLIGHT].join('\n').replace(/\/(etc|proc|sys\/fs)\//g, `${folder}$&`);
+  const standIns =
+    'systemd-detect-virt() { return 1; }; find_missing_packages() { MISSING_PACKAGES=(); }; ip_snapshot() { :; }; ' +
+    'find_interface() { :; }; check_ingress_ports() { :; }; audit() { echo changed >>"$FOLDER/changed"; }';
+  const { stderr, status } = spawnSync('bash', ['-s'], {
+    input: `set -u; export LC_ALL=C FOLDER=${folder}; SWAP=${swap} STAMP_FILE=$FOLDER/stamp SITE=oslo STAMP_ID=1\n${library}\n${standIns}\npreflight`,
+    encoding: 'utf8',
+  });
+  expect(existsSync(join(folder, 'changed'))).toBe(false);
+  const refusals = stderr.split('\n').filter((line) => line.startsWith('error: '));
+  return { refusals: refusals.map((line) => line.slice('error: '.length)), status };
+}
+
+test('a machine that can be a node is not refused', () => {
+  file('proc/swaps', 'Filename Type Size Used Priority\n/dev/vdb partition 2097148 1000 -2\n');
+  symlinkSync('/dev/null', join(folder, 'etc/systemd/system/dev-vdb.swap'));
+  expect(preflight()).toEqual({ refusals: [], status: 0 });
+});
+
+test('cgroup v1, another distribution and swap that cannot be turned off are told together', () => {
+  rmSync(join(folder, 'sys/fs/cgroup/cgroup.controllers'));
+  file('etc/os-release', 'ID=debian\nVERSION_ID=10\nPRETTY_NAME="Debian 10"\n');
+  file('proc/swaps', 'Filename Type Size Used Priority\n/swap file 4194300 2048000 -2\n/dev/vdb partition 100 0 -3\n');
+  file('etc/systemd/system/own.swap', '[Swap]\nWhat=/swap\n');
+  const { refusals, status } = preflight();
+  expect(status).toBe(1);
+  expect(refusals).toEqual([
+    expect.stringMatching(/^the distribution is Debian 10; /),
+    expect.stringMatching(/^cgroup v2 is not mounted at .*, and kubelet refuses v1: remove /),
+    expect.stringMatching(/^swap is to be off, and a unit file in \/etc cannot be masked: remove .*own\.swap, /),
+    expect.stringMatching(/^swap is to be off and holds 2000 MiB, and only 1000 MiB of memory are free for them: /),
+  ]);
+  expect(preflight('keep').refusals).toHaveLength(2);
+});
