@@ -128,7 +128,6 @@ function budget({ mtu }: SitePlan): string[] {
 }
 
 function offloads(rules: NodePlan['offloads']): string {
-  if (rules.length === 0) return 'No change: the driver and the routing need none.';
   const kernel = ({ min, max }: NodePlan['offloads'][number]['kernel']) =>
     [min ? `>= ${min}` : '', max ? `<= ${max}` : ''].filter(Boolean).join(', ') || 'any';
   return table(
