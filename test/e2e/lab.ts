@@ -35,7 +35,8 @@ export class Running {
   constructor(command: string, args: string[], env: NodeJS.ProcessEnv = {}, input?: string) {
     const shown = [command.replace(/^.*\//, ''), ...args].join(' ').slice(0, 110);
     this.child = spawn(command, args, { cwd: KIT, env: { ...process.env, NO_COLOR: '1', ...env } });
-    this.child.stdin!.end(input ?? '');
+    // A program that reads nothing may be gone before its input is closed.
+    this.child.stdin!.on('error', () => undefined).end(input ?? '');
     for (const name of ['stdout', 'stderr'] as const) {
       this.child[name]!.setEncoding('utf8').on('data', (text: string) => {
         this.result[name] += text;
