@@ -1,18 +1,18 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
-import { seedOfNode } from '../../../components/machines/cloudInit';
-import { guestinfoConfig, guestinfoSeed, METADATA_KEY, USER_DATA_KEY } from '../../../components/machines/guestinfo';
-import type { NodePlan } from '../../../components/plan';
-import { deriveHostKey, publicKeyOf } from '../../../components/secrets/hostKey';
-import { makeContext } from '../../../scripts/cli/context';
-import { openStack } from '../../../scripts/cli/secrets';
-import { openSite } from '../../../scripts/cli/site';
-import { detectAccelerator } from '../../../scripts/lab/accelerator';
-import type { LabImage } from '../../../scripts/lab/image';
-import { labLayout } from '../../../scripts/lab/layout';
-import { expectExit, Lab, NODES, run, until } from '../lab';
-import { story } from '../story';
+import { seedOfNode } from '../../components/machines/cloudInit';
+import { guestinfoConfig, guestinfoSeed, METADATA_KEY, USER_DATA_KEY } from '../../components/machines/guestinfo';
+import type { NodePlan } from '../../components/plan';
+import { deriveHostKey, publicKeyOf } from '../../components/secrets/hostKey';
+import { makeContext } from '../../scripts/cli/context';
+import { openStack } from '../../scripts/cli/secrets';
+import { openSite } from '../../scripts/cli/site';
+import { detectAccelerator } from '../../scripts/lab/accelerator';
+import type { LabImage } from '../../scripts/lab/image';
+import { labLayout } from '../../scripts/lab/layout';
+import { expectExit, Lab, NODES, run, until } from './lab';
+import { story } from './story';
 
 /**
  * The guestinfo of a machine on vSphere, in a machine that calls itself one of VMware: the same cloud-init, the same data
