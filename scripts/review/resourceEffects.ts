@@ -99,9 +99,20 @@ function changesOf(pair: Pair): SingleEffect[] {
   return [...effects, ...requestChange(pair, effect), ...vcenterChanges(pair, effect), ...optionChanges(pair, effect)];
 }
 
+const FROM_NEXT_START = /^((cpu|memory)HotAddEnabled|efiSecureBootEnabled|latencySensitivity)$/;
+
 /** What a vCenter has of the site; the options of the resource say what a change of a field is. */
 function vcenterChanges({ from, to, what }: Pair, effect: Make): SingleEffect[] {
   if (!to.type.startsWith('vsphere:')) return [];
+  const [was, is] = [from, to].map(({ inputs }) => String(inputs.replaceTrigger ?? '').split('; ')) as [
+    string[],
+    string[],
+  ];
+  const anew = lineDiff(was, is);
+  if (anew.length > 0) {
+    const why = 'it is removed with all that is on it and made anew: it cannot change while the machine stays';
+    return [effect({ what, impact: 'replacement', why, lines: anew })];
+  }
   const fields = [...new Set([...Object.keys(from.inputs), ...Object.keys(to.inputs)])];
   return fields.flatMap((field) => {
     const lines = valueDiff(from.inputs[field], to.inputs[field], field);
@@ -117,6 +128,8 @@ function vcenterChanges({ from, to, what }: Pair, effect: Make): SingleEffect[] 
       const grows = from.inputs[hotAdd] === true && Number(to.inputs[field]) > Number(from.inputs[field]);
       if (!grows) return [effect({ what, impact: 'restart', why: 'the machine has it from its next start', lines })];
     }
+    if (FROM_NEXT_START.test(field))
+      return [effect({ what, impact: 'restart', why: 'the machine has it from its next start', lines })];
     return [effect({ what, impact: 'in place', why: 'vCenter changes it', lines })];
   });
 }

@@ -9,7 +9,7 @@ afterAll(removeStacksFolders);
 
 const base: Record<string, RenderDocument> = {};
 beforeAll(async () => {
-  for (const site of ['lab', 'kvm-example', 'existing-example']) base[site] = await rendered(site);
+  for (const site of ['lab', 'kvm-example', 'vsphere-example', 'existing-example']) base[site] = await rendered(site);
 });
 
 async function changed(site: string, ...edits: Edit[]): Promise<SiteDiff> {
@@ -93,6 +93,27 @@ const cases: [title: string, site: string, edits: Edit[], worst: string, effects
     ['changed machine @ cp1: replacement'],
   ],
   [
+    'another MAC address on vSphere',
+    'vsphere-example',
+    [[['machines', 'nodes', 3, 'mac'], '00:50:56:00:00:99']],
+    'replacement',
+    ['changed virtual machine @ worker1: replacement'],
+  ],
+  [
+    'memory on vSphere',
+    'vsphere-example',
+    [[['machines', 'nodes', 3, 'memory'], '96GiB']],
+    'restart',
+    ['changed virtual machine @ worker1: restart'],
+  ],
+  [
+    'another template',
+    'vsphere-example',
+    [[['machines', 'vsphere', 'template', 'name'], 'debian-13']],
+    'new machines only',
+    ['changed virtual machine @ '],
+  ],
+  [
     'a machine goes',
     'kvm-example',
     [[['machines', 'nodes', lastNode('kvm-example')], gone]],
@@ -115,6 +136,20 @@ test.each(cases)('%s', async (_title, site, edits, worst, effects) => {
   if (effects[0] !== 'connection') for (const effect of effects) expect(all).toContain(effect);
   expect(diff.settings.length).toBeGreaterThan(0);
   for (const { why } of [...diff.settings, ...diff.effects]) expect(why).not.toBe('');
+});
+
+test('a machine of vSphere that can grow while it runs is not started again to grow, and is to shrink', async () => {
+  const hotAdd: Edit = [['machines', 'vsphere', 'hotAdd'], true];
+  const memory = (size: string): Edit => [['machines', 'nodes', 3, 'memory'], size];
+  const small = await rendered('vsphere-example', hotAdd, memory('64GiB'));
+  const large = await rendered('vsphere-example', hotAdd, memory('96GiB'));
+  const impactOf = (from: typeof small, to: typeof small) =>
+    diffSite(from, to)
+      .effects.filter(({ lines }) => lines.join('\n').includes('memory'))
+      .map(({ impact }) => impact);
+  expect(impactOf(small, large)).toEqual(['in place']);
+  // Its reservation follows while it runs.
+  expect(impactOf(large, small).sort()).toEqual(['in place', 'restart']);
 });
 
 test('a machine more is new, and the others learn its name; nothing is replaced', async () => {

@@ -1,8 +1,12 @@
+import { VIRTUAL_MACHINE } from '../../components/machines/vsphere';
 import type { SitePlan } from '../../components/plan';
+import { generateSshKey } from '../../components/secrets/hostKey';
 import { vsphereDifferences } from '../../components/vcenter/machines';
 import { retrieveAll } from '../../components/vcenter/properties';
 import { textOf, VcenterSession, type Reference } from '../../components/vcenter/soap';
 import { openTrusted } from '../../components/vcenter/trust';
+import { auditSite } from '../../scripts/cli/drift';
+import type { OpenStack } from '../../scripts/cli/secrets';
 import { kvmSite, node, planOf } from '../plan/site';
 import { CREDENTIALS, startSimulator, type Simulator } from './simulator';
 
@@ -39,7 +43,11 @@ afterAll(async () => {
 type Keys = Record<string, unknown>;
 
 function plan(vsphere: Keys = {}, placement: Keys = {}): SitePlan {
-  const cp1 = node('cp1', 1, 11, { role: 'control-plane', etcdDisk: '2GiB', mac: '00:50:56:00:00:11' });
+  const cp1 = node('cp1', 1, 11, {
+    ...{ role: 'control-plane', etcdDisk: '2GiB', mac: '00:50:56:00:00:11' },
+    // Nobody is there.
+    ssh: { host: '127.0.0.1', port: 1 },
+  });
   const settings = {
     server: simulator.server,
     thumbprint,
@@ -106,4 +114,40 @@ test('a machine that is not there, by the state or by the vCenter', async () => 
 
 test('a place of the plan that the vCenter does not have: nothing can be compared', async () => {
   await expect(differences(plan({}, { datastore: 'LocalDS_9' }))).rejects.toThrow(/there is no datastore LocalDS_9/);
+});
+
+describe('drift of a site', () => {
+  const audit = (password: string) => {
+    const value = (text: string) => ({ value: text, secret: true });
+    const urn = 'urn:pulumi:oslo::sitewright::sitewright:machines:VsphereMachine::oslo-machines-cp1-domain';
+    const open = {
+      secrets: [],
+      config: {
+        'sitewright:sshPrivateKey': value(generateSshKey('drift').privateKey),
+        'sitewright:hostKeySeed': value(Buffer.alloc(32, 7).toString('base64')),
+        'sitewright:vsphereUser': value(CREDENTIALS.user),
+        'sitewright:vspherePassword': value(password),
+      },
+      stack: {
+        outputs: async () => ({}),
+        exportState: async () =>
+          JSON.stringify({ deployment: { resources: [{ urn, type: VIRTUAL_MACHINE, id: uuid }] } }),
+      },
+    } as unknown as OpenStack;
+    const { signal } = new AbortController();
+    return auditSite(plan(), open, { signal, say: () => undefined, limitFactor: 1, now: new Date() });
+  };
+
+  test('asks its vCenter, with the secrets of the site and the UUIDs of the state, whether its machines answer or not', async () => {
+    const { differences, unanswered } = await audit(CREDENTIALS.password);
+    expect(unanswered.map(({ where }) => where)).toEqual(['cp1']);
+    expect(differences.map(({ what }) => what)).toEqual(expect.arrayContaining(['network card', 'MAC address']));
+  });
+
+  test('says who was not let in', async () => {
+    const { unanswered } = await audit('');
+    expect(unanswered.find(({ where }) => where === `vCenter ${simulator.server}`)!.message).toMatch(
+      /it does not let user in: check user and password/,
+    );
+  });
 });
