@@ -80,4 +80,19 @@ describe('a lab with three control-plane nodes', () => {
       return (await lab.verify()).code === 0;
     });
   });
+
+  step('lets the one that holds the address leave, and the two others go on', async () => {
+    const [leaving] = await holders();
+    const [other] = (Object.keys(ALL_NODES) as AnyNodeName[]).filter((name) => name !== leaving);
+    lab.edit((text) => text.replace(`    - name: ${leaving}\n`, `$&      state: leaving\n`));
+    expectExit(await lab.sitewright('up', SITE, '--yes'), 0);
+    const held = await holders();
+    expect(held).toHaveLength(1);
+    expect(held).not.toContain(leaving);
+    expect(await lab.ssh(leaving!, 'ls /etc/systemd/system')).not.toMatch(/^sitewright-(vip|api-proxy)\.service$/m);
+    expect(await lab.ssh(other!, 'cat /etc/sitewright/vip/haproxy.cfg')).not.toContain(`server ${leaving} `);
+    expect(await lab.kubectl('get nodes -o name', other)).not.toContain(leaving);
+    expect(await ready(other!)).toBe('ok');
+    expectExit(await lab.verify(), 0);
+  });
 });
