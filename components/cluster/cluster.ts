@@ -183,6 +183,9 @@ export class Cluster extends pulumi.ComponentResource {
       name: node.machine.name,
       addresses: Object.values(node.plan.nodeIps),
     }));
+    const peers = args.nodes.flatMap((node) =>
+      node.machine === machine || node.plan.part === 'join-worker' ? [] : [Object.values(node.plan.nodeIps)[0]!],
+    );
     return remoteScript(
       `${name}-${machine.name}-control-plane`,
       machine.connection,
@@ -195,6 +198,7 @@ export class Cluster extends pulumi.ComponentResource {
               site,
               pki,
               members,
+              peers,
               snapshotKeyPem,
               etcdDisk: machine.disks.etcd,
             }),

@@ -59,6 +59,8 @@ export interface ControlPlaneSettings extends ClusterNodeSettings {
   pki: ClusterPki;
   /** Every node of the cluster. */
   members: Member[];
+  /** Addresses of the other control-plane nodes. */
+  peers: string[];
   /** Whom scheduled snapshots of etcd are encrypted to: PEM of the site's public key. */
   snapshotKeyPem: string;
   site: string;
@@ -290,6 +292,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     ...endpointValues(cluster.endpoint.name, endpointHostsLine(cluster)),
     ...vipValues(node, cluster, pki),
     ['LOCAL_API', localApi(nodeCluster)],
+    ['PEER_APIS', settings.peers.map((address) => `${bracketed(address)}:${API_PORT}`)],
     ['INITIALISED', INITIALISED_FILE],
     ...takenUpValues(),
     ['KUBERNETES_VERSION', cluster.kubernetesVersion],

@@ -194,6 +194,7 @@ export const controlPlane: ControlPlaneSettings = {
     { name: 'cp1', addresses: ['192.0.2.11'] },
     { name: 'w1', addresses: ['192.0.2.21', '2001:db8::21'] },
   ],
+  peers: ['192.0.2.12', '192.0.2.13'],
   etcdDisk: '/dev/disk/by-id/virtio-etcd',
 };
 const caHash = `sha256:${'ca'.repeat(32)}`;

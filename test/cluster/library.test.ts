@@ -523,6 +523,40 @@ describe('the clock of a control-plane machine', () => {
   });
 });
 
+describe('kubeadm init beside an API server that lives', () => {
+  const openssl = (...args: string[]) => spawnSync('openssl', args, { cwd: folder, encoding: 'utf8' }).stdout;
+  const request = (name: string, ...more: string[]) =>
+    openssl(
+      ...'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2'.split(' '),
+      ...['-subj', `/CN=${name}`, '-keyout', `${name}.key`, ...more],
+    );
+  /** The address of the server is $PEER; it ends with the script. */
+  const SERVER = `exec 5< <(cd "$FOLDER" && exec openssl s_server -accept 127.0.0.1:0 -cert api.crt -key api.key -www 2>&1)
+SERVER=$!
+trap 'kill $SERVER' EXIT
+while read -r word PEER <&5 && [ "$word" != ACCEPT ]; do :; done
+`;
+  const begins = (authority: string, values = `PART=init INITIALISED=${path('nothing')}`) =>
+    run(
+      CONTROL_PLANE,
+      `FOLDER=${folder}; ${SERVER}CA_CERTIFICATE='${authority}' ${values}; PEER_APIS=("[::1]:1" "$PEER"); refuse_second_cluster && echo begins`,
+    );
+
+  test('is refused where the certificate of that one is of this cluster', () => {
+    const [own, another] = [request('ca', '-out', 'ca.crt'), request('another')];
+    expect(another).toMatch(/BEGIN CERTIFICATE/);
+    request('api', '-CA', 'ca.crt', '-CAkey', 'ca.key', '-out', 'api.crt');
+    const authority = readFileSync(path('ca.crt'), 'utf8');
+    expect(own).toBe('');
+    expect(begins(authority).stderr).toMatch(
+      /^error: the API of this cluster answers on 127\.0\.0\.1:\d+, .* second cluster here\. Nothing was changed: put /,
+    );
+    expect(begins(another).stdout).toBe('begins\n');
+    expect(begins(authority, `PART=init INITIALISED=${path('ca.crt')}`).stdout).toBe('begins\n');
+    expect(begins(authority, `PART=join-control-plane INITIALISED=${path('nothing')}`).stdout).toBe('begins\n');
+  });
+});
+
 test('the API server must reach kubelet by its certificate before the node counts', () => {
   program('kubectl', `[ -e ${path('approved')} ] && echo ok`);
   program('approve', `touch ${path('approved')}; [ ! -e ${path('broken')} ]`);

@@ -161,6 +161,7 @@ RestartSec=2
 WantedBy=multi-user.target
 END_OF_KEEPALIVED_SERVICE
 LOCAL_API='192.0.2.11:6443'
+PEER_APIS=('192.0.2.12:6443' '192.0.2.13:6443')
 INITIALISED='/var/lib/sitewright/cluster/initialised'
 TAKEN_UP='--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml'
 KUBERNETES_VERSION='1.36.1'
@@ -1290,6 +1291,17 @@ refuse_wrong_clock() {
   refuse "the clock of this machine says $(date -u -d "@$now" +%FT%TZ), and the certificate authority of the site is valid from $(date -u -d "@$from" +%FT%TZ) to $(date -u -d "@$until" +%FT%TZ): set the clock, or underlay.ntp.servers in the site file"
 }
 
+# A machine that was installed anew by hand looks as one that is new; the API servers of its peers tell the difference. With
+# its host key unchanged the engine does not know either.
+refuse_second_cluster() {
+  [ "$PART" = init ] && [ ! -e "$INITIALISED" ] || return 0
+  local peer
+  for peer in "${PEER_APIS[@]}"; do
+    timeout 20 openssl s_client -connect "$peer" -CAfile <(printf '%s' "$CA_CERTIFICATE") -verify_return_error </dev/null >/dev/null 2>&1 || continue
+    refuse "the API of this cluster answers on $peer, and this machine, which comes first in the site file, is no member of it: kubeadm init would begin a second cluster here. Nothing was changed: put the machine of $peer before this one in machines.nodes, and this one joins"
+  done
+}
+
 control_plane_files() {
   step 'certificate authorities and keys'
   local pki=/etc/kubernetes/pki
@@ -1360,6 +1372,7 @@ main() {
   refuse_wrong_clock
   refuse_other_identity
   refuse_expired
+  refuse_second_cluster
   [ ! -e "$RESTORE_FOLDER/id" ] ||
     refuse "a restore of etcd on this machine is not over: run the same 'sitewright etcd restore' again, which goes on where it was"
   mkdir -p "$STATE_FOLDER"
