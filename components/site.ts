@@ -88,7 +88,7 @@ export class Site extends pulumi.ComponentResource {
       const addons = this.makeAddons(name, args, { stamp, machines, nodes, cluster: this.cluster });
       this.clusterProof = new ClusterProof(
         `${name}-cluster-proof`,
-        { plan, machines, after: [this.cluster, addons], limitFactor: args.limitFactor ?? 1 },
+        { plan, machines, before: proof.results, after: [this.cluster, addons], limitFactor: args.limitFactor ?? 1 },
         { parent: this },
       ).result;
     }

@@ -40,6 +40,7 @@ export const IMAGE_COMPONENTS: Record<ClusterImage, BundleComponent> = {
   'calico-cni': 'calico',
   'calico-kube-controllers': 'calico',
   'calico-typha': 'calico',
+  'calico-apiserver': 'calico',
   'tigera-operator': 'calico',
   'nginx-ingress': 'nginx-ingress',
   'ingress-nginx': 'ingress-nginx',

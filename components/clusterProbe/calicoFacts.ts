@@ -13,8 +13,20 @@ export interface CalicoProbe {
   /** Devices that every node has for it, such as vxlan.calico, and both ends of every pod's own link. */
   devices: { name: string; mtuBytes: number }[];
   podMtuBytes: number;
+  /** Null: no BGP. */
+  bgp: BgpProbe | null;
   /** What the kit put there: apiVersion, kind, name, namespace where it has one, and what its spec must say. */
   objects: KubeDocument[];
+}
+
+/** Who is to speak BGP with whom. */
+export interface BgpProbe {
+  /** Addresses of each node in the families of the pods. */
+  addresses: Record<string, string[]>;
+  /** Nodes that reflect routes: all others speak to these and not to each other. Empty: every node speaks to every other. */
+  reflectors: string[];
+  /** Routers of the site, each with the nodes that speak to it. */
+  routers: { name: string; address: string; nodes: string[] }[];
 }
 
 export interface CalicoFacts {
@@ -36,6 +48,16 @@ export interface CalicoNodeFacts {
   routes: CalicoRoute[];
   /** Null: the node has no WireGuard device. Seconds since the last handshake of each peer; null: none so far. */
   wireguardPeers: (number | null)[] | null;
+  /** Null: no BIRD runs there. */
+  bgpSessions: BgpSession[] | null;
+}
+
+export interface BgpSession {
+  address: string;
+  /** Established, or how far it came, such as Active. */
+  state: string;
+  /** BIRD's own words of what went wrong last; null: nothing. */
+  error: string | null;
 }
 
 export interface CalicoRoute {

@@ -1,6 +1,6 @@
 import type { ProofFinding } from '../proof/facts';
 import type { Encapsulation, Family } from '../plan/types';
-import type { CalicoFacts, CalicoNodeFacts, CalicoProbe } from './calicoFacts';
+import type { BgpProbe, BgpSession, CalicoFacts, CalicoNodeFacts, CalicoProbe } from './calicoFacts';
 
 /** Compares what was found of Calico with its plan. Pure: the same facts give the same findings. */
 
@@ -38,6 +38,34 @@ export function judgeCalico(facts: CalicoFacts, plan: CalicoProbe, severity: Pro
   return findings;
 }
 
+/** By the addresses that a node is to have a session with, who that is. */
+function neighbours(node: string, { addresses, reflectors, routers }: BgpProbe): Map<string, string> {
+  const reflects = (name: string) => reflectors.length === 0 || reflectors.includes(name);
+  const others = Object.keys(addresses).filter((name) => name !== node && (reflects(name) || reflects(node)));
+  return new Map([
+    ...others.flatMap((name) => addresses[name].map((address) => [address, name] as const)),
+    ...routers.filter(({ nodes }) => nodes.includes(node)).map(({ name, address }) => [address, name] as const),
+  ]);
+}
+
+function* bgpProblems(node: string, sessions: BgpSession[] | null, bgp: BgpProbe): Generator<string> {
+  const planned = neighbours(node, bgp);
+  if (sessions === null) {
+    if (planned.size > 0) yield `no BIRD runs on it, planned: ${planned.size} BGP sessions`;
+    return;
+  }
+  for (const [address, name] of planned) {
+    const found = sessions.filter((session) => session.address === address);
+    if (found.some(({ state }) => state === 'Established')) continue;
+    const who = name === address ? name : `${name} (${address})`;
+    if (found.length === 0) yield `BIRD has no session with ${who}`;
+    else {
+      const why = found[0].error === null ? '' : ` (${found[0].error})`;
+      yield `the BGP session with ${who} is ${found[0].state}${why}: look at TCP 179 between them, the AS numbers and the password`;
+    }
+  }
+}
+
 function* nodeProblems(
   node: string,
   found: CalicoNodeFacts,
@@ -58,6 +86,7 @@ function* nodeProblems(
     if (block.node === node || !(block.node in plan.subnets)) continue;
     yield* routeProblems(node, block, found, plan);
   }
+  if (plan.bgp !== null) yield* bgpProblems(node, found.bgpSessions, plan.bgp);
   const others = Object.keys(plan.subnets).length - 1;
   if (plan.encapsulation.sameSubnet !== 'wireguard' || others === 0) return;
   const peers = found.wireguardPeers ?? [];

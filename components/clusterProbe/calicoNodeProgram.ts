@@ -3,7 +3,7 @@
  * argument is the request, its output one line of JSON. Private keys of WireGuard are not asked for.
  */
 export const calicoNodeProgram = String.raw`
-import json, os, subprocess, sys, time
+import json, os, socket, subprocess, sys, time
 request = json.loads(sys.argv[1])
 
 
@@ -47,6 +47,36 @@ def wireguard():
     return found
 
 
+def bird(path):
+    """Its control socket speaks lines; the last one of an answer has a code, and no dash behind it."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.settimeout(30)
+    try:
+        made.connect(path)
+        lines = made.makefile('rw')
+        lines.readline()
+        lines.write('show protocols all\n')
+        lines.flush()
+        text = ''
+        for line in lines:
+            if line[:4].isdigit() and line[4:5] == ' ':
+                break
+            # Of some twenty lines a session, those that tell whether it is there.
+            if line[:5] == '1002-' or line.strip().startswith(('BGP state:', 'Neighbor address:', 'Last error:')):
+                text += line
+        return text
+    except OSError:
+        # Left behind by one that has ended: it has no session.
+        return ''
+    finally:
+        made.close()
+
+
+def birds():
+    found = [bird(path) for path in request['birds'] if os.path.exists(path)]
+    return ''.join(found) if found else None
+
+
 links = ip('link', 'show')
 names = {entry['nsid']: entry.get('name') for entry in ip('netns', 'list-id')}
 print(json.dumps({
@@ -54,5 +84,5 @@ print(json.dumps({
     'links': [{'device': link['ifname'], 'mtuBytes': link['mtu'], 'podMtuBytes': pod_end(link, names)}
               for link in links if link['ifname'].startswith('cali')],
     'routes': routes(),
-    'wireguardPeers': wireguard()}))
+    'wireguardPeers': wireguard(), 'birds': birds()}))
 `;

@@ -2,13 +2,17 @@ import * as pulumi from '@pulumi/pulumi';
 import { agentRequest, agentTarget } from '../commands';
 import type { Machine } from '../machines/machine';
 import type { SitePlan } from '../plan/types';
+import type { ProofResult } from '../proof/facts';
 import type { ClusterNodeEnd, ClusterProbeResult } from './facts';
+import { pathsBefore } from './layers';
 import { clusterProbeRequest } from './request';
 
 export interface ClusterProofArgs {
   plan: SitePlan;
   /** One for every node of the plan. */
   machines: Machine[];
+  /** What the proof of the machines gave. */
+  before: pulumi.Output<ProofResult[]>;
   /** What the cluster is made of. An option of the component would not reach its command. */
   after: pulumi.Resource[];
   /** Multiplies the time limits. */
@@ -30,9 +34,12 @@ export class ClusterProof extends pulumi.ComponentResource {
       target: agentTarget(machine.connection),
       incarnation: machine.incarnation,
     }));
-    const request = pulumi.output(ends).apply((resolved) => {
-      const byName = new Map(resolved.map((end) => [end.name, end as unknown as Omit<ClusterNodeEnd, 'conntrackMax'>]));
-      return JSON.stringify(clusterProbeRequest(args.plan, byName, args.limitFactor));
+    const request = pulumi.all([pulumi.output(ends), args.before]).apply(([resolved, before]) => {
+      const byName = new Map(
+        resolved.map((end) => [end.name, end as unknown as Omit<ClusterNodeEnd, 'conntrackMax' | 'addresses'>]),
+      );
+      const paths = pathsBefore(before as ProofResult[]);
+      return JSON.stringify(clusterProbeRequest(args.plan, byName, args.limitFactor, paths));
     });
     const { stdout } = agentRequest(`${name}-run`, { request }, { parent: this, dependsOn: args.after });
     // The request is secret because of the keys in it; what was measured holds none and is for everyone to read.

@@ -17,12 +17,32 @@ import type { CalicoFacts, CalicoNodeFacts } from './calicoFacts';
 import { WIREGUARD_DEVICES } from './calicoJudge';
 import { calicoNodeProgram } from './calicoNodeProgram';
 import { readCalico } from './calicoRead';
+import { API_TARGET, type Fence, type FenceFacts } from './fences';
 import { asRoot, CREATE, Kubectl, KubectlError } from './kubectl';
+import { ingressFacts, pathFacts, type Asker } from './machines';
 import { ruleProblems } from './judge';
 import { nodeFactsProgram } from './nodeProgram';
 import { isAbandoned, thisRun } from './leftovers';
-import { NAMESPACE_PREFIX, PROBE_COMMAND, PROBE_PORT, RUN_LABEL, podName, probeObjects } from './objects';
-import { etcdFacts, etcdMetrics, nftRules, virtualServers, type EtcdMetrics } from './parse';
+import {
+  fenceNamespace,
+  fenceObjects,
+  NAMESPACE_PREFIX,
+  PROBE_COMMAND,
+  PROBE_PORT,
+  RUN_LABEL,
+  podName,
+  probeObjects,
+} from './objects';
+import {
+  familyOf,
+  nodeObject,
+  podStart,
+  type KubeNamespace,
+  type KubeNode,
+  type KubePod,
+  type PodStart,
+} from './states';
+import { bgpSessions, etcdFacts, etcdMetrics, nftRules, virtualServers, type EtcdMetrics } from './parse';
 
 /** Multiplied by the limit factor. A command of an emulated node that is busy with its pods takes many seconds. */
 const LIMITS_SECONDS = {
@@ -39,8 +59,13 @@ const POLL_MILLISECONDS = 2000;
 /** Both ways: enough for the largest segments to settle, and nothing that a network in use would feel. */
 const TRANSFER_BYTES = 4 * 1024 * 1024;
 const LOOKUPS = 50;
+/** Behind policies it is asked whether names resolve at all. */
+const FENCED_LOOKUPS = 5;
 /** Of kubeadm: `listen-metrics-urls` of its etcd, on the node itself only. */
 const ETCD_METRICS = 'http://127.0.0.1:2381/metrics';
+
+/** Of calico-node, one for each family. */
+const BIRD_SOCKETS = ['/var/run/calico/bird.ctl', '/var/run/calico/bird6.ctl'];
 
 /** No control-plane node could be asked, or the cluster refused what the probes need. */
 export class ClusterProbeError extends Error {}
@@ -60,6 +85,8 @@ class Run {
   private readonly limits: typeof LIMITS_SECONDS;
   private readonly namespace = `${NAMESPACE_PREFIX}${randomBytes(4).toString('hex')}`;
   private readonly inNamespace = ['-n', this.namespace];
+  /** Everything that this run makes. */
+  private readonly namespaces = [this.namespace];
 
   constructor(
     private readonly request: ClusterProbeRequest,
@@ -83,16 +110,20 @@ class Run {
       const objects = await this.nodeObjects(kubectl);
       const nodes = await Promise.all(members.map((member) => this.settledNode(member, objects)));
       const before = await this.etcd(members);
+      const names = members.flatMap(({ end, session }) => (session === undefined ? [] : [end.name]));
       let calico: CalicoFacts | null = null;
-      const pods = await this.pods(first, kubectl, objects, async () => {
+      const { pods, fences } = await this.pods(first, kubectl, objects, async () => {
         calico = await this.calico(kubectl, members);
       });
+      const ask = (name: string) => this.asker(members, name);
+      const paths = 'measured' in pods ? await pathFacts(this.request, pods.measured, ask) : [];
+      const ingress = await ingressFacts(this.request.ingress, kubectl, { names, ask, command: this.command() });
       const after = await this.etcd(members);
       for (const node of nodes) {
         const [earlier, later] = [before.get(node.node), after.get(node.node)];
         if (earlier !== undefined && later !== undefined) node.etcd = betweenReadings(earlier, later);
       }
-      return { kind: 'cluster', nodes, pods, calico };
+      return { kind: 'cluster', nodes, pods, calico, paths, fences, ingress };
     } finally {
       for (const { session } of members) session?.end();
     }
@@ -173,11 +204,13 @@ class Run {
     if (calico === null) return null;
     this.progress('Calico');
     const known = await readCalico(kubectl, calico.objects, this.command());
-    const question = { devices: calico.devices.map(({ name }) => name), wireguard: WIREGUARD_DEVICES };
+    const devices = calico.devices.map(({ name }) => name);
+    const question = { devices, wireguard: WIREGUARD_DEVICES, birds: calico.bgp === null ? [] : BIRD_SOCKETS };
     const nodes = await Promise.all(
       members.map(async ({ end, session, error }): Promise<[string, CalicoFacts['nodes'][string]]> => {
         if (session === undefined) return [end.name, { error: error ?? 'it cannot be reached' }];
-        return [end.name, await this.ask<CalicoNodeFacts>({ end, session }, question, calicoNodeProgram)];
+        const { birds, ...facts } = await this.ask<RawCalicoNode>({ end, session }, question, calicoNodeProgram);
+        return [end.name, { ...facts, bgpSessions: birds === null ? null : bgpSessions(birds) }];
       }),
     );
     return { ...known, nodes: Object.fromEntries(nodes) };
@@ -194,15 +227,26 @@ class Run {
     return JSON.parse(stdout) as T;
   }
 
+  /** Null where the machine cannot be reached. */
+  private asker(members: Member[], name: string): Asker | null {
+    const member = members.find(({ end }) => end.name === name);
+    if (member?.session === undefined) return null;
+    const { end, session } = member;
+    return <T>(what: string, question: object) => {
+      this.progress(`${name}: ${what}`);
+      return this.ask<T>({ end, session }, question);
+    };
+  }
+
   private async pods(
     first: Member,
     kubectl: Kubectl,
     objects: Map<string, NodeObjectFacts>,
     whileTheyRun: () => Promise<void>,
-  ): Promise<ClusterFacts['pods']> {
+  ): Promise<{ pods: ClusterFacts['pods']; fences: FenceFacts[] }> {
     if (this.request.toolboxImage === null) {
       await whileTheyRun();
-      return { skipped: 'the bundle of this site has no toolbox image' };
+      return { pods: { skipped: 'the bundle of this site has no toolbox image' }, fences: [] };
     }
     // On a node that is not there a pod would wait for ever.
     const names = this.request.nodes.map(({ name }) => name).filter((name) => objects.has(name));
@@ -212,9 +256,9 @@ class Run {
       this.progress(`starting ${names.length} pods`);
       const list = { apiVersion: 'v1', kind: 'List', items: probeObjects(probed, this.namespace, thisRun()) };
       await kubectl.run([...CREATE, '-f', '-'], { ...this.command(), stdin: JSON.stringify(list) });
-      const measured = await this.measureAll(kubectl, names);
+      const found = await this.measureAll(kubectl, probed, names);
       await whileTheyRun();
-      return { measured };
+      return { pods: { measured: found.pods }, fences: found.fences };
     } finally {
       this.progress('removing the pods');
       await this.removeSurely(first, kubectl);
@@ -229,20 +273,23 @@ class Run {
     );
     if (left.length === 0) return;
     this.progress('removing what an earlier run left');
-    for (const { metadata } of left) await this.remove(kubectl, metadata.name, this.opts.signal);
+    const names = left.map(({ metadata }) => metadata.name);
+    await this.remove(kubectl, names, this.opts.signal);
   }
 
   /**
-   * The pods are gone when it returns. Their namespace goes by itself then: for an empty one the controllers of a small or
+   * The pods are gone when it returns. Their namespaces go by themselves then: for an empty one the controllers of a small or
    * busy cluster can take minutes, and nothing waits for it.
    */
-  private async remove(kubectl: Kubectl, namespace = this.namespace, signal?: AbortSignal): Promise<void> {
+  private async remove(kubectl: Kubectl, namespaces = this.namespaces, signal?: AbortSignal): Promise<void> {
     const seconds = Math.round(this.limits.remove);
     try {
-      const pods = ['delete', 'pods', '--all', '-n', namespace, `--timeout=${seconds}s`];
-      await kubectl.run(pods, { timeoutSeconds: seconds + this.limits.command, signal });
+      for (const namespace of namespaces) {
+        const pods = ['delete', 'pods', '--all', '-n', namespace, `--timeout=${seconds}s`];
+        await kubectl.run(pods, { timeoutSeconds: seconds + this.limits.command, signal });
+      }
     } finally {
-      const args = ['delete', 'namespace', namespace, '--ignore-not-found', '--wait=false'];
+      const args = ['delete', 'namespace', ...namespaces, '--ignore-not-found', '--wait=false'];
       await kubectl.run(args, { timeoutSeconds: this.limits.command, signal });
     }
   }
@@ -262,9 +309,14 @@ class Run {
     }
   }
 
-  private async measureAll(kubectl: Kubectl, names: string[]): Promise<PodFacts[]> {
-    const started = await this.awaitPods(kubectl, names);
+  private async measureAll(
+    kubectl: Kubectl,
+    probed: ClusterProbeRequest,
+    names: string[],
+  ): Promise<{ pods: PodFacts[]; fences: FenceFacts[] }> {
+    const started = await this.awaitPods(kubectl, this.namespace, names);
     const running = [...started].flatMap(([node, pod]) => ('addresses' in pod ? [{ node, ...pod }] : []));
+    const fences = await this.startFences(kubectl, probed, running);
     const service = await kubectl.json<KubeService>(['get', 'service', 'probe', ...this.inNamespace], this.command());
     const facts: PodFacts[] = [];
     for (const [node, pod] of started) {
@@ -274,16 +326,68 @@ class Run {
       }
       // One after the other: two at once would measure each other.
       this.progress(`measuring from the pod on ${node}`);
-      facts.push(await this.measure(kubectl, node, running, service.spec.clusterIPs));
+      facts.push(await this.measure(kubectl, node, running, service.spec.clusterIPs, fences));
     }
-    return facts;
+    const behind: FenceFacts[] = [];
+    for (const each of fences) behind.push(await this.measureFence(kubectl, each, running));
+    return { pods: facts, fences: behind };
+  }
+
+  /** One pod behind each, on the last node, so that most of what is sent to it comes over the wire. */
+  private async startFences(
+    kubectl: Kubectl,
+    probed: ClusterProbeRequest,
+    running: RunningPod[],
+  ): Promise<StartedFence[]> {
+    const node = running.at(-1)?.node;
+    if (node === undefined) return [];
+    const namespaces = this.request.fences.map((fence) => fenceNamespace(this.namespace, fence));
+    this.namespaces.push(...namespaces);
+    for (const [index, fence] of this.request.fences.entries()) {
+      this.progress(`starting a pod behind the policies of ${fence.of}`);
+      const items = fenceObjects(probed, fence, { namespace: namespaces[index]!, node, runBy: thisRun() });
+      const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+      await kubectl.run([...CREATE, '-f', '-'], { ...this.command(), stdin: list });
+    }
+    const started: StartedFence[] = [];
+    for (const [index, fence] of this.request.fences.entries()) {
+      const namespace = namespaces[index]!;
+      const states = await this.awaitPods(kubectl, namespace, [node]);
+      started.push({ fence, namespace, node, pod: states.get(node)! });
+    }
+    return started;
+  }
+
+  private async measureFence(
+    kubectl: Kubectl,
+    { fence, namespace, node, pod }: StartedFence,
+    running: RunningPod[],
+  ): Promise<FenceFacts> {
+    const known = { name: fence.name, node };
+    if ('error' in pod) return { ...known, error: pod.error };
+    this.progress(`measuring behind the policies of ${fence.of}`);
+    const api = this.request.services.find(({ name }) => name === 'kubernetes')!;
+    // Two are enough: the pod of the same node, and one that is reached over the wire.
+    const others = [running.at(-1)!, ...running.slice(0, -1).slice(0, 1)];
+    const question = {
+      ...{ node, mtuBytes: this.request.podMtuBytes, families: [], others: [], peers: [], nameServers: [] },
+      service: { addresses: {} },
+      names: this.request.names.slice(0, 1),
+      lookups: FENCED_LOOKUPS,
+      reach: [
+        { name: API_TARGET, family: familyOf(api.address), address: api.address, port: api.port },
+        ...others.flatMap((other) => targets(`the pod on ${other.node}`, other.addresses)),
+      ],
+    };
+    const answer = await this.askPod(kubectl, namespace, node, question);
+    return 'error' in answer ? { ...known, ...answer } : { ...known, names: answer.names, reach: answer.reach };
   }
 
   /** Until every pod is ready, or the limit; what a pod waits for is its error then. */
-  private async awaitPods(kubectl: Kubectl, names: string[]): Promise<Map<string, PodStart>> {
+  private async awaitPods(kubectl: Kubectl, namespace: string, names: string[]): Promise<Map<string, PodStart>> {
     const end = Date.now() + this.limits.start * 1000;
     for (;;) {
-      const { items } = await kubectl.json<{ items: KubePod[] }>(['get', 'pods', ...this.inNamespace], this.command());
+      const { items } = await kubectl.json<{ items: KubePod[] }>(['get', 'pods', '-n', namespace], this.command());
       const states = new Map(
         names.map((name) => [name, podStart(items.find(({ metadata }) => metadata.name === podName(name)))]),
       );
@@ -297,8 +401,9 @@ class Run {
   private async measure(
     kubectl: Kubectl,
     node: string,
-    running: { node: string; addresses: Record<string, string> }[],
+    running: RunningPod[],
     clusterIps: string[],
+    fences: StartedFence[],
   ): Promise<PodFacts> {
     const { request, limits } = this;
     // Of every pod a share of the connections, whichever way the scheduler deals them: with this many tries chance misses
@@ -319,19 +424,31 @@ class Run {
       peers: request.peers.map((peer) => ({ ...peer, tcpPort: peer.tcpPort ?? 0 })),
       bytes: TRANSFER_BYTES,
       transferSeconds: limits.transfer,
+      nameServers: request.nameServers,
+      reach: fences.flatMap(({ fence, pod }) => ('addresses' in pod ? targets(fence.name, pod.addresses) : [])),
     };
+    const answer = await this.askPod(kubectl, this.namespace, node, question);
+    return 'error' in answer ? { node, ...answer } : { node, measured: answer };
+  }
+
+  private async askPod(
+    kubectl: Kubectl,
+    namespace: string,
+    node: string,
+    question: object,
+  ): Promise<PodMeasurements | { error: string }> {
     try {
-      const args = ['exec', '-i', ...this.inNamespace, podName(node), '--', ...PROBE_COMMAND, 'measure'];
+      const args = ['exec', '-i', '-n', namespace, podName(node), '--', ...PROBE_COMMAND, 'measure'];
       const answer = await kubectl.run(args, {
         stdin: JSON.stringify(question),
-        timeoutSeconds: limits.measure,
+        timeoutSeconds: this.limits.measure,
         signal: this.opts.signal,
         onStderrLine: (line) => line.startsWith('step: ') && this.progress(`${node}: ${line.slice('step: '.length)}`),
       });
-      return { node, measured: JSON.parse(answer) as PodMeasurements };
+      return JSON.parse(answer) as PodMeasurements;
     } catch (error) {
       if (!(error instanceof KubectlError)) throw error;
-      return { node, error: `its probe failed: ${error.message.split('\n').pop() ?? ''}` };
+      return { error: `its probe failed: ${error.message.split('\n').pop() ?? ''}` };
     }
   }
 
@@ -340,72 +457,33 @@ class Run {
   }
 }
 
-const familyOf = (address: string) => (address.includes(':') ? 'ipv6' : 'ipv4');
+/** Addresses of a probe's pod, as what another one is to try to connect to. */
+const targets = (name: string, addresses: Record<string, string>) =>
+  Object.entries(addresses).map(([family, address]) => ({ name, family, address, port: PROBE_PORT }));
 
-interface KubeNode {
-  metadata: { name: string };
-  spec: { unschedulable?: boolean };
-  status: { conditions?: { type: string; status: string; message?: string }[] };
+interface RunningPod {
+  node: string;
+  addresses: Record<string, string>;
 }
 
-interface KubePod {
-  metadata: { name: string };
-  status: {
-    phase: string;
-    message?: string;
-    podIPs?: { ip: string }[];
-    conditions?: { type: string; status: string }[];
-    containerStatuses?: { state: { waiting?: { reason: string; message?: string } } }[];
-  };
-}
-
-interface KubeNamespace {
-  metadata: {
-    name: string;
-    creationTimestamp: string;
-    deletionTimestamp?: string;
-    annotations?: Record<string, string>;
-  };
+interface StartedFence {
+  fence: Fence;
+  namespace: string;
+  node: string;
+  pod: PodStart;
 }
 
 interface KubeService {
   spec: { clusterIPs: string[] };
 }
 
-type PodStart = { addresses: Record<string, string> } | { error: string; final?: true };
+type RawCalicoNode = Omit<CalicoNodeFacts, 'bgpSessions'> & { birds: string | null };
 type Fetched = { text: string } | { error: string };
 interface RawMachine {
   proxyMode: Fetched;
   services: Fetched;
   conntrackMax: number;
   conntrackCount: number;
-}
-
-function nodeObject({ spec, status }: KubeNode): NodeObjectFacts {
-  const conditions = status.conditions ?? [];
-  const ready = conditions.find(({ type }) => type === 'Ready');
-  const reasons = conditions
-    .filter(({ type, status }) => type !== 'Ready' && status === 'True')
-    .map(({ type, message }) => `${type}: ${message ?? ''}`);
-  const isReady = ready?.status === 'True';
-  if (!isReady) reasons.unshift(ready?.message ?? 'kubelet has not reported');
-  return { ready: isReady, reasons, cordoned: spec.unschedulable === true };
-}
-
-/** What does not go away by waiting: the image is not on the node, or the container cannot be made. */
-const FINAL_REASONS = ['ErrImageNeverPull', 'CreateContainerConfigError', 'InvalidImageName'];
-
-function podStart(pod: KubePod | undefined): PodStart {
-  if (pod === undefined) return { error: 'it was not made', final: true };
-  const { phase, message, podIPs = [], conditions = [], containerStatuses = [] } = pod.status;
-  if (conditions.some(({ type, status }) => type === 'Ready' && status === 'True')) {
-    return { addresses: Object.fromEntries(podIPs.map(({ ip }) => [familyOf(ip), ip])) };
-  }
-  if (phase === 'Failed' || phase === 'Succeeded') return { error: `it ended: ${message ?? phase}`, final: true };
-  const waiting = containerStatuses[0]?.state.waiting;
-  if (waiting === undefined) return { error: message ?? `it is ${phase} and not ready` };
-  const error = `${waiting.reason}${waiting.message === undefined ? '' : `: ${waiting.message}`}`;
-  return FINAL_REASONS.includes(waiting.reason) ? { error, final: true } : { error };
 }
 
 function machineFacts(raw: RawMachine, { kubeProxy, services }: ClusterProbeRequest): MachineFacts {

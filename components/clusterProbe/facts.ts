@@ -1,6 +1,9 @@
 import type { NodeEnd, PingFacts, ProofFinding } from '../proof/facts';
 import type { Family, ProofPlan } from '../plan/types';
 import type { CalicoFacts, CalicoProbe } from './calicoFacts';
+import type { Fence, FenceFacts } from './fences';
+import type { IngressFacts, IngressProbe } from './ingress';
+import type { PathBefore, PathFacts } from './layers';
 
 /** What the probes of a live cluster are asked and what they measured. Requests hold private keys; facts never do. */
 
@@ -26,8 +29,18 @@ export interface ClusterProbeRequest {
   /** Names that pods must resolve: those of the cluster, then those of `checks.names`. */
   names: string[];
   peers: ProofPlan['peers'];
+  /** Name servers of the machines, outside the cluster: what pods ask them comes back only where their way out works. */
+  nameServers: string[];
   /** Null: another CNI. */
   calico: CalicoProbe | null;
+  /** What the baseline of policies is to keep apart; empty without one. */
+  fences: Fence[];
+  /** Null: no ingress controller. */
+  ingress: IngressProbe | null;
+  /** Smallest packet that every two machines must exchange, whatever the pods do. */
+  underlayMtuBytes: number;
+  /** What the proof of the machines gave, before there was a cluster; empty where it is not known. */
+  before: PathBefore[];
   thresholds: Pick<ProofPlan['thresholds'], 'etcdFsyncP99Milliseconds' | 'lookupMilliseconds'>;
   /** Probes whose failure is a warning. */
   warn: string[];
@@ -36,6 +49,8 @@ export interface ClusterProbeRequest {
 }
 
 export interface ClusterNodeEnd extends NodeEnd {
+  /** Of the machine, without prefix length. */
+  addresses: string[];
   /** nf_conntrack_max where the site owns it, else null. */
   conntrackMax: number | null;
 }
@@ -47,6 +62,11 @@ export interface ClusterFacts {
   pods: { skipped: string } | { measured: PodFacts[] };
   /** Null: another CNI. */
   calico: CalicoFacts | null;
+  /** What lies below each measured way between pods. Absent in results of versions that did not look. */
+  paths?: PathFacts[];
+  fences?: FenceFacts[];
+  /** Null: no ingress controller. */
+  ingress?: IngressFacts | null;
 }
 
 export interface ClusterNodeFacts {
@@ -108,6 +128,23 @@ export interface PodMeasurements {
   services: PodServiceFacts[];
   names: NameFacts[];
   peers: PodPeerFacts[];
+  nameServers: NameServerFacts[];
+  reach: ReachFacts[];
+}
+
+/** A question to a server outside the cluster; any answer counts. */
+export interface NameServerFacts {
+  address: string;
+  error: string | null;
+  milliseconds?: number;
+}
+
+/** A connection that is either to be made or not to be. */
+export interface ReachFacts {
+  name: string;
+  family: Family;
+  /** Null: it was made. */
+  error: string | null;
 }
 
 /** Echo requests with DF to the pod of another node. */

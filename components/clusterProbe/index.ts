@@ -7,6 +7,7 @@ export * from './facts';
 export { ClusterProbeError } from './coordinate';
 export { KubectlError } from './kubectl';
 export { renderClusterProbe } from './render';
+export { pathsBefore, type PathBefore } from './layers';
 export { clusterProbeRequest } from './request';
 
 /** Probes a live cluster. Throws SshError, KubectlError or ClusterProbeError where no answer can be had. */

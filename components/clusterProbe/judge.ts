@@ -16,6 +16,9 @@ import type {
   TcpFacts,
 } from './facts';
 import { judgeCalico } from './calicoJudge';
+import { judgeFences } from './fences';
+import { judgeIngress } from './ingress';
+import { faultyLayer, type PathFacts } from './layers';
 import { serviceKey } from './parse';
 
 /** Compares the facts of a live cluster with its plan. Pure: the same facts give the same findings. */
@@ -57,12 +60,17 @@ export function judgeCluster(facts: ClusterFacts, request: Judged): ProofFinding
       ...judgeCalico(facts.calico, request.calico, request.warn.includes('calico') ? 'warn' : 'error'),
     );
   }
+  const severity = (probe: ProbeName) => (request.warn.includes(probe) ? 'warn' : 'error');
+  if (facts.ingress && request.ingress !== null) {
+    report.findings.push(...judgeIngress(facts.ingress, request.ingress, severity('ingress')));
+  }
   if ('skipped' in facts.pods) {
     report.note('pod-start', 'cluster', `nothing is probed from pods: ${facts.pods.skipped}`);
     return report.findings;
   }
   const nodes = facts.pods.measured.filter(({ measured }) => measured !== undefined).map(({ node }) => node);
-  for (const pod of facts.pods.measured) judgePod(pod, nodes, request, report);
+  for (const pod of facts.pods.measured) judgePod(pod, { nodes, paths: facts.paths ?? [] }, request, report);
+  report.findings.push(...judgeFences(request.fences, facts.fences ?? [], facts.pods.measured, severity('policy')));
   return report.findings;
 }
 
@@ -146,7 +154,12 @@ function judgeEtcd(where: string, etcd: EtcdFacts | { error: string }, request: 
   }
 }
 
-function judgePod(pod: PodFacts, nodes: string[], request: Judged, report: Report): void {
+function judgePod(
+  pod: PodFacts,
+  { nodes, paths }: { nodes: string[]; paths: PathFacts[] },
+  request: Judged,
+  report: Report,
+): void {
   const { node, measured } = pod;
   if (measured === undefined) {
     report.fail('pod-start', node, `no pod can be probed there: ${pod.error ?? ''}`);
@@ -157,20 +170,35 @@ function judgePod(pod: PodFacts, nodes: string[], request: Judged, report: Repor
     const given = `${measured.deviceMtuBytes}, planned: ${request.podMtuBytes}`;
     report.fail('pod-mtu', node, `the device of a new pod has an MTU of ${given}; ${advice}`);
   }
-  for (const size of measured.sizes) judgeSize(node, size, request, report);
+  for (const size of measured.sizes) judgeSize(node, size, paths, request, report);
+  for (const { address, error } of measured.nameServers) {
+    if (error === null) continue;
+    const hint =
+      'pods do not get out of the cluster, or no answer finds its way back: look at natOutgoing and at filters';
+    report.fail('egress', node, `the name server ${address} does not answer a pod: ${error}; ${hint}`);
+  }
   for (const service of measured.services) judgeService(node, service, nodes, request, report);
   for (const name of measured.names) judgeName(node, name, request.thresholds.lookupMilliseconds, report);
   judgePeers(node, measured, request, report);
 }
 
-function judgeSize(from: string, size: PodSizeFacts, { podMtuBytes }: Judged, report: Report): void {
+function judgeSize(
+  from: string,
+  size: PodSizeFacts,
+  paths: PathFacts[],
+  { podMtuBytes }: Judged,
+  report: Report,
+): void {
   const where = `${from} -> ${size.node}`;
   const { family, full, above, largestBytes } = size;
+  const path = paths.find((one) => one.from === from && one.to === size.node && one.family === family);
+  const layer = path === undefined ? null : faultyLayer(path);
+  const below = layer === null ? '' : `; ${layer}`;
   if (largestBytes === null) {
     report.fail(
       'pod-mtu',
       where,
-      `${family}: no packet gets from pod to pod: a route, a filter or ip_forward is missing`,
+      `${family}: no packet gets from pod to pod: a route, a filter or ip_forward is missing${below}`,
     );
   } else if (full.answered === 0) {
     const cause =
@@ -178,7 +206,7 @@ function judgeSize(from: string, size: PodSizeFacts, { podMtuBytes }: Judged, re
     report.fail(
       'pod-mtu',
       where,
-      `${family}: ${podMtuBytes} does not pass from pod to pod, ${largestBytes} does: ${cause}`,
+      `${family}: ${podMtuBytes} does not pass from pod to pod, ${largestBytes} does: ${cause}${below}`,
     );
   }
   if (above.answered > 0) {

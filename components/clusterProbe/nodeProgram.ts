@@ -1,9 +1,16 @@
+import { nodeEcho } from '../proof/node/echo';
+
 /**
  * What one node knows of its part in the cluster, as one Python 3 program on stdin: it reads and changes nothing. Its
  * argument is the request, its output one line of JSON. Text that is understood here is parsed by parse.ts.
  */
-export const nodeFactsProgram = String.raw`
-import json, subprocess, sys, urllib.request
+export const nodeFactsProgram =
+  String.raw`
+import errno, http.client, json, os, socket, struct, subprocess, sys, time, urllib.request
+HEADERS = {'ipv4': 28, 'ipv6': 48}
+` +
+  nodeEcho +
+  String.raw`
 request = json.loads(sys.argv[1])
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -45,6 +52,30 @@ def services():
     return {'text': '\n'.join(found)}
 
 
+def ways(targets):
+    """Echo requests with DF from machine to machine, below everything that belongs to pods."""
+    found = []
+    for each in targets:
+        full = ping_peer(each['family'], each['address'], each['bytes'], 5)
+        found.append(largest(each['family'], each['address'], each['bytes'], full))
+    return found
+
+
+def web(ask):
+    """Of a host that nobody has: the answer is the controller's own, whatever the site's Ingresses are."""
+    family = 'ipv6' if ':' in ask['address'] else 'ipv4'
+    status, error = None, None
+    connection = http.client.HTTPConnection(ask['address'], 80, timeout=20)
+    try:
+        connection.request('GET', '/', headers={'Host': 'nobody.sitewright.invalid'})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as problem:
+        error = str(problem) or type(problem).__name__
+    finally:
+        connection.close()
+    return {'status': status, 'error': error, 'tlsError': connect_peer(family, ask['address'], 443)['error']}
+
+
 NAMES = ('etcd_disk_wal_fsync_duration_seconds', 'etcd_server_has_leader', 'etcd_mvcc_db_total_size_in_bytes',
          'etcd_server_quota_backend_bytes')
 answer = {}
@@ -52,6 +83,10 @@ if request['part'] == 'machine':
     answer = {'proxyMode': fetch('http://%s/proxyMode' % request['metricsAddress']), 'services': services(),
               'conntrackMax': int(read('/proc/sys/net/netfilter/nf_conntrack_max') or 0),
               'conntrackCount': int(read('/proc/sys/net/netfilter/nf_conntrack_count') or 0)}
+elif request['part'] == 'ways':
+    answer = ways(request['targets'])
+elif request['part'] == 'ingress':
+    answer = [web(ask) for ask in request['asks']]
 else:
     answer = fetch(request['url'])
     if 'text' in answer:

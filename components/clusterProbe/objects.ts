@@ -1,8 +1,9 @@
 import type { KubeDocument } from '../plan/clusterTypes';
 import type { ClusterProbeRequest } from './facts';
+import type { Fence } from './fences';
 import { podProgram } from './podProgram';
 
-/** Everything of a run is in a namespace of its own, `sitewright-verify-<run>`, and goes with it. */
+/** Everything of a run is in namespaces of its own, `sitewright-verify-<run>` and those of fences, and goes with them. */
 export const NAMESPACE_PREFIX = 'sitewright-verify-';
 /** Marks the namespaces of runs; an annotation says by which process of which machine. */
 export const RUN_LABEL = 'sitewright.internal/verify';
@@ -16,12 +17,47 @@ const FOLDER = '/probe';
 export const PROBE_COMMAND = ['python3', '-u', `${FOLDER}/probe.py`];
 
 export const podName = (node: string) => `probe-${node}`;
+/** Of a fenced pod: the baseline of policies lets those of a run alone by the name of their namespace. */
+export const fenceNamespace = (namespace: string, fence: Fence) =>
+  `sitewright-fence-${namespace.slice(NAMESPACE_PREFIX.length)}-${fence.name}`;
+
 /**
  * The objects of a run: one pod on every node, whatever its taints, and one Service over all of them.
  * @param runBy what tells whether the run is alive
  */
 export function probeObjects(request: ClusterProbeRequest, namespace: string, runBy: string): KubeDocument[] {
   const metadata = (name: string) => ({ name, namespace });
+  return [
+    ...place(namespace, runBy),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: metadata('probe'),
+      spec: {
+        selector: APP,
+        ipFamilyPolicy: request.serviceFamilies.length > 1 ? 'RequireDualStack' : 'SingleStack',
+        ports: [{ port: PROBE_PORT, protocol: 'TCP' }],
+      },
+    },
+    ...request.nodes.map(({ name }) => pod(metadata(podName(name)), name, request)),
+  ];
+}
+
+/** One pod behind the policies of a fence; they come before it, so that it is never without them. */
+export function fenceObjects(
+  request: ClusterProbeRequest,
+  fence: Fence,
+  { namespace, node, runBy }: { namespace: string; node: string; runBy: string },
+): KubeDocument[] {
+  return [
+    ...place(namespace, runBy),
+    ...fence.policies.map((policy) => ({ ...policy, metadata: { ...(policy.metadata as object), namespace } })),
+    pod({ name: podName(node), namespace }, node, request),
+  ];
+}
+
+function place(namespace: string, runBy: string): KubeDocument[] {
+  const metadata = { name: 'probe', namespace };
   return [
     {
       apiVersion: 'v1',
@@ -34,19 +70,8 @@ export function probeObjects(request: ClusterProbeRequest, namespace: string, ru
       },
     },
     // The default account of a new namespace comes a moment later, and pods are refused until then.
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: metadata('probe') },
-    { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata('probe'), data: { 'probe.py': podProgram } },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: metadata('probe'),
-      spec: {
-        selector: APP,
-        ipFamilyPolicy: request.serviceFamilies.length > 1 ? 'RequireDualStack' : 'SingleStack',
-        ports: [{ port: PROBE_PORT, protocol: 'TCP' }],
-      },
-    },
-    ...request.nodes.map(({ name }) => pod(metadata(podName(name)), name, request)),
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'probe.py': podProgram } },
   ];
 }
 

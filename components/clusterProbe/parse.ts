@@ -1,4 +1,5 @@
 import { bracketed } from '../plan/ip';
+import type { BgpSession } from './calicoFacts';
 import type { ClusterProbeRequest, EtcdFacts, ServiceRule } from './facts';
 
 /** What nodes tell in other programs' own text, as values. */
@@ -105,4 +106,16 @@ function quantileMilliseconds(buckets: EtcdMetrics['fsync'], share: number): num
   if (here.seconds === Infinity) return below.seconds * 1000;
   const within = (rank - below.count) / (here.count - below.count);
   return (below.seconds + (here.seconds - below.seconds) * within) * 1000;
+}
+
+/**
+ * Sessions in BIRD's answer to `show protocols all`. Each protocol begins with a line of code 1002, and a session has its
+ * state, its neighbour and, where there was one, its last error below.
+ */
+export function bgpSessions(text: string): BgpSession[] {
+  return text.split(/^1002-/m).flatMap((part): BgpSession[] => {
+    const value = (key: string) => new RegExp(`^ +${key}: +(.+?) *$`, 'm').exec(part)?.[1] ?? null;
+    const [address, state] = [value('Neighbor address'), value('BGP state')];
+    return address === null || state === null ? [] : [{ address, state, error: value('Last error') }];
+  });
 }

@@ -100,22 +100,6 @@ def reason(error):
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def largest(family, address, wanted, full):
-    """Largest size that is answered, by halves; None where not even a small packet is."""
-    if full['answered'] > 0:
-        return wanted
-    passes, fails = 100, wanted
-    if ping_peer(family, address, passes, 3)['answered'] == 0:
-        return None
-    while fails - passes > 1:
-        size = (passes + fails) // 2
-        if ping_peer(family, address, size, 2)['answered'] > 0:
-            passes = size
-        else:
-            fails = size
-    return passes
-
-
 def size_facts(other, family, mtu):
     address = other['addresses'][family]
     full = ping_peer(family, address, mtu, 5)
@@ -214,9 +198,48 @@ def peer_facts(peer):
             'tcp': connect_peer(family, address, peer['tcpPort']) if peer['tcpPort'] else None}
 
 
+def ask_name_server(address):
+    """Any answer proves the way there and back; what it resolves is the site's own affair."""
+    family = 'ipv6' if ':' in address else 'ipv4'
+    question = os.urandom(2) + struct.pack('!5H', 0x0100, 1, 0, 0, 0) + b'\0' + struct.pack('!2H', 2, 1)
+    made = socket.socket(inet(family), socket.SOCK_DGRAM)
+    try:
+        made.connect((address, 53))
+        problem = 'no answer'
+        for _ in range(3):
+            begin = time.perf_counter()
+            made.settimeout(3)
+            try:
+                made.send(question)
+                if made.recv(4096)[:2] == question[:2]:
+                    return {'address': address, 'error': None, 'milliseconds': (time.perf_counter() - begin) * 1000}
+            except OSError as error:
+                problem = reason(error)
+        return {'address': address, 'error': problem}
+    except OSError as error:
+        return {'address': address, 'error': reason(error)}
+    finally:
+        made.close()
+
+
+def reach(targets):
+    """At once: what is dropped on the way takes the whole time limit of a connection."""
+    found = [None] * len(targets)
+
+    def one(index, target):
+        outcome = connect_peer(target['family'], target['address'], target['port'])
+        found[index] = {'name': target['name'], 'family': target['family'], 'error': outcome['error']}
+    threads = [threading.Thread(target=one, args=each) for each in enumerate(targets)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
 def measure(request):
     mtu = int(open('/sys/class/net/%s/mtu' % LINK).read())
-    sizes, services, names, peers = [], [], [], []
+    sizes, services, names, peers, servers = [], [], [], [], []
     for other in request['others']:
         step('packets to the pod of ' + other['node'])
         sizes += [size_facts(other, family, request['mtuBytes']) for family in request['families']]
@@ -229,7 +252,12 @@ def measure(request):
     for peer in request['peers']:
         step('peer ' + peer['name'])
         peers.append(peer_facts(peer))
-    return {'deviceMtuBytes': mtu, 'sizes': sizes, 'services': services, 'names': names, 'peers': peers}
+    for address in request['nameServers']:
+        step('name server ' + address)
+        servers.append(ask_name_server(address))
+    step('what policies let through and keep out')
+    return {'deviceMtuBytes': mtu, 'sizes': sizes, 'services': services, 'names': names, 'peers': peers,
+            'nameServers': servers, 'reach': reach(request['reach'])}
 
 
 if __name__ == '__main__':

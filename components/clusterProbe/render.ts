@@ -1,5 +1,8 @@
 import { findingLines, table, verdict } from '../proof/render';
-import type { CalicoFacts } from './calicoFacts';
+import type { BgpSession, CalicoFacts } from './calicoFacts';
+import type { FenceFacts } from './fences';
+import type { IngressAsk } from './ingress';
+import type { LayerSize, PathFacts } from './layers';
 import type { ClusterNodeFacts, ClusterProbeResult, NameFacts, PodMeasurements, TcpFacts } from './facts';
 
 /** Tables of a probed cluster for a terminal; without colour plain ASCII and the same in a log. */
@@ -25,8 +28,38 @@ export function renderClusterProbe({ facts, findings }: ClusterProbeResult, opts
         measured.flatMap(({ node, measured }) => measured.names.map((name) => nameRow(node, name))),
       ),
     );
+    if (facts.paths?.some(({ before }) => before !== null)) {
+      parts.push(
+        table(
+          [
+            'from',
+            'to',
+            'family',
+            'machines before',
+            'tunnel before',
+            'machines now',
+            'pods now',
+            'TCP before',
+            'TCP now',
+          ],
+          facts.paths.map((path) => pathRow(path, measured)),
+        ),
+      );
+    }
+    const fences = facts.fences ?? [];
+    if (fences.length > 0) {
+      parts.push(
+        table(
+          ['policies', 'pod on', 'kept out', 'reaches', 'does not reach'],
+          fences.map((fence) => fenceRow(fence, measured)),
+        ),
+      );
+    }
     const peers = measured.flatMap(peerRows);
     if (peers.length > 0) parts.push(table(['pod on', 'peer', 'packets', 'TCP'], peers));
+  }
+  if (facts.ingress && facts.ingress.asks.length > 0) {
+    parts.push(table(['from', 'ingress on', 'port 80', 'port 443'], facts.ingress.asks.map(ingressRow)));
   }
   const summary = `the cluster passed (${facts.nodes.length} nodes, ${measured.length} pods)`;
   return `${[...parts, ...findingLines(findings, opts), verdict(findings, summary, opts)].join('\n')}\n`;
@@ -53,11 +86,11 @@ function nodeRow({ node, role, object, machine, etcd }: ClusterNodeFacts): strin
 
 function calicoTable({ agents, nodes, blocks }: CalicoFacts): string {
   return table(
-    ['node', 'calico-node', 'devices', 'MTU of links (node / pod)', 'blocks', 'WireGuard peers'],
+    ['node', 'calico-node', 'devices', 'MTU of links (node / pod)', 'blocks', 'BGP sessions', 'WireGuard peers'],
     Object.entries(nodes).map(([node, found]) => {
       const agent = agents[node] === undefined ? 'absent' : agents[node] === null ? 'ready' : 'not ready';
       const own = `${blocks.filter((block) => block.node === node).length}`;
-      if ('error' in found) return [node, agent, '-', '-', own, '-'];
+      if ('error' in found) return [node, agent, '-', '-', own, '-', '-'];
       const links = new Set(found.links.map(({ mtuBytes, podMtuBytes }) => `${mtuBytes} / ${podMtuBytes ?? '-'}`));
       return [
         node,
@@ -67,16 +100,71 @@ function calicoTable({ agents, nodes, blocks }: CalicoFacts): string {
           .join(', ') || '-',
         [...links].join(', ') || '-',
         own,
+        sessions(found.bgpSessions),
         found.wireguardPeers === null ? '-' : `${found.wireguardPeers.length}`,
       ];
     }),
   );
 }
 
+const sessions = (all: BgpSession[] | null) =>
+  all === null ? '-' : `${all.filter(({ state }) => state === 'Established').length} of ${all.length}`;
+
 interface Measured {
   node: string;
   measured: PodMeasurements;
 }
+
+const layer = (size: LayerSize | null | undefined) => {
+  if (!size) return '-';
+  const { wantedBytes, largestBytes } = size;
+  if (largestBytes === null) return 'nothing';
+  return largestBytes >= wantedBytes ? `${wantedBytes} ok` : `${largestBytes} of ${wantedBytes}`;
+};
+
+const speed = (megabytesPerSecond: number | null) =>
+  megabytesPerSecond === null ? '-' : `${megabytesPerSecond.toFixed(1)} MB/s`;
+
+/** One way between two machines from below to above, so that a difference says in which layer it is. */
+function pathRow({ from, to, family, before, now }: PathFacts, measured: Measured[]): string[] {
+  const own = measured.find(({ node }) => node === from)?.measured;
+  const size = own?.sizes.find((one) => one.node === to && one.family === family);
+  const transfer = own?.services.find((one) => one.family === family)?.transfer ?? null;
+  const isThere = transfer !== null && transfer.node === to && transfer.error === null;
+  return [
+    from,
+    to,
+    family,
+    layer(before?.underlay),
+    layer(before?.tunnel),
+    layer(now),
+    size === undefined ? '-' : layer({ wantedBytes: size.full.sizeBytes, largestBytes: size.largestBytes }),
+    speed(before?.megabytesPerSecond ?? null),
+    speed(isThere ? (2 * transfer.bytes) / transfer.seconds / 1e6 : null),
+  ];
+}
+
+function fenceRow({ name, node, error, reach = [] }: FenceFacts, measured: Measured[]): string[] {
+  const tried = measured.flatMap((one) => one.measured.reach.filter((target) => target.name === name));
+  const kept = tried.filter((target) => target.error !== null).length;
+  const names = (reached: boolean) => [
+    ...new Set(reach.filter((target) => (target.error === null) === reached).map((target) => target.name)),
+  ];
+  return [
+    name,
+    node,
+    tried.length === 0 ? '-' : `${kept} of ${tried.length}`,
+    error ?? (names(true).join(', ') || 'nothing'),
+    names(false).join(', ') || '-',
+  ];
+}
+
+const ingressRow = ({ from, node, address, status, error, tlsError }: IngressAsk) => [
+  from,
+  node === null ? address : `${node} (${address})`,
+  status === null ? (error ?? '-') : `HTTP ${status}`,
+  tlsError ?? 'open',
+];
 
 const sizeRows = ({ node, measured }: Measured) =>
   measured.sizes.map(({ node: other, family, full, above, largestBytes }) => [

@@ -1,7 +1,11 @@
 import { Address4 } from 'ip-address';
-import type { Family, SitePlan } from '../plan/types';
-import type { CalicoProbe } from './calicoFacts';
+import type { CalicoBgpPlan } from '../plan/calicoTypes';
+import type { Family, NodePlan, SitePlan } from '../plan/types';
+import type { BgpProbe, CalicoProbe } from './calicoFacts';
 import type { ClusterNodeEnd, ClusterProbeRequest } from './facts';
+import { planFences } from './fences';
+import { planIngressProbe } from './ingress';
+import type { PathBefore } from './layers';
 
 const CONNTRACK_MAX = 'net.netfilter.nf_conntrack_max';
 
@@ -9,12 +13,13 @@ const familyOf = (address: string): Family => (Address4.isValid(address.split('/
 
 /**
  * What of a plan is held against the live cluster. `ends` says how each node is reached; where it is known late, the
- * request is made of the resolved values.
+ * request is made of the resolved values. `before`: what the proof of the machines gave, where it is known.
  */
-export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackMax'>>(
+export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackMax' | 'addresses'>>(
   plan: SitePlan,
   ends: Map<string, End>,
   limitFactor: number,
+  before: PathBefore[],
 ): ClusterProbeRequest {
   const { cluster, address, mtu, proof } = plan;
   if (cluster === null) throw new Error(`${plan.site} has no cluster`);
@@ -23,12 +28,16 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
   const api = `kubernetes.default.svc.${domain}`;
   return {
     kind: 'probe-cluster',
-    nodes: plan.nodes.flatMap(({ name, state, sysctls }) => {
+    nodes: plan.nodes.flatMap(({ name, state, sysctls, addresses }) => {
       // It may be in the cluster still, or not any more.
       if (state === 'leaving') return [];
       const planned = sysctls.find(({ key }) => key === CONNTRACK_MAX);
       const isOwn = kubeProxy.conntrackOwner === 'site' && planned !== undefined;
-      return { ...ends.get(name)!, conntrackMax: isOwn ? Number(planned.value) : null };
+      return {
+        ...ends.get(name)!,
+        addresses: addresses.map((address) => address.split('/')[0]!),
+        conntrackMax: isOwn ? Number(planned.value) : null,
+      };
     }),
     toolboxImage: bundle.images.toolbox ?? null,
     podMtuBytes: mtu.podMtuBytes,
@@ -49,7 +58,16 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
     ],
     names: [api, 'kubernetes.default', ...proof.names],
     peers: proof.peers,
+    nameServers: proof.dnsServers,
     calico: calicoProbe(plan),
+    // Whether another network carries policies out is not known.
+    fences: cluster.calico === null ? [] : planFences(cluster.policy),
+    ingress: planIngressProbe(
+      cluster.ingress,
+      plan.nodes.filter(({ state }) => state === 'active'),
+    ),
+    underlayMtuBytes: mtu.underlayMtuBytes,
+    before,
     thresholds: {
       etcdFsyncP99Milliseconds: proof.thresholds.etcdFsyncP99Milliseconds,
       lookupMilliseconds: proof.thresholds.lookupMilliseconds,
@@ -59,15 +77,29 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
   };
 }
 
-function calicoProbe({ cluster, mtu, nodes, address }: SitePlan): CalicoProbe | null {
+function calicoProbe({ cluster, mtu, nodes: all, address }: SitePlan): CalicoProbe | null {
   if (!cluster?.calico) return null;
-  const { objects, lateObjects, operator } = cluster.calico;
+  const nodes = all.filter(({ state }) => state === 'active');
+  const { bgp, objects, lateObjects, operator } = cluster.calico;
+  const families = address.podCidrs.map(familyOf);
   return {
     encapsulation: mtu.encapsulation,
     subnets: Object.fromEntries(nodes.map(({ name, subnet }) => [name, subnet])),
-    families: address.podCidrs.map(familyOf),
+    families,
     devices: mtu.devices.filter(({ name }) => name !== 'veth'),
     podMtuBytes: mtu.podMtuBytes,
+    bgp: bgp === null ? null : bgpProbe(bgp, nodes, families),
     objects: [...operator, ...objects, ...lateObjects],
+  };
+}
+
+function bgpProbe({ routeReflectors, peers }: CalicoBgpPlan, nodes: NodePlan[], families: Family[]): BgpProbe {
+  const own = ({ addresses }: NodePlan) => addresses.map((address) => address.split('/')[0]!);
+  return {
+    addresses: Object.fromEntries(
+      nodes.map((node) => [node.name, own(node).filter((address) => families.includes(familyOf(address)))]),
+    ),
+    reflectors: routeReflectors,
+    routers: peers.map(({ name, address, nodes: members }) => ({ name, address, nodes: members })),
   };
 }

@@ -1,11 +1,12 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
 import { bgpConfiguration, bgpObjects, calicoObject, planBgp } from './calicoBgp';
-import { checkDataplane, planBackend, planTypha } from './calicoModes';
+import { checkDataplane, checkOwnPods, planBackend, planTypha } from './calicoModes';
 import { planPools } from './calicoPools';
-import type { CalicoManifestEdits, CalicoPlan } from './calicoTypes';
+import type { CalicoManifestEdits, CalicoPlan, ContainerResources } from './calicoTypes';
 import type { BundlePlan, EndpointPlan, KubeDocument } from './clusterTypes';
 import type { Findings } from './findings';
+import { quantity } from './kubeValues';
 import type { Family, MtuPlan } from './types';
 import { componentVersion } from './versions';
 
@@ -29,6 +30,7 @@ export function planCalico(input: CalicoInput, findings: Findings): CalicoPlan {
   const version = componentVersion(bundle, 'calico');
   const { install, dataplane } = calico;
   checkDataplane(spec, version, findings);
+  checkOwnPods(spec, findings);
   const backend = planBackend(spec, mtu, findings);
   const pools = planPools(spec, mtu, findings);
   const bgp = backend === 'bird' ? planBgp(spec, addressing, findings) : null;
@@ -51,7 +53,7 @@ export function planCalico(input: CalicoInput, findings: Findings): CalicoPlan {
   return {
     ...parts,
     manifest: install === 'manifest' ? manifestEdits(input, parts) : null,
-    operator: install === 'operator' ? [installation(spec, parts, families)] : [],
+    operator: install === 'operator' ? [installation(spec, parts, families), ...calicoApiServer(spec)] : [],
     objects: [
       apiServerConfig(parts.apiServer, install === 'manifest' ? CALICO_NAMESPACE.manifest : OPERATOR_NAMESPACE),
       felixConfiguration(spec, parts),
@@ -180,10 +182,42 @@ function manifestEdits({ spec, addressing, bundle }: CalicoInput, parts: Parts):
       ? [{ type: 'tuning', sysctl: { 'net.ipv4.tcp_mtu_probing': '1' } }]
       : [],
     typhaReplicas: typha?.replicas ?? null,
+    resources: {
+      node: containerResources(spec, 'node'),
+      typha: typha === null ? null : containerResources(spec, 'typha'),
+    },
     bird: backend === 'bird',
     kubeControllers: bundle.images['calico-kube-controllers'] !== undefined || bundle.images.calico !== undefined,
   };
 }
+
+function containerResources(spec: SiteSpec, which: 'node' | 'typha'): ContainerResources | null {
+  const { cpu, memory, memoryLimit } = spec.network.calico.resources[which];
+  const requests = {
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(memory === undefined ? {} : { memory: quantity(memory) }),
+  };
+  const stated: ContainerResources = {
+    ...(Object.keys(requests).length === 0 ? {} : { requests }),
+    ...(memoryLimit === undefined ? {} : { limits: { memory: quantity(memoryLimit) } }),
+  };
+  return Object.keys(stated).length === 0 ? null : stated;
+}
+
+/** The operator's own form of it: a workload, cut down to the container and what is stated of it. */
+function operatorResources(spec: SiteSpec): Record<string, unknown> {
+  const workload = (key: string, name: string, resources: ContainerResources | null) =>
+    resources === null ? {} : { [key]: { spec: { template: { spec: { containers: [{ name, resources }] } } } } };
+  return {
+    ...workload('calicoNodeDaemonSet', 'calico-node', containerResources(spec, 'node')),
+    ...workload('typhaDeployment', 'calico-typha', containerResources(spec, 'typha')),
+  };
+}
+
+const calicoApiServer = (spec: SiteSpec): KubeDocument[] =>
+  spec.network.calico.apiServer
+    ? [{ apiVersion: 'operator.tigera.io/v1', kind: 'APIServer', metadata: { name: 'default' }, spec: {} }]
+    : [];
 
 const textOf = (bytes: number | null) => (bytes === null ? null : String(bytes));
 
@@ -207,6 +241,7 @@ function installation(
       kubeletVolumePluginPath: 'None',
       cni: { type: 'Calico', ipam: { type: 'Calico' } },
       ...(felix.prometheus ? { nodeMetricsPort: 9091 } : {}),
+      ...operatorResources(spec),
       calicoNetwork: {
         bgp: backend === 'bird' ? 'Enabled' : 'Disabled',
         linuxDataplane: DATAPLANES[dataplane],

@@ -1,5 +1,6 @@
 import * as semver from 'semver';
 import type { SiteSpec } from '../spec/schema';
+import { sizeToBytes } from '../spec/units';
 import type { Findings } from './findings';
 import type { MtuPlan } from './types';
 
@@ -89,6 +90,27 @@ export function checkDataplane(spec: SiteSpec, version: string, findings: Findin
     );
   }
   findings.warning(path, dataplane, 'bpf is planned and rendered, but the kit does not test it end to end');
+}
+
+/** What of Calico's own pods cannot be had, or would be asked for and never given. */
+export function checkOwnPods(spec: SiteSpec, findings: Findings): void {
+  const { install, apiServer, resources } = spec.network.calico;
+  const path = ['network', 'calico'];
+  if (apiServer && install === 'manifest') {
+    findings.error(
+      [...path, 'apiServer'],
+      apiServer,
+      'only the operator installs the API server of Calico: set network.calico.install to operator, or leave it out',
+    );
+  }
+  for (const [name, { memory, memoryLimit }] of Object.entries(resources)) {
+    if (memory === undefined || memoryLimit === undefined || sizeToBytes(memory) <= sizeToBytes(memoryLimit)) continue;
+    findings.error(
+      [...path, 'resources', name, 'memoryLimit'],
+      memoryLimit,
+      `${memoryLimit} is less than the ${memory} that every pod asks for (memory beside it): raise it`,
+    );
+  }
 }
 
 export function checkPodSysctls(spec: SiteSpec, findings: Findings): void {

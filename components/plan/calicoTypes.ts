@@ -39,6 +39,12 @@ export interface CalicoPlan {
   lateObjects: KubeDocument[];
 }
 
+/** In the notation of Kubernetes; only what is stated. */
+export interface ContainerResources {
+  requests?: { cpu?: string; memory?: string };
+  limits?: { memory: string };
+}
+
 export interface CalicoPool {
   name: string;
   family: Family;
@@ -79,6 +85,8 @@ export interface CalicoManifestEdits {
   cniPluginsAdded: KubeDocument[];
   /** Replicas of calico-typha; null: the manifest has none. */
   typhaReplicas: number | null;
+  /** What is stated of the resources of the containers of calico-node and Typha; null: they stay as the release has them. */
+  resources: { node: ContainerResources | null; typha: ContainerResources | null };
   /** Probes of calico-node ask BIRD too. */
   bird: boolean;
   /** False: the bundle has no image of it, so its objects are left out. */

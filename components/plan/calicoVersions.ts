@@ -61,7 +61,7 @@ export interface CalicoReleasePlan {
 /** What the bundle of a site with Calico must hold, or null beside a finding. */
 export function planCalicoRelease(spec: SiteSpec, findings: Findings): CalicoReleasePlan | null {
   const { from } = spec.artifacts;
-  const { install } = spec.network.calico;
+  const { install, apiServer } = spec.network.calico;
   const version = spec.network.calico.version ?? (from === 'source' ? SOURCE_VERSION : RELEASES[0].version);
   const path = ['network', 'calico'];
   const release = RELEASES.find((one) => one.version === version);
@@ -84,8 +84,11 @@ export function planCalicoRelease(spec: SiteSpec, findings: Findings): CalicoRel
   }
   return {
     version,
-    bundleName: `calico-${version}${install === 'operator' ? '-operator' : ''}`,
-    images: calicoImages(version, release.layout, from, install === 'operator' ? release.operator : null),
+    bundleName: `calico-${version}${install === 'operator' ? `-operator${apiServer ? '-apiserver' : ''}` : ''}`,
+    images: calicoImages(version, release.layout, from, {
+      operator: install === 'operator' ? release.operator : null,
+      apiServer,
+    }),
     manifests: INSTALL_MANIFESTS[install].map((name) => ({
       name,
       component: 'calico',
@@ -103,7 +106,7 @@ export function calicoImages(
   version: string,
   layout: CalicoLayout,
   from: Origin,
-  operator: string | null,
+  { operator, apiServer }: { operator: string | null; apiServer: boolean },
 ): Partial<Record<CalicoImage, string>> {
   const repository = from === 'source' ? 'bundle.sitewright.internal/calico' : 'quay.io/calico';
   const image = (name: string) => `${repository}/${name}:v${version}`;
@@ -117,5 +120,10 @@ export function calicoImages(
             ? {}
             : { 'calico-kube-controllers': image('kube-controllers'), 'calico-typha': image('typha') }),
         };
-  return operator === null ? programs : { ...programs, 'tigera-operator': `quay.io/tigera/operator:v${operator}` };
+  if (operator === null) return programs;
+  return {
+    ...programs,
+    ...(apiServer && layout === 'many' ? { 'calico-apiserver': image('apiserver') } : {}),
+    'tigera-operator': `quay.io/tigera/operator:v${operator}`,
+  };
 }

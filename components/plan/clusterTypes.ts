@@ -147,7 +147,13 @@ export type OptionalImage = 'toolbox' | CalicoImage | IngressImage;
 /** One for each controller, called as its component. */
 export type IngressImage = 'nginx-ingress' | 'ingress-nginx';
 export type CalicoImage =
-  'calico' | 'calico-node' | 'calico-cni' | 'calico-kube-controllers' | 'calico-typha' | 'tigera-operator';
+  | 'calico'
+  | 'calico-node'
+  | 'calico-cni'
+  | 'calico-kube-controllers'
+  | 'calico-typha'
+  | 'calico-apiserver'
+  | 'tigera-operator';
 
 export interface ContainerdPlan {
   version: string;

@@ -196,6 +196,12 @@ const ingressPeers = (input: PolicyInput, { expose, namespace, nodes }: IngressP
     ? [named(namespace)]
     : addressesOf(input, (index) => nodes.includes(input.spec.machines.nodes[index].name)).map(block);
 
+/**
+ * The tier is part of the name: Calico up to 3.31 stores its policies so, and its own tools find no other. From 3.32 on new
+ * ones have no prefix, and this one is shown with it; it is not renamed, because only what Calico's API wrote is.
+ */
+const EVERY_NAMESPACE = 'default.sitewright-baseline';
+
 /** After every standard NetworkPolicy (order 1000), so that whatever those let through stays so. */
 const AFTER_NETWORK_POLICIES = 2000;
 
@@ -208,7 +214,7 @@ function everyNamespace({ spec, dns, ingress }: PolicyInput): KubeDocument {
       : [{ nets: [`${dns.nodeLocal.address}/${BITS[parseIp(dns.nodeLocal.address).family]}`] }]),
     { namespaceSelector: "projectcalico.org/name == 'kube-system'", selector: "k8s-app == 'kube-dns'" },
   ];
-  return calicoObject('GlobalNetworkPolicy', 'default.sitewright-baseline', {
+  return calicoObject('GlobalNetworkPolicy', EVERY_NAMESPACE, {
     order: AFTER_NETWORK_POLICIES,
     namespaceSelector: [
       `projectcalico.org/name not in {${system.map((name) => `'${name}'`).join(', ')}}`,

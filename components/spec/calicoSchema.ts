@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { checked, cidr, duration, ip, labelKey, name, text } from './values';
+import { checked, cidr, duration, ip, labelKey, millicores, name, size, text } from './values';
 
 /** `network.calico`: what a site may say about Calico. What is left out is computed. */
 
@@ -127,6 +127,18 @@ const felix = z.strictObject({
     .meta({ description: 'Settings of the dataplane bpf.' }),
 });
 
+const resources = z.strictObject({
+  cpu: millicores()
+    .optional()
+    .meta({ description: 'CPU that each pod asks for.', examples: ['250m'] }),
+  memory: size()
+    .optional()
+    .meta({ description: 'Memory that each pod asks for.', examples: ['256MiB'] }),
+  memoryLimit: size()
+    .optional()
+    .meta({ description: 'Memory above which a pod is killed.', examples: ['1GiB'] }),
+});
+
 export const calico = z.strictObject({
   version: text(/^[0-9]+\.[0-9]+\.[0-9]+$/, 'a version of Calico in quotes and without v, such as 3.32.1')
     .optional()
@@ -154,4 +166,15 @@ export const calico = z.strictObject({
         'Pods of Typha, which ask the API server once for many nodes; 0: none. `auto`: from 50 nodes on, one for every 200 and at least 3. With install operator only `auto`.',
     }),
   felix: felix.prefault({}).meta({ description: 'The agent of Calico on every node.' }),
+  resources: z
+    .strictObject({
+      node: resources.prefault({}).meta({ description: 'Pods of calico-node, one on every machine.' }),
+      typha: resources.prefault({}).meta({ description: 'Pods of Typha, where there are any.' }),
+    })
+    .prefault({})
+    .meta({ description: "CPU and memory of Calico's own pods. What is left out stays as the release has it." }),
+  apiServer: z.boolean().default(false).meta({
+    description:
+      "Calico's own API server, with which kubectl reads and writes objects of projectcalico.org/v3. With install operator only.",
+  }),
 });

@@ -166,6 +166,9 @@ const PROBES = [
   'service',
   'pod-dns',
   'calico',
+  'egress',
+  'policy',
+  'ingress',
 ] as const;
 
 const checks = z.strictObject({

@@ -23,7 +23,7 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** What the kit builds from source. */
 export type BuiltImage = Exclude<
   ClusterImage,
-  'calico' | 'calico-kube-controllers' | 'calico-typha' | 'tigera-operator' | IngressImage
+  'calico' | 'calico-kube-controllers' | 'calico-typha' | 'calico-apiserver' | 'tigera-operator' | IngressImage
 >;
 
 /** The places are those of the projects' own images, so that their manifests run these as well. */

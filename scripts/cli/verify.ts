@@ -5,6 +5,7 @@ import {
   KubectlError,
   renderClusterProbe,
   type ClusterProbeResult,
+  type PathBefore,
 } from '../../components/clusterProbe';
 import type { NodeRequest, PairRequest, ProofResult } from '../../components/proof/facts';
 import { renderProof } from '../../components/proof/render';
@@ -41,13 +42,15 @@ function etcdDiskOf({ kvm, vsphere }: NodePlan): string | null {
 
 /**
  * Runs the probes of a site again, in rounds as `up` does: two probes of one node at once would measure each other. A site
- * that has become a cluster is probed as one: fio and tunnels of the proof before it could cost etcd its leader.
+ * that has become a cluster is probed as one: fio and tunnels of the proof before it could cost etcd its leader. `before`
+ * is what that proof gave, to be set beside what pods get now.
  */
 export async function prove(
   context: Context,
   plan: SitePlan,
   config: ConfigValues,
   secrets: readonly string[],
+  before: PathBefore[],
 ): Promise<Proved> {
   const redact = redactor(secrets);
   const interruption = new Interruption(
@@ -57,7 +60,7 @@ export async function prove(
   const results: Proved['results'] = [];
   const unanswered: Unanswered[] = [];
   try {
-    for (const round of requestsOf(plan, config, await limitFactorOf(plan))) {
+    for (const round of requestsOf(plan, config, await limitFactorOf(plan), before)) {
       const names = round.map(nameOf);
       const found = await Promise.allSettled(
         round.map((request, index) =>
@@ -117,7 +120,12 @@ const nameOf = (request: AgentRequest) => {
  * Requests by round: the pairs as planned, then every node by itself. Of a cluster: what is cheap to read of every node,
  * and the cluster as a whole; its peers are probed from pods.
  */
-export function requestsOf(plan: SitePlan, config: ConfigValues, limitFactor: number): AgentRequest[][] {
+export function requestsOf(
+  plan: SitePlan,
+  config: ConfigValues,
+  limitFactor: number,
+  before: PathBefore[],
+): AgentRequest[][] {
   const targets = new Map(nodeTargets(plan, keysOf(config, plan.site)).map(({ name, target }) => [name, target]));
   const ends = new Map(plan.nodes.map(({ name, role }) => [name, { name, role, target: targets.get(name)! }] as const));
   const { ports, thresholds, warn, peers, dnsServers, ntpServers } = plan.proof;
@@ -152,6 +160,6 @@ export function requestsOf(plan: SitePlan, config: ConfigValues, limitFactor: nu
     };
     rounds.push([request]);
   }
-  if (isLive) rounds.push([clusterProbeRequest(plan, ends, limitFactor)]);
+  if (isLive) rounds.push([clusterProbeRequest(plan, ends, limitFactor, before)]);
   return rounds.filter((round) => round !== undefined);
 }

@@ -1,8 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import type { CalicoFacts, CalicoNodeFacts, CalicoProbe } from '../../components/clusterProbe/calicoFacts';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import execa from 'execa';
+import type { BgpProbe, CalicoFacts, CalicoNodeFacts, CalicoProbe } from '../../components/clusterProbe/calicoFacts';
 import { judgeCalico } from '../../components/clusterProbe/calicoJudge';
 import { calicoNodeProgram } from '../../components/clusterProbe/calicoNodeProgram';
 import { differing } from '../../components/clusterProbe/calicoRead';
+import { bgpSessions } from '../../components/clusterProbe/parse';
 import { judgeCluster } from '../../components/clusterProbe/judge';
 import { facts as clusterFacts, request } from './fixtures';
 
@@ -12,6 +18,7 @@ const plan: CalicoProbe = {
   families: ['ipv4'],
   devices: [{ name: 'vxlan.calico', mtuBytes: 1450 }],
   podMtuBytes: 1450,
+  bgp: null,
   objects: [],
 };
 const BLOCKS = { one: '10.244.1.0/26', two: '10.244.2.0/26', three: '10.244.3.0/26' };
@@ -24,6 +31,7 @@ const node = (own: string, device: string): CalicoNodeFacts => ({
     .filter(([name]) => name !== own)
     .map(([, cidr]) => ({ cidr, device })),
   wireguardPeers: null,
+  bgpSessions: null,
 });
 const facts = (device = 'vxlan.calico'): CalicoFacts & { nodes: Record<string, CalicoNodeFacts> } => ({
   agents: { one: null, two: null, three: null },
@@ -93,6 +101,33 @@ describe('Calico of a live cluster', () => {
     ]);
   });
 
+  test('BGP: a session of every node with every other and with its router, or with the reflectors alone', () => {
+    const bgp: BgpProbe = {
+      addresses: { one: ['192.0.2.11'], two: ['192.0.2.12', '2001:db8::12'], three: ['192.0.2.13'] },
+      reflectors: [],
+      routers: [{ name: 'tor', address: '192.0.2.1', nodes: ['one'] }],
+    };
+    const up = (...addresses: string[]) =>
+      addresses.map((address) => ({ address, state: 'Established', error: null as string | null }));
+    const found = facts();
+    found.nodes.one.bgpSessions = up('192.0.2.12', '2001:db8::12', '192.0.2.13', '192.0.2.1');
+    found.nodes.two.bgpSessions = up('192.0.2.11', '192.0.2.13');
+    found.nodes.three.bgpSessions = up('192.0.2.11', '192.0.2.12', '2001:db8::12');
+    expect(judge(found, { ...plan, bgp })).toEqual([]);
+    found.nodes.one.bgpSessions[3] = { address: '192.0.2.1', state: 'Active', error: 'Socket: Connection refused' };
+    found.nodes.two.bgpSessions.pop();
+    found.nodes.three.bgpSessions = null;
+    expect(judge(found, { ...plan, bgp })).toEqual([
+      'one: the BGP session with tor (192.0.2.1) is Active (Socket: Connection refused): look at TCP 179 between them, the AS numbers and the password',
+      'two: BIRD has no session with three (192.0.2.13)',
+      'three: no BIRD runs on it, planned: 3 BGP sessions',
+    ]);
+    const reflected = { ...bgp, reflectors: ['one'], routers: [] };
+    found.nodes.two.bgpSessions = up('192.0.2.11');
+    found.nodes.three.bgpSessions = [];
+    expect(judge(found, { ...plan, bgp: reflected })).toEqual(['three: BIRD has no session with one (192.0.2.11)']);
+  });
+
   test('is a part of the judgement of the cluster, and may be a warning', () => {
     const found = { ...clusterFacts(), calico: { ...facts(), objects: { 'IPPool default-ipv4': null } } };
     const findings = (warn: string[]) => judgeCluster(found, request({ calico: plan, warn }));
@@ -111,6 +146,38 @@ test('of an object only what is planned is compared', () => {
   ]);
 });
 
+/** As BIRD 1.6.8 wrote it, some of its many lines. */
+const BIRD_ANSWER = `2002-name     proto    table    state  since       info
+1002-kernel1  Kernel   master   up     18:28:27    
+1006-  Preference:     10
+   Routes:         0 imported, 0 exported, 0 preferred
+ 
+1002-Mesh_192_0_2_12 BGP      master   wait   18:28:31    Established   
+1006-  Preference:     100
+   Input filter:   ACCEPT
+   BGP state:          Established
+     Neighbor address: 192.0.2.12
+     Neighbor AS:      64512
+     Hold timer:       194/240
+ 
+1002-Mesh_192_0_2_13 BGP      master   start  18:28:27    Connect       Socket: No route to host
+1006-  Preference:     100
+   BGP state:          Connect
+     Neighbor address: 192.0.2.13
+     Neighbor AS:      64512
+     Last error:       Socket: No route to host
+ 
+1002-Node_192_0_2_1_port_180 BGP      master   start  18:28:27    Active        Socket: Connection refused
+1006-  Preference:     100
+   BGP state:          Active
+     Neighbor address: 192.0.2.1
+     Neighbor AS:      64601
+     Connect delay:    2/2
+     Last error:       Socket: Connection refused
+ 
+0000 
+`;
+
 describe('the program of a node', () => {
   const space = `sitewright-calico-${process.pid}`;
   const ip = (words: string) => execFileSync('ip', words.split(' '));
@@ -126,7 +193,7 @@ describe('the program of a node', () => {
     ip(`-n ${space}-node link add vxlan.calico mtu 1440 type vxlan id 4096 dstport 4789`);
     for (const device of ['cali7', 'vxlan.calico']) ip(`-n ${space}-node link set ${device} up`);
     ip(`-n ${space}-node route add 10.244.1.0/26 dev vxlan.calico table 7`);
-    const question = JSON.stringify({ devices: ['vxlan.calico'], wireguard: ['wireguard.cali'] });
+    const question = JSON.stringify({ devices: ['vxlan.calico'], wireguard: ['wireguard.cali'], birds: ['/no/bird'] });
     const answer = execFileSync('ip', ['netns', 'exec', `${space}-node`, 'python3', '-', question], {
       input: calicoNodeProgram,
       encoding: 'utf8',
@@ -136,6 +203,40 @@ describe('the program of a node', () => {
       links: [{ device: 'cali7', mtuBytes: 1450, podMtuBytes: 1400 }],
       routes: expect.arrayContaining([{ cidr: '10.244.1.0/26', device: 'vxlan.calico' }]),
       wireguardPeers: null,
+      birds: null,
     });
+  });
+
+  test('asks BIRD of either family over its socket, and knows one that has ended', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sitewright-bird-'));
+    const questions: string[] = [];
+    const answers = createServer((connection) => {
+      connection.write('0001 BIRD 1.6.8 ready.\n');
+      connection.on('data', (data) => {
+        questions.push(String(data));
+        connection.write(BIRD_ANSWER);
+      });
+    });
+    await new Promise<void>((listening) => void answers.listen(join(folder, 'bird.ctl'), listening));
+    const ended = createServer();
+    await new Promise<void>((listening) => void ended.listen(join(folder, 'left.ctl'), listening));
+    execFileSync('ln', [join(folder, 'left.ctl'), join(folder, 'bird6.ctl')]);
+    await new Promise((closed) => ended.close(closed));
+    try {
+      const birds = [join(folder, 'bird.ctl'), join(folder, 'bird6.ctl')];
+      const question = JSON.stringify({ devices: [], wireguard: [], birds });
+      const { stdout } = await execa('ip', ['netns', 'exec', `${space}-node`, 'python3', '-', question], {
+        input: calicoNodeProgram,
+      });
+      expect(questions).toEqual(['show protocols all\n']);
+      expect(bgpSessions((JSON.parse(stdout) as { birds: string }).birds)).toEqual([
+        { address: '192.0.2.12', state: 'Established', error: null },
+        { address: '192.0.2.13', state: 'Connect', error: 'Socket: No route to host' },
+        { address: '192.0.2.1', state: 'Active', error: 'Socket: Connection refused' },
+      ]);
+    } finally {
+      answers.close();
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -6,8 +6,8 @@ export const target = { host: '192.0.2.11', port: 22, user: 'root', privateKey: 
 export const request = (more: Partial<ClusterProbeRequest> = {}): ClusterProbeRequest => ({
   kind: 'probe-cluster',
   nodes: [
-    { name: 'one', role: 'control-plane', target, conntrackMax: 131072 },
-    { name: 'two', role: 'worker', target, conntrackMax: 131072 },
+    { name: 'one', role: 'control-plane', target, addresses: ['192.0.2.11'], conntrackMax: 131072 },
+    { name: 'two', role: 'worker', target, addresses: ['192.0.2.12'], conntrackMax: 131072 },
   ],
   toolboxImage: 'bundle.sitewright.internal/toolbox:bookworm',
   podMtuBytes: 1500,
@@ -20,7 +20,12 @@ export const request = (more: Partial<ClusterProbeRequest> = {}): ClusterProbeRe
   ],
   names: ['kubernetes.default'],
   peers: [{ name: 'erp', address: '192.0.2.200', family: 'ipv4', mtuBytes: 1500, tcpPort: 443 }],
+  nameServers: ['192.0.2.53'],
   calico: null,
+  fences: [],
+  ingress: null,
+  underlayMtuBytes: 1500,
+  before: [],
   thresholds: { etcdFsyncP99Milliseconds: 10, lookupMilliseconds: 1000 },
   warn: [],
   limitFactor: 1,
@@ -62,6 +67,8 @@ export const measurements = (other: string): PodMeasurements => ({
       tcp: { error: null, milliseconds: 1 },
     },
   ],
+  nameServers: [{ address: '192.0.2.53', error: null, milliseconds: 1 }],
+  reach: [],
 });
 
 export function facts(): ClusterFacts & { pods: { measured: { node: string; measured: PodMeasurements }[] } } {

@@ -194,6 +194,16 @@ test('a pod that does not start, and a site without the image', () => {
   ]);
 });
 
+test('a pod that gets no answer from a name server outside', () => {
+  expect(
+    spoiled((found) => {
+      pod(found).nameServers = [{ address: '192.0.2.53', error: 'no answer' }];
+    }),
+  ).toEqual([
+    expect.stringMatching(/^error egress one: the name server 192\.0\.2\.53 does not answer a pod: no answer; /),
+  ]);
+});
+
 test('the tables, plain', () => {
   const text = renderClusterProbe({ facts: facts(), findings: [] }, { color: false });
   const words = text.split('\n').map((line) => line.trim().replace(/ {2,}/g, ' | '));

@@ -54,6 +54,8 @@ const request = (more: object = {}) => ({
   ],
   bytes: 1024 * 1024,
   transferSeconds: 20,
+  nameServers: [],
+  reach: [],
   ...more,
 });
 
@@ -93,6 +95,34 @@ test('from pod to pod: sizes, a Service, names and peers', () => {
     { name: 'open', largestBytes: 1500, tcp: { error: null } },
     { name: 'closed', largestBytes: 1400, tcp: { error: 'Connection refused' } },
   ]);
+});
+
+test('what is reached and what is dropped, at once; a name server that answers and one that does not', () => {
+  const answer = 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("192.0.2.2", 53))\n';
+  const loop = 'while True:\n  data, peer = s.recvfrom(512); s.sendto(data, peer)';
+  servers.push(spawn('ip', ['netns', 'exec', names[1], 'python3', '-c', answer + loop], { stdio: 'ignore' }));
+  inside(names[1], 'nft', 'add table inet fence; add chain inet fence in { type filter hook input priority 0; }');
+  inside(names[1], 'nft', 'add rule inet fence in tcp dport 8081-8083 drop');
+  try {
+    const target = (name: string, port: number, family = 'ipv4') => ({
+      ...{ name, family, port, address: family === 'ipv4' ? '192.0.2.2' : '2001:db8::2' },
+    });
+    const reach = [target('open', PORT), target('a', 8081), target('b', 8082, 'ipv6'), target('closed', 9)];
+    const nothing = { families: [], others: [], names: [], peers: [], service: { addresses: {} } };
+    const found = measure(request({ ...nothing, reach, nameServers: ['192.0.2.2', '2001:db8::2'] }));
+    expect(found.reach).toEqual([
+      { name: 'open', family: 'ipv4', error: null },
+      { name: 'a', family: 'ipv4', error: 'no answer' },
+      { name: 'b', family: 'ipv6', error: 'no answer' },
+      { name: 'closed', family: 'ipv4', error: 'Connection refused' },
+    ]);
+    expect(found.nameServers).toMatchObject([
+      { address: '192.0.2.2', error: null },
+      { address: '2001:db8::2', error: 'Connection refused' },
+    ]);
+  } finally {
+    inside(names[1], 'nft', 'delete table inet fence');
+  }
 });
 
 test('a path that carries less: the largest packet is found, and large segments do not arrive', () => {

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import execa from 'execa';
 import { probeCluster, type ClusterProbeResult } from '../../components/clusterProbe';
+import type { Fence } from '../../components/clusterProbe/fences';
 import { isAbandoned } from '../../components/clusterProbe/leftovers';
 import { SshRefusedError, SshSession, type ExecOptions, type SshTarget } from '../../components/ssh/session';
 import { ApiServer, program, until } from '../plugins/kubernetes/apiServer';
@@ -14,8 +15,11 @@ import { measurements, request, target } from './fixtures';
 const at = (host: string): SshTarget => ({ ...target, host });
 const asked = request({
   nodes: [
-    { name: 'one', role: 'control-plane', target: at('one'), conntrackMax: 131072 },
-    { name: 'two', role: 'worker', target: { ...at('two'), user: 'admin' }, conntrackMax: 131072 },
+    { name: 'one', role: 'control-plane', target: at('one'), addresses: ['192.0.2.11'], conntrackMax: 131072 },
+    {
+      ...{ name: 'two', role: 'worker', target: { ...at('two'), user: 'admin' }, conntrackMax: 131072 },
+      addresses: ['192.0.2.12'],
+    },
   ],
   peers: [],
 });
@@ -35,7 +39,8 @@ let server: ApiServer;
 let kubelet: FakeKubelet;
 const commands: string[] = [];
 const questions: Record<string, unknown>[] = [];
-let measure: (node: string, opts: ExecOptions) => Promise<string>;
+const ways: unknown[] = [];
+let measure: (node: string, opts: ExecOptions, namespace: string) => Promise<string>;
 
 beforeAll(async () => {
   server = await ApiServer.start();
@@ -59,6 +64,7 @@ const ok = (stdout: string) => ({ code: 0, stdout, stderr: '' });
 beforeEach(() => {
   commands.length = 0;
   questions.length = 0;
+  ways.length = 0;
   measure = async (node) => JSON.stringify({ ...measurements(node === 'one' ? 'two' : 'one'), peers: [] });
   jest.spyOn(SshSession, 'connect').mockImplementation(async ({ host }) => {
     const exec = async (command: string, opts: ExecOptions = {}) => {
@@ -66,6 +72,11 @@ beforeEach(() => {
       if (command.includes('python3 - ')) {
         commands.push(`${host}: ${command.split(' ').slice(0, 3).join(' ')}`);
         if (command.includes('"part":"etcd"')) return ok(JSON.stringify({ text: METRICS.join('\n') }));
+        if (command.includes('"part":"ways"')) {
+          ways.push(JSON.parse(command.replace(/^.*?'|'$/g, '')));
+          return ok('[1450]');
+        }
+        if (command.includes('"part":"ingress"')) return ok('[{"status":404,"error":null,"tlsError":null}]');
         // kube-proxy of the first node is still at work when it is asked first.
         const isWritten = host !== 'one' || commands.filter((done) => done.startsWith('one: exec python3')).length > 1;
         return ok(JSON.stringify(machine(isWritten ? SERVERS : SERVERS.slice(0, 2))));
@@ -75,7 +86,7 @@ beforeEach(() => {
       commands.push(`${host}: ${args.slice(0, 2).join(' ')}`);
       if (args[0] === 'exec') {
         questions.push(JSON.parse(String(opts.stdin)) as Record<string, unknown>);
-        return ok(await measure(args[4]!.replace('probe-', ''), opts));
+        return ok(await measure(args[4]!.replace('probe-', ''), opts, args[3]!));
       }
       const all = ['--kubeconfig', join(server.dir, 'admin.conf'), ...args];
       const kubectl = program('kubernetes', 'kubectl');
@@ -97,7 +108,7 @@ const namespaces = async () => {
 };
 const pods = async () => {
   const found = await server.find('/api/v1/pods');
-  return (found!.items as Listed[]).filter(({ metadata }) => metadata.namespace!.startsWith('sitewright-verify-'));
+  return (found!.items as Listed[]).filter(({ metadata }) => metadata.namespace!.startsWith('sitewright-'));
 };
 const lines = ({ findings }: ClusterProbeResult) =>
   findings.map(({ severity, probe, where, message }) => `${severity} ${probe} ${where}: ${message}`);
@@ -119,6 +130,104 @@ test('a run: pods on every node, measured one after the other, and gone at the e
   });
   expect(JSON.stringify(questions)).not.toMatch(/null|true|false/);
   expect([await namespaces(), await pods()]).toEqual([[], []]);
+});
+
+test('pods that get less: the machines between them are measured, beside what the proof before the cluster gave', async () => {
+  const size = (wantedBytes: number) => ({ wantedBytes, largestBytes: wantedBytes });
+  const layers = { underlay: size(1500), tunnel: size(1450), megabytesPerSecond: 80 };
+  measure = async (node) => {
+    const found = { ...measurements(node === 'one' ? 'two' : 'one'), peers: [] };
+    if (node === 'one')
+      Object.assign(found.sizes[0]!, { full: { ...found.sizes[0]!.full, answered: 0 }, largestBytes: 1400 });
+    return JSON.stringify(found);
+  };
+  const before = [{ from: 'one', to: 'two', family: 'ipv4' as const, ...layers }];
+  const { facts, findings } = await probeCluster({ ...asked, before });
+  expect(ways).toEqual([
+    { part: 'ways', targets: [{ node: 'two', family: 'ipv4', address: '192.0.2.12', bytes: 1500 }] },
+  ]);
+  expect(facts.paths).toEqual([
+    { from: 'one', to: 'two', family: 'ipv4', before: layers, now: { wantedBytes: 1500, largestBytes: 1450 } },
+    { from: 'two', to: 'one', family: 'ipv4', before: null, now: null },
+  ]);
+  expect(findings[0]!.message).toMatch(
+    /; the machines carry 1450 bytes now, and 1500 bytes before .*: the network .* has changed/,
+  );
+});
+
+test('behind each fence there is a pod with its policies; others try to reach it, and it tries what it may and may not', async () => {
+  const deny = {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'sitewright-default-deny', namespace: 'erp' },
+    spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] },
+  };
+  const fences: Fence[] = [
+    { name: 'ordinary', of: 'namespace erp', policies: [deny], reachesApi: true },
+    { name: 'everyone', of: 'namespaces without policies of their own', policies: [], reachesApi: false },
+  ];
+  let policies: unknown[] = [];
+  measure = async (node, _opts, namespace) => {
+    const found = { ...measurements(node === 'one' ? 'two' : 'one'), peers: [] };
+    if (namespace.startsWith('sitewright-verify-')) {
+      const all = await server.find('/apis/networking.k8s.io/v1/networkpolicies');
+      policies = (all!.items as { metadata: { name: string; namespace: string } }[]).map(({ metadata }) => [
+        metadata.namespace.replace(/[0-9a-f]{8}/, 'run'),
+        metadata.name,
+      ]);
+      return JSON.stringify(found);
+    }
+    const { reach } = questions.at(-1) as { reach: { name: string; family: 'ipv4' }[] };
+    return JSON.stringify({ ...found, reach: reach.map(({ name, family }) => ({ name, family, error: null })) });
+  };
+  const { facts, findings } = await probeCluster({ ...asked, fences });
+  expect(policies).toEqual([['sitewright-fence-run-ordinary', 'sitewright-default-deny']]);
+  expect(questions.slice(0, 2)).toMatchObject([
+    { reach: [{ name: 'ordinary', port: 8080 }, { name: 'everyone' }] },
+    { reach: [{ name: 'ordinary' }, { name: 'everyone' }] },
+  ]);
+  const tried = ['the API server', 'the pod on two', 'the pod on one'];
+  expect(facts.fences).toMatchObject([
+    { name: 'ordinary', node: 'two', reach: tried.map((name) => ({ name })) },
+    { name: 'everyone', node: 'two' },
+  ]);
+  expect(findings.map(({ probe, message }) => [probe, message])).toEqual([
+    ...tried
+      .slice(1)
+      .map((name) => ['policy', `ipv4: reaches ${name}, which policy.baseline for namespace erp denies`]),
+    ...tried.map((name) => [
+      'policy',
+      `ipv4: reaches ${name}, which policy.baseline for namespaces without policies of their own denies`,
+    ]),
+  ]);
+  expect([await namespaces(), await pods()]).toEqual([[], []]);
+});
+
+test('the ingress controller is asked by another machine than its own, and Ingresses tell what they report', async () => {
+  const ingress = (name: string, ingressClassName: string) => ({
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'Ingress',
+    metadata: { name },
+    spec: { ingressClassName, defaultBackend: { service: { name: 'none', port: { number: 80 } } } },
+  });
+  const path = '/apis/networking.k8s.io/v1/namespaces/default/ingresses';
+  for (const [name, ofClass] of [
+    ['good', 'nginx'],
+    ['bare', 'nginx'],
+    ['foreign', 'other'],
+  ] as const) {
+    await server.done('POST', path, ingress(name, ofClass));
+  }
+  await server.edit(`${path}/good/status`, { status: { loadBalancer: { ingress: [{ ip: '192.0.2.12' }] } } });
+  const probe = { className: 'nginx', targets: [{ node: 'two', addresses: ['192.0.2.12'] }], reported: ['192.0.2.12'] };
+  const { facts, findings } = await probeCluster({ ...asked, toolboxImage: null, ingress: probe });
+  expect(facts.ingress!.asks).toEqual([
+    { from: 'one', node: 'two', address: '192.0.2.12', status: 404, error: null, tlsError: null },
+  ]);
+  expect(findings.filter((one) => one.probe === 'ingress')).toMatchObject([
+    { where: 'default/bare', message: expect.stringMatching(/^reports no address, planned: 192\.0\.2\.12/) },
+  ]);
+  for (const name of ['good', 'bare', 'foreign']) await server.done('DELETE', `${path}/${name}`);
 });
 
 test('what a dead run left is removed first; what a live one uses stays', async () => {

@@ -21,16 +21,31 @@ describe('MTU of the devices', () => {
     devices: Record<string, number>,
   ][] = [
     ['bgp', false, 'v4', { veth: 1500 }],
+    ['bgp', false, 'v6', { veth: 1500 }],
     ['bgp', false, 'dual', { veth: 1500 }],
     ['ipip', false, 'v4', { veth: 1480, ipip: 1480 }],
     ['ipip-cross-subnet', false, 'v4', { veth: 1480, ipip: 1480 }],
     ['vxlan', false, 'v4', { veth: 1450, vxlan: 1450 }],
     ['vxlan', false, 'v6', { veth: 1430, vxlanV6: 1430 }],
     ['vxlan', false, 'dual', { veth: 1430, vxlan: 1450, vxlanV6: 1430 }],
+    ['vxlan-cross-subnet', false, 'v4', { veth: 1450, vxlan: 1450 }],
+    ['vxlan-cross-subnet', false, 'v6', { veth: 1430, vxlanV6: 1430 }],
     ['vxlan-cross-subnet', false, 'dual', { veth: 1430, vxlan: 1450, vxlanV6: 1430 }],
     ['bgp', true, 'v4', { veth: 1440, wireguard: 1440 }],
     ['bgp', true, 'v6', { veth: 1420, wireguardV6: 1420 }],
+    ['bgp', true, 'dual', { veth: 1420, wireguard: 1440, wireguardV6: 1420 }],
     ['ipip', true, 'v4', { veth: 1440, ipip: 1480, wireguard: 1440 }],
+    ['ipip-cross-subnet', true, 'v4', { veth: 1440, ipip: 1480, wireguard: 1440 }],
+    ['vxlan', true, 'v4', { veth: 1440, vxlan: 1450, wireguard: 1440 }],
+    ['vxlan', true, 'v6', { veth: 1420, vxlanV6: 1430, wireguardV6: 1420 }],
+    ['vxlan-cross-subnet', true, 'v4', { veth: 1440, vxlan: 1450, wireguard: 1440 }],
+    ['vxlan-cross-subnet', true, 'v6', { veth: 1420, vxlanV6: 1430, wireguardV6: 1420 }],
+    [
+      'vxlan-cross-subnet',
+      true,
+      'dual',
+      { veth: 1420, vxlan: 1450, vxlanV6: 1430, wireguard: 1440, wireguardV6: 1420 },
+    ],
     ['vxlan', true, 'dual', { veth: 1420, vxlan: 1450, vxlanV6: 1430, wireguard: 1440, wireguardV6: 1420 }],
   ];
   const NONE = { ipip: null, vxlan: null, vxlanV6: null, wireguard: null, wireguardV6: null };
@@ -236,5 +251,36 @@ test('sysctls of pods: not by the operator, and not without Calico', () => {
   ]);
   expect(refused({}, { cni: 'none', podMtuProbing: true })).toEqual([
     'error network.podMtuProbing: network.cni none cannot set sysctls of pods: set it to false, or network.cni to calico',
+  ]);
+});
+
+test('resources of its own pods, as either install takes them; the API server of Calico by the operator alone', () => {
+  const resources = { typha: { cpu: '200m', memory: '128MiB' }, node: { memoryLimit: '1GiB' } };
+  expect(planned({ resources, typha: 3 }).manifest!.resources).toEqual({
+    node: { limits: { memory: '1Gi' } },
+    typha: { requests: { cpu: '200m', memory: '128Mi' } },
+  });
+  expect(planned({ resources }).manifest!.resources.typha).toBeNull();
+  expect(planned({}).manifest!.resources).toEqual({ node: null, typha: null });
+  const container = (name: string, given: object) => ({
+    spec: { template: { spec: { containers: [{ name, resources: given }] } } },
+  });
+  const { operator } = planned({ resources, install: 'operator', apiServer: true });
+  expect(operator).toMatchObject([
+    {
+      kind: 'Installation',
+      spec: {
+        calicoNodeDaemonSet: container('calico-node', { limits: { memory: '1Gi' } }),
+        typhaDeployment: container('calico-typha', { requests: { cpu: '200m', memory: '128Mi' } }),
+      },
+    },
+    { apiVersion: 'operator.tigera.io/v1', kind: 'APIServer', metadata: { name: 'default' } },
+  ]);
+  const { bundle } = planOf(calicoSite({ install: 'operator', apiServer: true })).cluster!;
+  expect(bundle.images['calico-apiserver']).toBe('quay.io/calico/apiserver:v3.32.1');
+  expect(bundle.name).toMatch(/-operator-apiserver$/);
+  expect(refused({ apiServer: true, resources: { node: { memory: '1GiB', memoryLimit: '512MiB' } } })).toEqual([
+    'error network.calico.apiServer: only the operator installs the API server of Calico: set network.calico.install to operator, or leave it out',
+    'error network.calico.resources.node.memoryLimit: 512MiB is less than the 1GiB that every pod asks for (memory beside it): raise it',
   ]);
 });

@@ -48,7 +48,7 @@ test('KVM with NVMe: BGP without a tunnel, ipvs, a router with a password, ingre
   expect(text).toMatch(/tor-rack1 +│ 192\.0\.2\.1 +│ 64601 +│ cp1, cp2, cp3 and 3 more +│ secret tor/);
 });
 
-test('two racks: IP-in-IP between them alone, 1480 bytes everywhere, a pool for each', () => {
+test('two racks of a vCenter: IP-in-IP between them alone, 1480 bytes everywhere, a pool for each, no merged packets', () => {
   const { plan, text } = planOfExample('calico-two-racks');
   expect(plan.mtu.encapsulation).toEqual({ sameSubnet: 'none', crossSubnet: 'ipip' });
   expect(plan.mtu.devices).toEqual([
@@ -61,6 +61,13 @@ test('two racks: IP-in-IP between them alone, 1480 bytes everywhere, a pool for 
     ['10.244.128.0/17', 'CrossSubnet', "topology.kubernetes.io/zone == 'rack2'"],
   ]);
   expect(manifest!.config).toMatchObject({ veth_mtu: '1480', calico_backend: 'bird' });
+  expect(plan.machines.vsphere).not.toBeNull();
+  for (const { interface: card, offloads } of plan.nodes) {
+    expect(card.driver).toBe('vmxnet3');
+    const features = offloads.flatMap((rule) => rule.features.map(({ name, value }) => `${name} ${value}`));
+    // What VXLAN would need turned off too stays on.
+    expect(features).toEqual(['lro off', 'gro on']);
+  }
   expect(text).toMatch(/rack1 +│ 10\.244\.0\.0\/17 +│ \/26 +│ IP-in-IP between subnets/);
 });
 

@@ -148,7 +148,7 @@ export function clusterResult(plan: SitePlan, isCut = (_from: string, _to: strin
                 const full = ping(podBytes, largestBytes === podBytes ? 5 : 0);
                 return { node: other.name, family: 'ipv4', full, above: ping(podBytes + 1, 0), largestBytes };
               }),
-            ...{ services: [], peers: [] },
+            ...{ services: [], peers: [], nameServers: [], reach: [] },
             names: names.flatMap((lookedUp) =>
               (['sequence', 'parallel'] as const).map((way) => ({
                 ...{ name: lookedUp, way, count: 50, failed: 0, error: null, overOneSecond: 0 },

@@ -302,7 +302,7 @@ describe('an edit of the lab changes what it must and nothing else', () => {
     [
       'another name server',
       [['underlay', 'dns', 'servers'], ['192.0.2.7']],
-      [...prepare, ...domains, ...proofs, 'addons-dns-corefile', 'addons-node-local-dns-corefile'],
+      [...prepare, ...domains, ...proofs, 'addons-dns-corefile', 'addons-node-local-dns-corefile', provedAgain],
     ],
     [
       'another scheduler',

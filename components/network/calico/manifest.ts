@@ -1,4 +1,4 @@
-import type { CalicoManifestEdits } from '../../plan/calicoTypes';
+import type { CalicoManifestEdits, ContainerResources } from '../../plan/calicoTypes';
 import type { BundlePlan, CalicoImage, KubeDocument } from '../../plan/clusterTypes';
 import { ManifestError, type ManifestObject } from '../manifest';
 
@@ -11,6 +11,7 @@ interface Container {
   name: string;
   image: string;
   imagePullPolicy?: string;
+  resources?: ContainerResources;
   env?: { name: string; value?: string; valueFrom?: unknown }[];
   livenessProbe?: Probe;
   readinessProbe?: Probe;
@@ -44,7 +45,7 @@ export function editManifest(objects: ManifestObject[], settings: ManifestSettin
   const editor = new Editor(structuredClone(objects));
   editor.config(edits);
   editor.node(edits, settings.limitFactor);
-  if (edits.typhaReplicas !== null) editor.typha(edits.typhaReplicas, settings.limitFactor);
+  if (edits.typhaReplicas !== null) editor.typha(edits.typhaReplicas, edits.resources.typha, settings.limitFactor);
   if (!edits.kubeControllers) editor.leaveOut(KUBE_CONTROLLERS);
   editor.images(settings.images);
   if (editor.problems.length > 0) throw new ManifestError(edits.file, editor.problems);
@@ -96,9 +97,10 @@ class Editor {
     return JSON.stringify(parsed, null, 2).replace(new RegExp(`"(__[A-Z_]+__)${UNQUOTED}"`, 'g'), '$1');
   }
 
-  node({ nodeEnv, nodeEnvAdded, bird }: CalicoManifestEdits, limitFactor: number): void {
+  node({ nodeEnv, nodeEnvAdded, resources, bird }: CalicoManifestEdits, limitFactor: number): void {
     const container = this.container('DaemonSet', NODE, NODE);
     if (container === undefined) return;
+    setResources(container, resources.node);
     const env = (container.env ??= []);
     for (const [name, value] of Object.entries(nodeEnv)) {
       const at = env.findIndex((one) => one.name === name);
@@ -122,13 +124,15 @@ class Editor {
     slowProbes(container, limitFactor);
   }
 
-  typha(replicas: number, limitFactor: number): void {
+  typha(replicas: number, resources: ContainerResources | null, limitFactor: number): void {
     const deployment = this.find('Deployment', TYPHA);
     const spec = deployment?.spec as { replicas?: number } | undefined;
     if (spec === undefined || !this.has(spec, 'replicas', `Deployment ${TYPHA}`)) return;
     spec.replicas = replicas;
     const container = this.container('Deployment', TYPHA, TYPHA);
-    if (container !== undefined) slowProbes(container, limitFactor);
+    if (container === undefined) return;
+    setResources(container, resources);
+    slowProbes(container, limitFactor);
   }
 
   /** Everything of this name: the workload, its account and what that may do. */
@@ -181,6 +185,16 @@ class Editor {
 function imageKey(reference: string): CalicoImage {
   const name = reference.split('/').pop()!.split(/[:@]/)[0];
   return (name === 'calico' ? name : `calico-${name}`) as CalicoImage;
+}
+
+/** Over what the release has: a request of CPU that nobody mentions stays. */
+function setResources(container: Container, stated: ContainerResources | null): void {
+  if (stated === null) return;
+  const { requests, limits } = container.resources ?? {};
+  container.resources = {
+    requests: { ...requests, ...stated.requests },
+    ...(stated.limits === undefined ? (limits === undefined ? {} : { limits }) : { limits: stated.limits }),
+  };
 }
 
 function slowProbes(container: Container, limitFactor: number): void {

@@ -51,6 +51,22 @@ def ping_peer(family, target, size, count):
             'milliseconds': sum(times) / len(times) if times else None}
 
 
+def largest(family, address, wanted, full):
+    """Largest size that is answered, by halves; None where not even a small packet is."""
+    if full['answered'] > 0:
+        return wanted
+    passes, fails = 100, wanted
+    if ping_peer(family, address, passes, 3)['answered'] == 0:
+        return None
+    while fails - passes > 1:
+        size = (passes + fails) // 2
+        if ping_peer(family, address, size, 2)['answered'] > 0:
+            passes = size
+        else:
+            fails = size
+    return passes
+
+
 def connect_peer(family, target, port):
     made = socket.socket(inet(family), socket.SOCK_STREAM)
     made.settimeout(5)

@@ -1,4 +1,6 @@
 import { Command } from 'commander';
+import { pathsBefore } from '../../../components/clusterProbe';
+import type { ProofResult } from '../../../components/proof/facts';
 import { contextOf, printJson, type Context } from '../context';
 import { failed } from '../errors';
 import { keepResults } from '../keptResults';
@@ -37,8 +39,10 @@ async function outputs(context: Context, site: string): Promise<void> {
 async function verify(context: Context, site: string): Promise<void> {
   const { plan } = openSiteAloud(context, site);
   await enterLab(plan);
-  const { config, secrets } = await openStack(context, plan, { create: false });
-  const { failures, results, unanswered, text } = await prove(context, plan, config, secrets);
+  const { config, secrets, stack } = await openStack(context, plan, { create: false });
+  const { proof } = plan.cluster === null ? {} : await stack.outputs();
+  const before = Array.isArray(proof) ? pathsBefore(proof as ProofResult[]) : [];
+  const { failures, results, unanswered, text } = await prove(context, plan, config, secrets, before);
   keepResults(context, plan, 'verify', { results, unanswered }, { at: new Date(), redact: redactor(secrets) });
   if (context.json) printJson(context, { site, passed: failures === 0, results, unanswered });
   else context.out(text);

@@ -106,7 +106,10 @@ describe('a lab with Calico', () => {
     const agents = await lab.kubectl('get pods -n kube-system -l k8s-app=calico-node -o wide --no-headers');
     for (const node of NODE_NAMES)
       expect(agents).toMatch(new RegExp(`^calico-node-\\S+ +1/1 +Running .* ${node} `, 'm'));
-    expectExit(await lab.verify(), 0);
+    const found = await lab.verify();
+    expectExit(found, 0);
+    // From below to above: the machines and their tunnel before the cluster, and what pods get of it now.
+    expect(found.output).toMatch(/^lab1 +lab2 +ipv4 +1500 ok +1430 ok +- +1430 ok /m);
   });
 
   step('has the MTU of the table on every device and at both ends of every link, and carries it', async () => {
@@ -209,7 +212,16 @@ describe('a lab with Calico', () => {
     await reaches('-n vault clerk', api, 443);
     await expect(reaches('friend', api, 443)).rejects.toThrow(/exit 1/);
     await lab.kubectl(`exec friend -- getent hosts ${api}`);
-    expectExit(await lab.verify(), 0);
+    const kept = await lab.verify();
+    expectExit(kept, 0);
+    expect(kept.output).toMatch(/^ordinary +lab2 +4 of 4 +the API server +the pod on lab2, the pod on lab1$/m);
+    expect(kept.output).toMatch(/^everyone +lab2 +4 of 4 +nothing +the API server, the pod on lab2, the pod on lab1$/m);
+    await lab.kubectl('delete globalnetworkpolicies.crd.projectcalico.org default.sitewright-baseline');
+    const open = await lab.verify();
+    expectExit(open, 1);
+    expect(open.output).toContain('reaches the pod on lab1, which policy.baseline for namespaces without policies');
+    expectExit(await lab.sitewright('refresh', SITE), 0);
+    expect(await lab.upCounts()).toMatchObject({ create: 1, delete: 0, replace: 0 });
     lab.edit((text) => text.replace(/\npolicy:\n[^]*$/, '\n'));
     await lab.upCounts();
     expect(await hello('friend', await serverAddress(), 8080)).toBe('hello');

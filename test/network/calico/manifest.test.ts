@@ -49,18 +49,30 @@ test('what each mode changes in the release manifest', () => {
   expectGolden('changes.txt', sections.join('\n'));
 });
 
-test('with Typha: its replicas, and calico-node told of it', () => {
+test('with Typha: its replicas and resources, and calico-node told of it', () => {
   const cluster = clusterOf({ routing: 'bgp' });
   const edits: CalicoPlan['manifest'] = {
     ...cluster.calico!.manifest!,
     file: 'calico-typha.yaml',
     typhaReplicas: 3,
     config: { ...cluster.calico!.manifest!.config, typha_service_name: 'calico-typha' },
+    resources: {
+      node: { limits: { memory: '1Gi' } },
+      typha: { requests: { cpu: '200m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+    },
   };
   const before = read(cluster, edits);
   const after = editManifest(before, { ...settings(cluster), edits });
-  expect(changes(before, after).filter((line) => line.includes('typha') && !line.includes('imagePullPolicy'))).toEqual([
+  const changed = changes(before, after).filter((line) => !line.includes('imagePullPolicy'));
+  expect(changed.filter((line) => line.includes('typha'))).toEqual([
     'Deployment calico-typha spec.replicas: 1 -> 3',
+    'Deployment calico-typha spec.template.spec.containers[calico-typha].resources.limits.memory: nothing -> "512Mi"',
+    'Deployment calico-typha spec.template.spec.containers[calico-typha].resources.requests.cpu: nothing -> "200m"',
+    'Deployment calico-typha spec.template.spec.containers[calico-typha].resources.requests.memory: nothing -> "128Mi"',
+  ]);
+  // The 250m of CPU that the release asks for stay.
+  expect(changed.filter((line) => line.includes('resources') && line.includes('calico-node'))).toEqual([
+    'DaemonSet calico-node spec.template.spec.containers[calico-node].resources.limits.memory: nothing -> "1Gi"',
   ]);
 });
 
@@ -113,7 +125,7 @@ test('an image that the bundle does not have is named', () => {
 
 test('one image for all programs, as from 3.33 on', () => {
   const cluster = clusterOf({});
-  const one = calicoImages('3.33.0', 'one', 'upstream', null);
+  const one = calicoImages('3.33.0', 'one', 'upstream', { operator: null, apiServer: false });
   expect(one).toEqual({ calico: 'quay.io/calico/calico:v3.33.0' });
   const objects = JSON.parse(
     JSON.stringify(read(cluster)).replace(/quay\.io\/calico\/[a-z-]+:v3\.32\.1/g, 'quay.io/calico/calico:v3.33.0'),

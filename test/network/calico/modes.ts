@@ -35,6 +35,8 @@ export const nameOf = (mode: Mode) => Object.values(mode).map(String).join(' ');
 
 const kubeProxyFor = { iptables: 'ipvs', nftables: 'nftables', bpf: 'iptables' } as const;
 
+const RESOURCES = { cpu: '200m', memory: '128MiB', memoryLimit: '512MiB' };
+
 /** Two racks with a machine each, and a second control-plane machine's worth of everything that the mode needs. */
 export function siteOfMode(mode: Mode): Record<string, unknown> {
   const { families, topology } = mode;
@@ -89,7 +91,10 @@ export function siteOfMode(mode: Mode): Record<string, unknown> {
       cni: 'calico',
       routing: mode.routing,
       wireguard: mode.wireguard,
-      calico: { version: mode.version, install: mode.install, dataplane: mode.dataplane, bgp },
+      calico: {
+        ...{ version: mode.version, install: mode.install, dataplane: mode.dataplane, bgp },
+        ...(mode.install === 'operator' ? { apiServer: true, resources: { typha: RESOURCES, node: RESOURCES } } : {}),
+      },
     },
   };
 }

@@ -116,6 +116,8 @@ export class ApiServer {
       `--kubeconfig=${path.join(this.dir, 'kubeconfig')}`,
       '--leader-elect=false',
       '--secure-port=0',
+      // Nodes of tests have no kubelet that would report again.
+      '--node-monitor-grace-period=24h',
       '--concurrent-gc-syncs=2',
       '--cluster-signing-cert-file=ca.crt',
       '--cluster-signing-key-file=ca.key',
