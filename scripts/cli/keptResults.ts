@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { cacheDir } from '../../components/cacheDir';
@@ -72,4 +72,9 @@ export function readKept<Name extends keyof KeptResults>(
     return null;
   }
   return kept.schemaVersion === SCHEMA_VERSION ? { at: kept.at, found: kept.found } : null;
+}
+
+/** For a site that is gone: its machines, made anew, are others. */
+export function forgetResults(plan: SiteState): void {
+  for (const name of ['verify', 'drift'] as const) rmSync(fileOf(plan, name), { force: true });
 }

@@ -9,12 +9,15 @@ import { VERSION_OUTPUT } from './clusterVersion';
 import { nameOf } from './resources';
 import { PROJECT } from './stack';
 
-/** What the last `up` of a site left. */
+/** What the last `up` of a site left, also one that did not come to its end. */
 export interface LastRun {
   /** Null: no run has proved the network yet. `at` is the time of its newest probe, as ISO 8601 in UTC. */
   proof: { at: string; probes: number; warnings: number } | null;
   /** Null: no cluster has come to its end. */
   kubernetesVersion: string | null;
+  /** Everything that was measured, with the time of the newest probe. Null: nothing yet. */
+  machines: { at: string; results: ProofResult[] } | null;
+  cluster: { at: string; result: ClusterProbeResult } | null;
 }
 
 interface Checkpoint {
@@ -27,53 +30,11 @@ interface Resource {
   outputs?: Record<string, unknown>;
 }
 
-/** What the last `up` of a site measured, each with the time of its newest probe. Null: nothing yet. */
-export interface LastProofs {
-  machines: { at: string; results: ProofResult[] } | null;
-  cluster: { at: string; result: ClusterProbeResult } | null;
-}
-
-interface State {
-  resources: Resource[];
-  outputs: Record<string, unknown>;
-}
-
-type SiteState = Pick<SitePlan, 'site' | 'backendUrl'>;
-
 /**
  * Reads the outputs of a site's state, which are no secrets, without its passphrase and without the engine. Null where that
  * cannot be done: the state is not in a folder of this machine, or there is none.
  */
-export function readLastRun(plan: SiteState): LastRun | null {
-  const state = readState(plan);
-  if (state === null) return null;
-  const version = state.outputs[VERSION_OUTPUT];
-  const machines = machinesProof(state, plan.site);
-  return {
-    proof: machines && {
-      at: machines.at,
-      probes: machines.results.length,
-      warnings: machines.results.flatMap(({ findings }) => findings).filter(({ severity }) => severity === 'warn')
-        .length,
-    },
-    kubernetesVersion: typeof version === 'string' ? version : null,
-  };
-}
-
-/** As `readLastRun`, with everything that was measured. */
-export function readLastProofs(plan: SiteState): LastProofs | null {
-  const state = readState(plan);
-  if (state === null) return null;
-  const { clusterProof } = state.outputs;
-  const at = newest(state.resources, `${plan.site}-cluster-proof-`);
-  const isMeasured = typeof clusterProof === 'object' && clusterProof !== null && 'facts' in clusterProof;
-  return {
-    machines: machinesProof(state, plan.site),
-    cluster: isMeasured && at !== null ? { at, result: clusterProof as ClusterProbeResult } : null,
-  };
-}
-
-function readState({ site, backendUrl }: SiteState): State | null {
+export function readLastRun({ site, backendUrl }: Pick<SitePlan, 'site' | 'backendUrl'>): LastRun | null {
   const folder = backendFolder(backendUrl);
   if (folder === undefined) return null;
   const file = join(folder, '.pulumi/stacks', PROJECT, `${site}.json`);
@@ -84,15 +45,33 @@ function readState({ site, backendUrl }: SiteState): State | null {
       : null;
   if (text === null) return null;
   const resources = (JSON.parse(text.toString('utf8')) as Checkpoint).checkpoint?.latest?.resources ?? [];
-  return { resources, outputs: resources.find(({ type }) => type === 'pulumi:pulumi:Stack')?.outputs ?? {} };
+  const outputs = (type: string) => resources.find((resource) => resource.type === type)?.outputs ?? {};
+  const version = outputs('pulumi:pulumi:Stack')[VERSION_OUTPUT];
+  // Of the components and not of the stack: a run that ended between the two proofs has written the first one there.
+  const { results } = outputs('sitewright:proof:Proof');
+  const { result } = outputs('sitewright:clusterProbe:ClusterProof');
+  const provedAt = newest(resources, `${site}-proof-`);
+  const probedAt = newest(resources, `${site}-cluster-proof-`);
+  const machines =
+    Array.isArray(results) && results.length > 0 && provedAt !== null
+      ? { at: provedAt, results: results as ProofResult[] }
+      : null;
+  return {
+    proof: machines && {
+      at: machines.at,
+      probes: machines.results.length,
+      warnings: machines.results.flatMap(({ findings }) => findings).filter(({ severity }) => severity === 'warn')
+        .length,
+    },
+    kubernetesVersion: typeof version === 'string' ? version : null,
+    machines,
+    cluster: isMeasured(result) && probedAt !== null ? { at: probedAt, result } : null,
+  };
 }
 
-/** A probe that fails ends the run before its outputs are written, so those that are there have passed. */
-function machinesProof({ resources, outputs: { proof } }: State, site: string): LastProofs['machines'] {
-  if (!Array.isArray(proof) || proof.length === 0) return null;
-  const at = newest(resources, `${site}-proof-`);
-  return at === null ? null : { at, results: proof as ProofResult[] };
-}
+/** The engine writes the outputs of a component when all of them are known, so probes that are there have ended. */
+const isMeasured = (result: unknown): result is ClusterProbeResult =>
+  typeof result === 'object' && result !== null && 'facts' in result;
 
 /** When the newest of the resources whose names begin so was made or changed. */
 function newest(resources: Resource[], prefix: string): string | null {

@@ -3,7 +3,7 @@ import type { SitePlan } from '../../components/plan';
 import type { NodeFacts, PairFacts, ProofFinding, ProofResult } from '../../components/proof/facts';
 import type { Audit } from '../cli/drift';
 import type { KeptResults } from '../cli/keptResults';
-import type { LastProofs } from '../cli/lastRun';
+import type { LastRun } from '../cli/lastRun';
 import type { Unanswered } from '../cli/verify';
 
 /** What was found out about a site, when, and by which command. */
@@ -27,23 +27,22 @@ export interface Evidence {
 }
 
 interface Sources {
-  proofs: LastProofs | null;
+  up: Pick<LastRun, 'machines' | 'cluster' | 'kubernetesVersion'> | null;
   verify: { at: string; found: KeptResults['verify'] } | null;
   drift: { at: string; found: KeptResults['drift'] } | null;
-  kubernetesVersion: string | null;
 }
 
 /**
  * A `verify` of a cluster measures no pairs of machines again, so each kind has a time of its own. What concerns machines
  * that the plan does not have any more is left out.
  */
-export function gatherEvidence(plan: SitePlan, { proofs, verify, drift, kubernetesVersion }: Sources): Evidence {
+export function gatherEvidence(plan: SitePlan, { up, verify, drift }: Sources): Evidence {
   const known = new Set(plan.nodes.map(({ name }) => name));
   const pairsOf = (results: readonly Result[]) =>
     results.filter(isPair).filter(({ facts }) => known.has(facts.a) && known.has(facts.b));
   const nodesOf = (results: readonly Result[]) => results.filter(isNode).filter(({ facts }) => known.has(facts.node));
-  const byUp: Dated<Result[]> | null = proofs?.machines
-    ? { at: proofs.machines.at, by: 'up', found: proofs.machines.results }
+  const byUp: Dated<Result[]> | null = up?.machines
+    ? { at: up.machines.at, by: 'up', found: up.machines.results }
     : null;
   const byVerify: Dated<Result[]> | null = verify && { at: verify.at, by: 'verify', found: verify.found.results };
   const clusterNow = verify?.found.results.find(isCluster);
@@ -51,7 +50,7 @@ export function gatherEvidence(plan: SitePlan, { proofs, verify, drift, kubernet
     pairs: newestOf([byUp, byVerify], pairsOf),
     nodes: newestOf([byUp, byVerify], nodesOf),
     cluster: newer(
-      proofs?.cluster ? { at: proofs.cluster.at, by: 'up', found: proofs.cluster.result } : null,
+      up?.cluster ? { at: up.cluster.at, by: 'up', found: up.cluster.result } : null,
       verify && clusterNow ? { at: verify.at, by: 'verify', found: clusterNow } : null,
     ),
     unanswered:
@@ -59,7 +58,7 @@ export function gatherEvidence(plan: SitePlan, { proofs, verify, drift, kubernet
         ? { at: verify.at, by: 'verify', found: verify.found.unanswered }
         : null,
     drift: drift && { at: drift.at, by: 'drift', found: drift.found },
-    kubernetesVersion,
+    kubernetesVersion: up?.kubernetesVersion ?? null,
   };
 }
 

@@ -20,6 +20,10 @@ interface Answer {
   unanswered: { where: string; message: string }[];
   repaired?: string[];
 }
+interface Told {
+  drift: { by: string; found: Answer } | null;
+  unanswered: { by: string; found: { where: string }[] } | null;
+}
 const answer = (text: string) => JSON.parse(text) as Answer;
 
 beforeAll(async () => {
@@ -76,6 +80,17 @@ test('what is not as planned: a table, JSON, and exit code 12; the state and the
   expect(kit.snapshot()).toEqual(before);
 });
 
+test('the report has what was found, and its page is a file where one is named', () => {
+  const json = run('report', 'oslo', '--json');
+  expect(json.code).toBe(0);
+  const { drift, unanswered } = JSON.parse(json.stdout) as Told;
+  expect({ by: drift?.by, unanswered }).toEqual({ by: 'drift', unanswered: null });
+  expect(drift?.found.differences).toEqual(answer(run('drift', 'oslo', '--json').stdout).differences);
+  const file = join(kit.dir, 'oslo.html');
+  expect(run('report', 'oslo', '--out', file)).toMatchObject({ code: 0, stdout: '' });
+  expect(readFileSync(file, 'utf8')).toMatch(/Differences from the plan[^]*k8s-net.conf/);
+});
+
 test('--repair runs what puts it back and nothing else', () => {
   writeFileSync(ran(), '');
   writeFileSync(edited(), 'an edit that nobody has applied');
@@ -97,4 +112,14 @@ test('a machine that does not answer is told, and is no drift', async () => {
     ...{ code: 1, drifted: false, differences: [] },
     unanswered: [{ where: 'cp1' }, { where: 'w1' }],
   });
+  expect(run('verify', 'oslo').code).toBe(1);
+  const told = JSON.parse(run('report', 'oslo', '--json').stdout) as Told;
+  expect(told.unanswered?.by).toBe('verify');
+  expect(told.unanswered?.found.map(({ where }) => where)).toEqual(expect.arrayContaining(['cp1', 'w1']));
+  expect(told.drift?.found.unanswered).toHaveLength(2);
+});
+
+test('a site that was destroyed has no results any more', () => {
+  expect(run('destroy', 'oslo', '--yes', '--confirm', 'oslo')).toMatchObject({ code: 0 });
+  expect(JSON.parse(run('report', 'oslo', '--json').stdout)).toMatchObject({ drift: null, unanswered: null });
 });

@@ -91,7 +91,7 @@ describe('validate', () => {
 });
 
 describe('fleet', () => {
-  /** As the engine writes it: the outputs of the stack, and when each probe was made. */
+  /** As the engine writes it: the outputs of the proof, and when each probe was made. */
   const writeState = (name: string, findings: object[], compressed = false) => {
     const file = join(kit.stateDir, '.pulumi/stacks/sitewright', `${name}.json${compressed ? '.gz' : ''}`);
     const urn = (type: string, own: string) => `urn:pulumi:${name}::sitewright::${type}::${own}`;
@@ -100,9 +100,10 @@ describe('fleet', () => {
       type: 'command:local:Command',
       modified,
     });
-    const outputs = { proof: [{ facts: {}, findings }], kubernetesVersion: null };
+    const outputs = { results: [{ facts: {}, findings }] };
     const resources = [
-      { urn: urn('pulumi:pulumi:Stack', `sitewright-${name}`), type: 'pulumi:pulumi:Stack', outputs },
+      { urn: urn('pulumi:pulumi:Stack', `sitewright-${name}`), type: 'pulumi:pulumi:Stack', outputs: {} },
+      { urn: urn('sitewright:proof:Proof', `${name}-proof`), type: 'sitewright:proof:Proof', outputs },
       probe('cp1', '2026-03-02T10:00:00.5Z'),
       probe('n2', '2026-03-01T10:00:00Z'),
     ];

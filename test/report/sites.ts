@@ -181,9 +181,10 @@ export function evidenceOf(plan: SitePlan): Evidence {
   const last = plan.nodes.filter(({ subnet }) => subnet === `rack${RACKS}`).pop()!.name;
   const isCut = (from: string, to: string) => [from, to].includes(last) && [from, to].includes('cp1');
   return gatherEvidence(plan, {
-    proofs: {
+    up: {
       machines: { at: '2026-11-20T10:00:00.000Z', results: [...pairResults(plan, isCut), ...nodeResults(plan)] },
       cluster: { at: '2026-11-20T10:20:00.000Z', result: clusterResult(plan) },
+      kubernetesVersion: '1.36.1',
     },
     verify: {
       at: '2026-11-21T08:30:00.000Z',
@@ -198,7 +199,6 @@ export function evidenceOf(plan: SitePlan): Evidence {
         unanswered: [],
       },
     },
-    kubernetesVersion: '1.36.1',
   });
 }
 

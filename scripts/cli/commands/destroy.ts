@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { Command } from 'commander';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput } from '../errors';
+import { forgetResults } from '../keptResults';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
 import { operate } from '../operate';
@@ -60,6 +61,7 @@ async function destroy(context: Context, site: string, options: DestroyOptions):
     run: (running, operation) => running.destroy(operation),
     next: [`What is left is in the state; the next \`sitewright destroy ${site}\` carries on.`],
   });
+  forgetResults(plan);
   if (options.remove === true) {
     await stack.remove();
     const settings = readSettings(context.stacksDir, site);

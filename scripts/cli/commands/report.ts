@@ -6,7 +6,7 @@ import { day } from '../clusterKeys';
 import { contextOf, printJson, shownPath, type Context } from '../context';
 import { badInput } from '../errors';
 import { readKept } from '../keptResults';
-import { readLastProofs, readLastRun } from '../lastRun';
+import { readLastRun } from '../lastRun';
 import { openSiteAloud } from '../site';
 
 export function reportCommand(): Command {
@@ -36,10 +36,9 @@ function report(context: Context, site: string, out: string | undefined, now: Da
   if (out !== undefined && context.json) throw badInput('--out and --json: choose one of them');
   const { plan, spec } = openSiteAloud(context, site);
   const evidence = gatherEvidence(plan, {
-    proofs: readLastProofs(plan),
+    up: readLastRun(plan),
     verify: readKept(plan, 'verify'),
     drift: readKept(plan, 'drift'),
-    kubernetesVersion: readLastRun(plan)?.kubernetesVersion ?? null,
   });
   if (context.json) return printJson(context, { site, ...evidence });
   const page = reportPage({ plan, kit: spec.kit, evidence, today: day(now) });
