@@ -1,6 +1,13 @@
 import type * as pulumi from '@pulumi/pulumi';
 import type { VsphereMachinesArgs } from './vsphere';
 
+/** What a cluster knows the rules and groups of a site by. */
+export const RULE_NAMES = {
+  apart: (site: string) => `sitewright ${site}: control plane`,
+  group: (site: string, hostGroup: string) => `sitewright ${site}: ${hostGroup}`,
+  onHosts: (site: string, hostGroup: string) => `sitewright ${site}: on ${hostGroup}`,
+};
+
 /**
  * The rules of clusters that say where machines run: control-plane machines on different hosts, and the machines of a host
  * group on its hosts. They come after the machines, which vCenter then moves while they run.
@@ -23,7 +30,7 @@ export function placementRules(
     new access.provider.ComputeClusterVmAntiAffinityRule(
       `${name}-apart-${datacenter}-${cluster}`,
       {
-        name: `sitewright ${stamp.site}: control plane`,
+        name: RULE_NAMES.apart(stamp.site),
         computeClusterId: clusterId(datacenter, cluster),
         virtualMachineIds: idsOf(machines),
         mandatory: isRequired,
@@ -36,15 +43,15 @@ export function placementRules(
     const computeClusterId = clusterId(datacenter, cluster);
     const group = new access.provider.ComputeClusterVmGroup(
       `${name}-group-${datacenter}-${cluster}-${hostGroup}`,
-      { name: `sitewright ${stamp.site}: ${hostGroup}`, computeClusterId, virtualMachineIds: idsOf(machines) },
+      { name: RULE_NAMES.group(stamp.site, hostGroup), computeClusterId, virtualMachineIds: idsOf(machines) },
       opts,
     );
     new access.provider.ComputeClusterVmHostRule(
       `${name}-hosts-${datacenter}-${cluster}-${hostGroup}`,
       {
-        name: `sitewright ${stamp.site}: on ${hostGroup}`,
+        name: RULE_NAMES.onHosts(stamp.site, hostGroup),
         computeClusterId,
-        vmGroupName: `sitewright ${stamp.site}: ${hostGroup}`,
+        vmGroupName: RULE_NAMES.group(stamp.site, hostGroup),
         affinityHostGroupName: hostGroup,
         // A zone that its machines may leave is none.
         mandatory: true,

@@ -2,13 +2,19 @@ import type { VspherePlan } from '../plan/vsphereTypes';
 import type { Inventory } from './inventory';
 import { retrieveOne } from './properties';
 import { suggestion } from './resolve';
-import { attribute, childNodes, children, referenceOf, textAt, type VcenterSession } from './soap';
+import { attribute, childNodes, children, referenceOf, textAt, type VcenterSession, type Xml } from './soap';
+
+/** Groups and rules of a cluster among others; null where the user may not see them. */
+export async function clusterConfig(session: VcenterSession, clusterId: string): Promise<Xml | null> {
+  const cluster = { type: 'ClusterComputeResource', id: clusterId };
+  const config = (await retrieveOne(session, cluster, ['configurationEx'])).get('configurationEx');
+  return config === undefined || typeof config === 'string' ? null : config;
+}
 
 /** Ids of the hosts of each host group of a cluster, by name of the group. */
 async function groupsOf(session: VcenterSession, clusterId: string): Promise<Map<string, string[]>> {
-  const cluster = { type: 'ClusterComputeResource', id: clusterId };
-  const config = (await retrieveOne(session, cluster, ['configurationEx'])).get('configurationEx');
-  const groups = config === undefined || typeof config === 'string' ? [] : childNodes(config, 'group');
+  const config = await clusterConfig(session, clusterId);
+  const groups = config === null ? [] : childNodes(config, 'group');
   return new Map(
     groups
       .filter((group) => attribute(group, 'type') === 'ClusterHostGroup')

@@ -5,6 +5,7 @@ import type { VspherePlacementPlan } from '../plan/vsphereTypes';
 import type { Inventory } from './inventory';
 import { PlacementError, resolved, trustOf, type Credentials } from './lookUp';
 import { retrieveOne } from './properties';
+import { ruleDifferences } from './rules';
 import type { PlacementIds } from '../machines/vsphere';
 import {
   attribute,
@@ -44,8 +45,9 @@ export async function vsphereDifferences(
 ): Promise<Difference[]> {
   const session = await VcenterSession.open(trustOf(plan), credentials.user, credentials.password);
   try {
-    const { inventory, placements, networks, problems } = await resolved(session, plan, credentials);
+    const { inventory, placements, networks, clusters, problems } = await resolved(session, plan, credentials);
     const differences: Difference[] = [];
+    const found = new Map<string, string>();
     for (const node of plan.nodes) {
       const machine = node.vsphere!;
       const placement = plan.machines.vsphere!.placements.find(({ name }) => name === machine.placement)!;
@@ -58,10 +60,11 @@ export async function vsphereDifferences(
         differences.push({ ...ofNode(node), what: 'virtual machine', wanted: 'made', found: 'absent', why });
         continue;
       }
+      found.set(node.name, reference.id);
       const values = await retrieveOne(session, reference, WANTED);
       differences.push(...compare(plan, node, placement, { ids, networkId }, inventory, values));
     }
-    return differences;
+    return [...differences, ...(await ruleDifferences(session, plan, clusters, found))];
   } finally {
     await session.end();
   }

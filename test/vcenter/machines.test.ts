@@ -42,7 +42,7 @@ afterAll(async () => {
 
 type Keys = Record<string, unknown>;
 
-function plan(vsphere: Keys = {}, placement: Keys = {}): SitePlan {
+function plan(vsphere: Keys = {}, placement: Keys = {}, more: Keys[] = []): SitePlan {
   const cp1 = node('cp1', 1, 11, {
     ...{ role: 'control-plane', etcdDisk: '2GiB', mac: '00:50:56:00:00:11' },
     // Nobody is there.
@@ -58,7 +58,7 @@ function plan(vsphere: Keys = {}, placement: Keys = {}): SitePlan {
     networks: [{ name: 'nodes', portGroup: 'DC0_DVPG0', subnets: ['s1'] }],
     ...vsphere,
   };
-  return planOf(kvmSite([cp1], { provider: 'vsphere', vsphere: settings }));
+  return planOf(kvmSite([cp1, ...more], { provider: 'vsphere', vsphere: settings }));
 }
 
 const differences = async (site: SitePlan, uuids = new Map([['cp1', uuid]])) =>
@@ -114,6 +114,55 @@ test('a machine that is not there, by the state or by the vCenter', async () => 
 
 test('a place of the plan that the vCenter does not have: nothing can be compared', async () => {
   await expect(differences(plan({}, { datastore: 'LocalDS_9' }))).rejects.toThrow(/there is no datastore LocalDS_9/);
+});
+
+describe('rules of the cluster', () => {
+  const cluster = async () => {
+    const found = await retrieveAll(session, { ClusterComputeResource: ['name'] });
+    return found.find(({ values }) => textOf(values.get('name')) === 'DC0_C0')!.object;
+  };
+  const configure = async (spec: string) =>
+    session.call(
+      await cluster(),
+      'ReconfigureComputeResource_Task',
+      `<spec xsi:type="ClusterConfigSpecEx">${spec}</spec><modify>true</modify>`,
+    );
+  const others = (name: string, host: number) => node(name, 1, host, { role: 'control-plane' });
+  const rulesOf = async (site: SitePlan) =>
+    (await vsphereDifferences(site, CREDENTIALS, new Map([['cp1', uuid]]))).flatMap(({ where, what, wanted, found }) =>
+      what.startsWith('rule ') ? [`${where} ${what}: ${wanted} | ${found}`] : [],
+    );
+  const site = (antiAffinity: string, placement: Keys = {}) =>
+    plan({ antiAffinity }, placement, [others('cp2', 12), others('cp3', 13)]);
+  const APART = 'cp1 rule that keeps the control plane apart';
+  const ROOM = 'cp1 rule that keeps it on the hosts room-1';
+
+  const apart = (more: string, vm = machine) =>
+    `<rulesSpec><operation>add</operation><info xsi:type="ClusterAntiAffinityRuleSpec">${more}` +
+    `<name>sitewright oslo: control plane</name><vm type="VirtualMachine">${vm.id}</vm></info></rulesSpec>`;
+
+  test('one that is not there, one that is weaker, one that is as planned', async () => {
+    expect(await rulesOf(site('off'))).toEqual([]);
+    expect(await rulesOf(site('required'))).toEqual([`${APART}: must hold | absent`]);
+    await configure(apart('<enabled>true</enabled><mandatory>false</mandatory>'));
+    expect(await rulesOf(site('required'))).toEqual([`${APART}: must hold | may be broken`]);
+    expect(await rulesOf(site('preferred'))).toEqual([]);
+  });
+
+  test('hosts of a group: the group of machines, and the rule', async () => {
+    const inRoom = site('off', { hostGroup: 'room-1' });
+    expect(await rulesOf(inRoom)).toEqual([`${ROOM}: must hold | absent`]);
+    const rule = (more: string) =>
+      `<rulesSpec><operation>add</operation><info xsi:type="ClusterVmHostRuleInfo"><enabled>true</enabled><mandatory>true</mandatory>` +
+      `<name>sitewright oslo: on room-1</name><vmGroupName>sitewright oslo: room-1</vmGroupName>${more}</info></rulesSpec>`;
+    await configure(rule('<affineHostGroupName>room-1</affineHostGroupName>'));
+    expect(await rulesOf(inRoom)).toEqual([`${ROOM}: must hold | about other machines`]);
+    await configure(
+      '<groupSpec><operation>add</operation><info xsi:type="ClusterVmGroup"><name>sitewright oslo: room-1</name>' +
+        `<vm type="VirtualMachine">${machine.id}</vm></info></groupSpec>`,
+    );
+    expect(await rulesOf(inRoom)).toEqual([]);
+  });
 });
 
 describe('drift of a site', () => {
