@@ -26,7 +26,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['kit', 'says with which kit the site was reviewed'],
     ['environment', 'says what the site is used for'],
     ['joined', 'says which other sites this one is compared with'],
-    ['rules.**', 'only `validate` sees it'],
+    ['rules.**', 'only `validate` and reviews see it'],
     [
       'backend.url',
       'the state lives elsewhere, the site stays',

@@ -22,7 +22,7 @@ export * from './clusterTypes';
 export { checkFleet, type FleetFinding, type FleetSite } from './fleet';
 export * from './ingressTypes';
 export * from './policyTypes';
-export { checkRules } from './rules';
+export { checkRules, type RuleFinding } from './rules';
 export * from './types';
 export * from './vsphereTypes';
 export { IMPACTS, impactOf, type ImpactEntry } from './impact';

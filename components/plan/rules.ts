@@ -1,6 +1,5 @@
 import { RULES, type RuleName } from '../spec/rulesSchema';
 import type { SiteSpec } from '../spec/schema';
-import { Findings } from './findings';
 import type { Finding, SitePlan, SpecPath } from './types';
 
 /**
@@ -13,6 +12,10 @@ interface Site {
   plan: SitePlan;
   /** Day in UTC, such as 2026-11-21: a plan knows no clock, and some rules are about one. */
   today: string;
+}
+
+export interface RuleFinding extends Finding {
+  rule: RuleName;
 }
 
 interface Broken {
@@ -165,29 +168,25 @@ const CHECKS: Record<RuleName, Rule> = {
  * Holds a plan against the rules. An exception makes what its rule says a warning with its owner; one whose day is over is an
  * error, broken rule or not, so that nobody forgets it.
  */
-export function checkRules(site: Site): Finding[] {
-  const findings = new Findings();
+export function checkRules(site: Site): RuleFinding[] {
   const { levels, exceptions } = site.spec.rules;
-  exceptions.forEach(({ name, owner, until }, index) => {
-    if (site.today <= until) return;
-    findings.error(
-      ['rules', 'exceptions', index, 'until'],
-      until,
-      `the exception from ${name} ended on ${until}: do what the rule wants and take it out, or ask ${owner} for a later day`,
-    );
+  const ended = exceptions.flatMap(({ name, owner, until }, index): RuleFinding[] => {
+    if (site.today <= until) return [];
+    const message = `the exception from ${name} ended on ${until}: do what the rule wants and take it out, or ask ${owner} for a later day`;
+    return [{ rule: name, severity: 'error', path: ['rules', 'exceptions', index, 'until'], given: until, message }];
   });
-  for (const name of RULES) {
-    const { level, check } = CHECKS[name];
-    const counts = levels[name] ?? level;
-    const exception = exceptions.find((one) => one.name === name && site.today <= one.until);
-    if (counts === 'off') continue;
-    for (const { path, given, message } of check(site)) {
-      if (exception === undefined) findings[counts](path, given, `${message} (rule ${name})`);
-      else {
-        const { owner, until, reason } = exception;
-        findings.warning(path, given, `${message} (rule ${name}, accepted by ${owner} until ${until}: ${reason})`);
-      }
-    }
-  }
-  return findings.all;
+  const broken = RULES.flatMap((rule) => {
+    const { level, check } = CHECKS[rule];
+    const counts = levels[rule] ?? level;
+    if (counts === 'off') return [];
+    const exception = exceptions.find((one) => one.name === rule && site.today <= one.until);
+    return check(site).map(({ path, given, message }): RuleFinding => {
+      const found = { rule, path, ...(given === undefined ? {} : { given }) };
+      if (exception === undefined) return { ...found, severity: counts, message: `${message} (rule ${rule})` };
+      const { owner, until, reason } = exception;
+      const accepted = `accepted by ${owner} until ${until}: ${reason}`;
+      return { ...found, severity: 'warning', message: `${message} (rule ${rule}, ${accepted})` };
+    });
+  });
+  return [...ended, ...broken];
 }

@@ -16,27 +16,36 @@ export const RULES = [
 ] as const;
 export type RuleName = (typeof RULES)[number];
 
-const level = z.enum(['error', 'warning', 'off']).optional();
+/** What each wants. */
+export const RULE_TEXTS: Record<RuleName, string> = {
+  'pod-mtu': 'Packets of pods fit the underlay with what wraps them.',
+  'host-keys': 'Every SSH host key is known beforehand.',
+  'encryption-at-rest': 'Secrets are encrypted in etcd.',
+  'support-end': 'Kubernetes still gets fixes.',
+  'etcd-protected': 'A production cluster has several members of etcd and takes snapshots by itself.',
+  'anti-affinity': 'Production spreads its control plane over hypervisors.',
+  'baseline-policy': 'Production has `policy.baseline`.',
+  'personal-data': 'Namespaces with personal data are kept in a zone (`residency`).',
+  'archived-controller': 'No ingress controller whose project has ended.',
+};
+
+const level = (name: RuleName, otherwise: 'error' | 'warning') =>
+  z
+    .enum(['error', 'warning', 'off'])
+    .optional()
+    .meta({ description: `${RULE_TEXTS[name]} Default: ${otherwise}.` });
 
 const levels = z
   .strictObject({
-    'pod-mtu': level.meta({ description: 'Packets of pods fit the underlay with what wraps them. Default: error.' }),
-    'host-keys': level.meta({ description: 'Every SSH host key is known beforehand. Default: error.' }),
-    'encryption-at-rest': level.meta({ description: 'Secrets are encrypted in etcd. Default: error.' }),
-    'support-end': level.meta({ description: 'Kubernetes still gets fixes. Default: warning.' }),
-    'etcd-protected': level.meta({
-      description: 'A production cluster has several members of etcd and takes snapshots by itself. Default: warning.',
-    }),
-    'anti-affinity': level.meta({
-      description: 'Production spreads its control plane over hypervisors. Default: warning.',
-    }),
-    'baseline-policy': level.meta({ description: 'Production has `policy.baseline`. Default: warning.' }),
-    'personal-data': level.meta({
-      description: 'Namespaces with personal data are kept in a zone (`residency`). Default: error.',
-    }),
-    'archived-controller': level.meta({
-      description: 'No ingress controller whose project has ended. Default: warning.',
-    }),
+    'pod-mtu': level('pod-mtu', 'error'),
+    'host-keys': level('host-keys', 'error'),
+    'encryption-at-rest': level('encryption-at-rest', 'error'),
+    'support-end': level('support-end', 'warning'),
+    'etcd-protected': level('etcd-protected', 'warning'),
+    'anti-affinity': level('anti-affinity', 'warning'),
+    'baseline-policy': level('baseline-policy', 'warning'),
+    'personal-data': level('personal-data', 'error'),
+    'archived-controller': level('archived-controller', 'warning'),
   } satisfies Record<RuleName, unknown>)
   .prefault({});
 

@@ -84,6 +84,27 @@ const linesOf = (message: string) =>
     .map((line) => line.trimEnd())
     .filter((line) => line.trim() !== '' && !NOISE.some((noise) => noise.test(line.trim())));
 
+/** What the program or the engine says as a whole belongs to no resource. */
+const ownerOf = (urn: string | undefined) => (urn === undefined || urn.includes('::pulumi:pulumi:Stack::') ? '' : urn);
+
+/** What a policy pack says of a resource, or of the whole where the URN is empty. */
+export interface Violation {
+  urn: string;
+  isMandatory: boolean;
+  lines: string[];
+}
+
+export function violationOf({ policyEvent }: EngineEvent): Violation | undefined {
+  if (policyEvent === undefined) return undefined;
+  const { policyName, policyPackName, resourceUrn, enforcementLevel, message } = policyEvent;
+  const [first = '', ...more] = linesOf(message);
+  return {
+    urn: ownerOf(resourceUrn),
+    isMandatory: enforcementLevel === 'mandatory',
+    lines: [`policy ${policyName} of ${policyPackName}: ${first.trim()}`, ...more],
+  };
+}
+
 /** Of the steps that a resource told, only the last is where it failed. */
 function lastSteps(lines: string[]): string[] {
   const last = lines.map((line) => STEP.test(line)).lastIndexOf(true);
@@ -108,6 +129,8 @@ export class Progress {
     if (event.resOutputsEvent) this.end(event.resOutputsEvent.metadata.urn, event.resOutputsEvent.metadata.op, false);
     if (event.resOpFailedEvent) this.end(event.resOpFailedEvent.metadata.urn, event.resOpFailedEvent.metadata.op, true);
     if (event.diagnosticEvent) this.diagnose(event.diagnosticEvent);
+    const violation = violationOf(event);
+    if (violation?.isMandatory) this.addErrors(violation.urn, violation.lines);
   }
 
   /** One line a machine in the order of the site, and one for the site itself while it does something. */
@@ -176,14 +199,17 @@ export class Progress {
     this.options.onFinished?.({ node, what, operation: entry.step.operation, failed, seconds });
   }
 
+  private addErrors(urn: string, lines: string[]): void {
+    this.errors.set(urn, [...(this.errors.get(urn) ?? []), ...lines]);
+  }
+
   private diagnose(event: NonNullable<EngineEvent['diagnosticEvent']>): void {
     // The SDK's type leaves `debug` out; the engine sends it, and plenty.
     if ((event.severity as string) === 'debug') return;
     const lines = linesOf(this.options.redact?.(event.message) ?? event.message);
-    // What the program or the engine says as a whole belongs to no resource.
-    const urn = event.urn === undefined || event.urn.includes('::pulumi:pulumi:Stack::') ? '' : event.urn;
+    const urn = ownerOf(event.urn);
     if (event.severity === 'error') {
-      this.errors.set(urn, [...(this.errors.get(urn) ?? []), ...lines]);
+      this.addErrors(urn, lines);
       return;
     }
     if (urn === '') return;

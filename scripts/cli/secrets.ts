@@ -17,8 +17,7 @@ export const IDENTITY = 'sitewright:identity';
 const SECRET_KEYS = [SSH_PRIVATE_KEY, HOST_KEY_SEED];
 const HOST_KEY_SEED_BYTES = 32;
 
-type StackPlan = Pick<SitePlan, 'site' | 'environment' | 'backendUrl' | 'cluster'> &
-  Partial<Pick<SitePlan, 'machines'>>;
+type StackPlan = Pick<SitePlan, 'site' | 'environment' | 'backendUrl' | 'cluster' | 'machines'>;
 
 /** Whether the secrets that open the machines of a site are there, encrypted beside the site file. */
 export function hasSecrets(context: Context, site: string): boolean {

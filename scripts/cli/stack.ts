@@ -7,7 +7,7 @@ import { parse, stringify } from 'yaml';
 import type { SitePlan } from '../../components/plan';
 import { vcenterEnv } from '../../components/vcenter/pin';
 import { automationCommand, engineEnv, findEngine, type Engine } from '../engine/find';
-import { installPlugins, requireVspherePlugin } from '../engine/plugins';
+import { installPlugins, installPolicyLauncher, requireVspherePlugin } from '../engine/plugins';
 import { removeCutAttributes } from './attributes';
 import { backendFolder, expandBackend } from './backend';
 import { callEngine, inOwnProcessGroup, type EngineResult } from './cliProcess';
@@ -62,6 +62,12 @@ export interface Operation {
   target?: string[];
 }
 
+/** What may stand in the way of an operation that follows the program. */
+export interface Policies {
+  /** Folders of policy packs. Default: none. */
+  policyPacks?: string[];
+}
+
 export type ConfigValues = Record<string, { value: string; secret: boolean }>;
 
 /** Name of the project in Pulumi.yaml. */
@@ -71,7 +77,7 @@ export const PROJECT = 'sitewright';
 export class SiteStack {
   private constructor(
     private readonly context: Context,
-    readonly plan: Pick<SitePlan, 'site' | 'backendUrl'> & Partial<Pick<SitePlan, 'machines'>>,
+    readonly plan: Pick<SitePlan, 'site' | 'backendUrl' | 'machines'>,
     private readonly engine: Engine,
     private readonly workDir: string,
     private readonly passphrase: PassphraseEnv,
@@ -79,7 +85,7 @@ export class SiteStack {
 
   static async open(
     context: Context,
-    plan: Pick<SitePlan, 'site' | 'backendUrl'> & Partial<Pick<SitePlan, 'machines'>>,
+    plan: Pick<SitePlan, 'site' | 'backendUrl' | 'machines'>,
     passphrase: PassphraseEnv,
   ): Promise<SiteStack> {
     const log = (line: string) => {
@@ -99,7 +105,7 @@ export class SiteStack {
       ...engineEnv(this.engine),
       PULUMI_BACKEND_URL: expandBackend(this.plan.backendUrl),
       SITEWRIGHT_STACKS_DIR: this.context.stacksDir,
-      ...vcenterEnv(this.plan.machines?.vsphere),
+      ...vcenterEnv(this.plan.machines.vsphere),
       ...this.passphrase,
     };
   }
@@ -201,11 +207,13 @@ export class SiteStack {
     await this.call(['stack', 'rm', '--yes', '--stack', this.plan.site]);
   }
 
-  async up(operation: Operation): Promise<OutputMap> {
+  async up(operation: Operation & Policies): Promise<OutputMap> {
+    this.preparePolicies(operation);
     return (await this.operate((stack) => stack.up({ ...operation, color: 'never' }))).outputs;
   }
 
-  async preview(operation: Operation): Promise<void> {
+  async preview(operation: Operation & Policies): Promise<void> {
+    this.preparePolicies(operation);
     await this.operate((stack) => stack.preview({ ...operation, color: 'never' }));
   }
 
@@ -217,8 +225,12 @@ export class SiteStack {
     await this.operate((stack) => stack.destroy({ ...operation, color: 'never' }));
   }
 
+  private preparePolicies({ policyPacks = [] }: Policies): void {
+    if (policyPacks.length > 0) installPolicyLauncher(this.engine);
+  }
+
   private async operate<T>(run: (stack: Stack) => Promise<T>): Promise<T> {
-    if (this.plan.machines?.vsphere) await requireVspherePlugin(this.engine, (line) => this.context.say(line));
+    if (this.plan.machines.vsphere !== null) await requireVspherePlugin(this.engine, (line) => this.context.say(line));
     // The program runs in this process and reads these as it does under plain `pulumi up`.
     process.env.SITEWRIGHT_STACKS_DIR = this.context.stacksDir;
     process.env.PULUMI_BACKEND_URL = expandBackend(this.plan.backendUrl);

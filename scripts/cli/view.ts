@@ -1,7 +1,7 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation';
 import { create as createLogUpdate } from 'log-update';
 import type { Context } from './context';
-import { Progress, type FinishedStep, type NodeLine } from './progress';
+import { Progress, violationOf, type FinishedStep, type NodeLine } from './progress';
 import type { Operation } from './resources';
 
 const REFRESH_MILLISECONDS = 250;
@@ -62,6 +62,8 @@ export class View {
 
   handle(event: EngineEvent): void {
     this.progress.handle(event);
+    const violation = violationOf(event);
+    if (violation !== undefined && !violation.isMandatory) this.say(violation.lines.join('\n'));
   }
 
   /** A line that stays, above the live ones. */

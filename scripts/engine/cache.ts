@@ -48,3 +48,23 @@ export function writeAtomically(file: string, text: string, mode = 0o644): void 
   fs.writeFileSync(temporary, text, { mode });
   fs.renameSync(temporary, file);
 }
+
+/** Nobody looks at a pull request for longer. */
+const UNUSED_DAYS = 30;
+
+/** Says that an entry of the cache was used now. */
+export function markUsed(entry: string): void {
+  const now = new Date();
+  fs.utimesSync(entry, now, now);
+}
+
+/** Removes the entries of a folder of the cache that nobody has used for 30 days; they are made again when they are needed. */
+export function forgetUnused(folder: string): void {
+  const oldest = Date.now() - UNUSED_DAYS * dayMs;
+  for (const name of fs.readdirSync(folder)) {
+    const entry = path.join(folder, name);
+    // Another run may have been faster.
+    const used = fs.lstatSync(entry, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (used < oldest) fs.rmSync(entry, { recursive: true, force: true });
+  }
+}

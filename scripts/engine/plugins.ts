@@ -65,6 +65,24 @@ export async function requireVspherePlugin(engine: Engine, log: (line: string) =
   );
 }
 
+/**
+ * Makes sure that the engine can run policy packs for node. The vendor's command line brings what starts them; beside an
+ * engine without it lies this program, and the pack brings the SDK.
+ */
+export function installPolicyLauncher({ pulumiHome }: Pick<Engine, 'pulumiHome'>): void {
+  const file = path.join(pulumiHome, 'plugins', 'analyzer-policy-nodejs-v1.0.0', 'pulumi-analyzer-policy-nodejs');
+  const find = "console.log(require.resolve('@pulumi/pulumi/cmd/run-policy-pack', {paths: [process.cwd()]}))";
+  const node = quote(process.execPath);
+  const text = [
+    '#!/bin/sh',
+    "# Starts a policy pack with the SDK of the pack; the engine's working directory is the pack's.",
+    `main=$(${node} -e ${quote(find)}) || exit 1`,
+    `exec ${node} "$main" "$@"`,
+    '',
+  ].join('\n');
+  if (!fs.existsSync(file) || fs.readFileSync(file, 'utf8') !== text) writeAtomically(file, text, 0o755);
+}
+
 export class PluginMissingError extends Error {
   readonly exitCode = 1;
   override readonly name = 'PluginMissingError';

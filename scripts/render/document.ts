@@ -190,7 +190,8 @@ function withoutSecrets(value: unknown, secretPaths: readonly string[]): unknown
   return visit(value, '');
 }
 
-function objectKey(inputs: Record<string, unknown>): string {
+/** What an object is known by in a document. */
+export function objectKey(inputs: Record<string, unknown>): string {
   const { kind, metadata } = inputs as { kind: string; metadata: { name: string; namespace?: string } };
   return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name}`;
 }

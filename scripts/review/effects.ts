@@ -32,7 +32,8 @@ export function effectsOf(before: RenderDocument, after: RenderDocument): Effect
   ]);
 }
 
-function grouped(effects: SingleEffect[]): Effect[] {
+/** The same on several machines once. */
+export function grouped(effects: SingleEffect[]): Effect[] {
   const groups = new Map<string, Effect>();
   for (const { machine, ...effect } of effects) {
     const { what, change, impact, why } = effect;

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { cacheDir } from '../../components/cacheDir';
 import type { Context } from '../cli/context';
 import { badInput, failed } from '../cli/errors';
+import { forgetUnused, markUsed } from '../engine/cache';
 import { Repository } from './git';
 
 /** A compiled kit that can render. */
@@ -82,10 +83,15 @@ export async function kitAt(context: Context, repository: Repository, commit: st
 }
 
 async function compiled(context: Context, repository: Repository, commit: string, at: string): Promise<string> {
-  const folder = join(cacheDir(), 'kits', `${commit}-node${process.versions.node.split('.')[0]}`, at);
-  if (existsSync(join(folder, '.complete'))) return folder;
-  mkdirSync(dirname(folder), { recursive: true });
-  const fresh = mkdtempSync(join(cacheDir(), 'kits', 'new-'));
+  const kits = join(cacheDir(), 'kits');
+  const entry = join(kits, `${commit}-node${process.versions.node.split('.')[0]}`);
+  const folder = join(entry, at);
+  mkdirSync(entry, { recursive: true });
+  markUsed(entry);
+  // Its dependencies are a link to where another kit may have been, or to what nobody has installed for a while.
+  if (['.complete', 'node_modules'].every((name) => existsSync(join(folder, name)))) return folder;
+  forgetUnused(kits);
+  const fresh = mkdtempSync(join(kits, 'new-'));
   const kit = join(fresh, at);
   try {
     await repository.export(commit, pathspecs(at), fresh);
@@ -119,8 +125,12 @@ async function modules(context: Context, kit: string): Promise<string> {
     .digest('hex')
     .slice(0, 32);
   const folder = join(cacheDir(), 'kit-modules', name);
-  if (existsSync(join(folder, 'node_modules'))) return join(folder, 'node_modules');
+  if (existsSync(join(folder, 'node_modules'))) {
+    markUsed(folder);
+    return join(folder, 'node_modules');
+  }
   mkdirSync(dirname(folder), { recursive: true });
+  forgetUnused(dirname(folder));
   const fresh = mkdtempSync(join(dirname(folder), 'new-'));
   try {
     for (const file of ['package.json', 'package-lock.json']) cpSync(join(kit, file), join(fresh, file));

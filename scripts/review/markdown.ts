@@ -3,10 +3,21 @@ import { IMPACT_ORDER, isDisruptive, type ChangeImpact } from './impact';
 import { worstOfReview, type Review } from './review';
 import type { SettingChange } from './settings';
 import type { SiteDiff } from './siteDiff';
-import { shortened, shownMachines, shownValue, shownWhat, WHAT_IT_IS } from './tell';
+import { notComparedWith, shortened, shownMachines, shownValue, shownWhat, WHAT_IT_IS } from './tell';
 
-/** First line of every report: what posts it finds its earlier comment by it. */
-export const MARKER = '<!-- sitewright-review -->';
+/** What a report is about. */
+export interface Head {
+  /** First line of every report: what posts it finds its earlier comment by it. */
+  marker: string;
+  about: string;
+}
+
+export const REVIEW: Head = { marker: '<!-- sitewright-review -->', about: WHAT_IT_IS };
+
+export const previewHead = (site: string): Head => ({
+  marker: `<!-- sitewright-preview ${site} -->`,
+  about: 'What the engine would do, compared with its state: what was changed on a machine by hand shows in drift.',
+});
 
 /** The limit of a comment on GitHub, which is the lowest of the usual ones: 65,536 characters; bytes are never fewer. */
 export const BUDGET_BYTES = 64 * 1024;
@@ -32,11 +43,12 @@ interface Detail {
  * have the most, then whole sections from the mildest on, then rows of the table; each says so.
  * @param budgetBytes undefined: all of it
  */
-export function reviewMarkdown(review: Review, budgetBytes?: number): string {
+export function reviewMarkdown(review: Review, budgetBytes?: number, head = REVIEW): string {
   const sections = sectionsOf(review.changed);
   const rows = review.changed.map(rowOf);
-  const report = () => compose(review, sections, rows, cut);
-  const cut: Cuts = { details: new Set(), lines: new Map(), sections: 0, rows: 0 };
+  const notices = noticesOf(review);
+  const report = () => compose(review, head, { sections, rows, notices }, cut);
+  const cut: Cuts = { details: new Set(), lines: new Map(), sections: 0, rows: 0, notices: 0 };
   let text = report();
   if (budgetBytes === undefined) return text;
   const fits = () => Buffer.byteLength(text) <= budgetBytes;
@@ -74,6 +86,7 @@ export function reviewMarkdown(review: Review, budgetBytes?: number): string {
     (row) => Buffer.byteLength(row),
     () => (cut.rows += 1),
   );
+  shrink([...notices].reverse(), Buffer.byteLength, () => (cut.notices += 1));
   return text;
 }
 
@@ -85,30 +98,36 @@ interface Cuts {
   details: Set<Detail>;
   /** How many lines of a section are kept. */
   lines: Map<Section, number>;
-  /** How many sections and rows are left out, from the end. */
+  /** How many of them are left out, from the end. */
   sections: number;
   rows: number;
+  notices: number;
 }
 
-function compose(review: Review, sections: Section[], rows: string[], cut: Cuts): string {
+interface Parts {
+  sections: Section[];
+  rows: string[];
+  notices: string[];
+}
+
+function compose(review: Review, { marker, about }: Head, { sections, rows, notices }: Parts, cut: Cuts): string {
   const worst = worstOfReview(review);
   const sites = review.changed.length + review.same.length + review.untouched + review.broken.length;
-  const broken = review.broken.length === 0 ? '' : `, **${review.broken.length} cannot be read**`;
+  const refused = review.findings.sites.filter(({ errors }) => errors.length > 0).length;
+  const broken =
+    (review.broken.length === 0 ? '' : `, **${review.broken.length} cannot be read**`) +
+    (refused === 0 ? '' : `, **${refused} refused by rules or other sites**`);
   const parts = [
-    MARKER,
+    marker,
     `## ${worst === null ? 'No site changes' : `${review.changed.length} of ${sites} sites change, worst is ${worst}`}${broken}`,
-    `${code(review.base)} compared with ${code(review.head)}. ${WHAT_IT_IS}`,
+    `${code(review.base)} compared with ${code(review.head)}. ${about}`,
   ];
   if (rows.length > 0)
     parts.push([...TABLE_HEAD, ...rows.slice(0, rows.length - cut.rows), ...more(cut.rows, 'row')].join('\n'));
-  for (const { site, problems } of review.broken)
-    parts.push(
-      `### ${site}: cannot be read`,
-      problems
-        .slice(0, SHOWN_PROBLEMS)
-        .map((one) => `- ${code(shortened(one, PROBLEM_CHARACTERS))}`)
-        .join('\n'),
-    );
+  parts.push(
+    ...notices.slice(0, notices.length - cut.notices),
+    ...more(cut.notices, 'list of problems', 'lists of problems'),
+  );
   for (const section of sections.slice(0, sections.length - cut.sections)) parts.push(...sectionText(section, cut));
   parts.push(...more(cut.sections, 'section'));
   const silent = [
@@ -123,10 +142,42 @@ function compose(review: Review, sections: Section[], rows: string[], cut: Cuts)
 const SHOWN_PROBLEMS = 10;
 const PROBLEM_CHARACTERS = 400;
 
-const more = (count: number, what: string): string[] =>
-  count === 0
+/** What is wrong with sites; those of which the same is to be said, as by a profile, together. */
+function noticesOf({ broken, findings }: Review): string[] {
+  const refused = findings.sites.map(({ site, errors, warnings }) => ({
+    site,
+    title: errors.length > 0 ? '**refused by rules or other sites**' : 'findings of rules and other sites',
+    lines: [...errors.map((text) => `**error**: ${problemText(text)}`), ...warnings.map(problemText)],
+  }));
+  const unread = broken.map(({ site, problems }) => ({
+    site,
+    title: 'cannot be read',
+    lines: problems.map(problemText),
+  }));
+  const groups = new Map<string, { sites: string[]; title: string; lines: string[] }>();
+  for (const { site, title, lines } of [...unread, ...refused]) {
+    const key = JSON.stringify([title, lines]);
+    const found = groups.get(key);
+    if (found === undefined) groups.set(key, { sites: [site], title, lines });
+    else found.sites.push(site);
+  }
+  const texts = [...groups.values()].map(({ sites, title, lines }) =>
+    [
+      `### ${namesOf(sites)}: ${title}\n`,
+      ...lines.slice(0, SHOWN_PROBLEMS).map((line) => `- ${line}`),
+      ...more(lines.length - SHOWN_PROBLEMS, 'problem'),
+    ].join('\n'),
+  );
+  const { notCompared } = findings;
+  return notCompared.length === 0 ? texts : [...texts, `_${plain(notComparedWith(notCompared))}_`];
+}
+
+const problemText = (text: string) => code(shortened(text, PROBLEM_CHARACTERS));
+
+const more = (count: number, what: string, several = `${what}s`): string[] =>
+  count <= 0
     ? []
-    : [`_${count} more ${what}${count === 1 ? '' : 's'} left out here for its size; the full report has all._`];
+    : [`_${count} more ${count === 1 ? what : several} left out here for its size; the full report has all._`];
 
 const TABLE_HEAD = [
   `| site | environment | machines | ${IMPACT_ORDER.join(' | ')} | worst |`,
@@ -183,18 +234,19 @@ function sectionsOf(changed: SiteDiff[]): Section[] {
   return [...groups.values()].map(({ diffs, section }) => {
     const [first] = diffs;
     const names = diffs.map(({ site }) => site);
-    const others =
-      names.length > NAMED_SITES
-        ? `${names.slice(0, NAMED_SITES).join(', ')} and ${names.length - NAMED_SITES} more`
-        : names.join(', ');
     if (diffs.length === 1) return { ...section, title: `${first!.site} (${first!.environment})` };
     // Names of machines and addresses in them are those of the first.
     const details = section.details.map((detail) => ({ ...detail, title: `${detail.title}, as in ${first!.site}` }));
-    return { ...section, details, title: `${others} (${names.length} sites in the same way)` };
+    return { ...section, details, title: `${namesOf(names)} (${names.length} sites in the same way)` };
   });
 }
 
 const NAMED_SITES = 5;
+
+const namesOf = (sites: string[]) =>
+  sites.length > NAMED_SITES
+    ? `${sites.slice(0, NAMED_SITES).join(', ')} and ${sites.length - NAMED_SITES} more`
+    : sites.join(', ');
 
 function settingLine({ key, before, after, impact, why }: SettingChange): string {
   return `- setting ${code(key)}: ${code(shownValue(before))} becomes ${code(shownValue(after))}: ${strong(impact)}${why === '' ? '' : `: ${plain(why)}`}`;

@@ -39,13 +39,18 @@ const effect = (
 const RUNS_PODS = ['DaemonSet', 'Deployment', 'StatefulSet'];
 
 function changed(key: string, old: KubeObject, made: KubeObject): SingleEffect {
+  const { impact, why } = changeOfObject(made, changedPaths(old, made));
+  return effect(key, 'changed', impact, why, []);
+}
+
+/** What a change of these fields of an object does. */
+export function changeOfObject(made: KubeObject, paths: readonly string[]): Pick<SingleEffect, 'impact' | 'why'> {
   const { apiVersion, kind } = made as { apiVersion: string; kind: string };
   const [group, version] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion];
   const type = { group: group!, version: version!, kind, isPatch: false };
-  const paths = changedPaths(old, made);
   if (paths.some((path) => needsNewObject(type, path, made, SETTINGS)))
-    return effect(key, 'changed', 'replacement', 'a field of it cannot be changed: it is made anew', []);
+    return { impact: 'replacement', why: 'a field of it cannot be changed: it is made anew' };
   if (RUNS_PODS.includes(kind) && paths.some((path) => path.startsWith('spec.template')))
-    return effect(key, 'changed', 'restart', 'its pods are made anew, a few at a time', []);
-  return effect(key, 'changed', 'in place', 'it is changed in the cluster', []);
+    return { impact: 'restart', why: 'its pods are made anew, a few at a time' };
+  return { impact: 'in place', why: 'it is changed in the cluster' };
 }

@@ -2,11 +2,11 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { cacheDir } from '../../components/cacheDir';
 import { failed } from '../cli/errors';
-import { writeAtomically } from '../engine/cache';
+import { forgetUnused, markUsed, writeAtomically } from '../engine/cache';
 import { DOCUMENT_VERSION } from '../render/document';
 import type { RenderResult } from '../render/render';
 import type { WorkerAnswer } from '../render/worker';
@@ -83,20 +83,34 @@ export class Renderer {
   private readonly workers: Worker[] = [];
   /** By fingerprint of the inputs. */
   private readonly running = new Map<string, Promise<RenderResult>>();
+  private hasPruned = false;
   private lastId = 0;
 
   constructor(private readonly size = Math.min(availableParallelism(), MAX_WORKERS)) {}
 
-  /** @param revision one that has the site */
+  /**
+   * Equal inputs at the same time are one rendering.
+   * @param revision one that has the site
+   */
   async render(revision: Revision, site: string): Promise<RenderResult> {
     const inputs = inputsOf(revision, site)!;
     const cached = join(cacheDir(), 'renders', `${inputs}.json`);
-    if (existsSync(cached)) return JSON.parse(readFileSync(cached, 'utf8')) as RenderResult;
-    const running = this.running.get(inputs) ?? this.run(revision, site);
-    this.running.set(inputs, running);
-    const result = await running;
-    writeAtomically(cached, JSON.stringify(result), 0o600);
-    return result;
+    const running = this.running.get(inputs);
+    if (running !== undefined) return running;
+    if (existsSync(cached)) {
+      markUsed(cached);
+      return JSON.parse(readFileSync(cached, 'utf8')) as RenderResult;
+    }
+    const made = this.run(revision, site).then((result) => {
+      if (!this.hasPruned && existsSync(dirname(cached))) forgetUnused(dirname(cached));
+      this.hasPruned = true;
+      writeAtomically(cached, JSON.stringify(result), 0o600);
+      // A document may have 20 MB: from now on the cache has it.
+      this.running.delete(inputs);
+      return result;
+    });
+    this.running.set(inputs, made);
+    return made;
   }
 
   private run(revision: Revision, site: string): Promise<RenderResult> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { cacheDir } from '../../components/cacheDir';
 import type { Context } from '../cli/context';
 import { badInput } from '../cli/errors';
+import { forgetUnused, markUsed } from '../engine/cache';
 import { Repository } from './git';
 import { kitAt, thisKit, type Kit } from './kit';
 
@@ -43,8 +44,10 @@ export async function openRevision(context: Context, ref: string, { sameKit }: R
 async function exported(repository: Repository, commit: string, path: string): Promise<string> {
   const root = join(cacheDir(), 'revisions');
   const folder = join(root, commit, path.replace(/\//g, '+'));
-  if (existsSync(folder)) return folder;
   mkdirSync(join(root, commit), { recursive: true });
+  markUsed(join(root, commit));
+  if (existsSync(folder)) return folder;
+  forgetUnused(root);
   const fresh = mkdtempSync(join(root, 'new-'));
   await repository.export(commit, [`${path}/sites`, ...(await present(repository, commit, path))], fresh);
   try {

@@ -44,7 +44,7 @@ export function diffSite(before: RenderDocument | null, after: RenderDocument | 
 
 const whole = { machines: [], what: 'site', lines: [], sameLines: true };
 
-const added = (machines: number): Effect => ({
+export const added = (machines: number): Effect => ({
   ...whole,
   change: 'new',
   impact: 'in place',

@@ -1,5 +1,6 @@
 import { paint, table } from '../cli/table';
 import type { Effect } from './effects';
+import type { Findings } from './findings';
 import { isDisruptive, type ChangeImpact } from './impact';
 import { inline } from './lines';
 import type { SiteDiff } from './siteDiff';
@@ -58,3 +59,12 @@ export function tellDiff(diff: SiteDiff, { color, lines }: { color: boolean; lin
     text.push(paint('To do beside up', 'bold', color), ...diff.afterwards.map((action) => `- ${action}`), '');
   return text.join('\n').trimEnd();
 }
+
+/** What rules and other sites say, line by line. */
+export const tellFindings = ({ sites, notCompared }: Findings): string[] => [
+  ...sites.flatMap(({ errors, warnings }) => [...errors, ...warnings]),
+  ...(notCompared.length === 0 ? [] : [notComparedWith(notCompared)]),
+];
+
+export const notComparedWith = (sites: readonly string[]) =>
+  `not compared with ${sites.join(', ')}: no plan can be made of ${sites.length === 1 ? 'it' : 'them'} (sitewright validate shows why)`;

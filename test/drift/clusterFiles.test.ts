@@ -1,7 +1,9 @@
 import { renderControlPlaneScript, staticPodFiles } from '../../components/cluster/nodeScripts';
-import { controlPlaneFiles } from '../../components/drift/clusterFiles';
+import { renderRuntimeScript } from '../../components/cluster/runtimeScript';
+import { controlPlaneFiles, runtimeFiles } from '../../components/drift/clusterFiles';
 import { renderDriftScript } from '../../components/drift/nodeScript';
-import { controlPlane } from '../cluster/fixtures';
+import { takeApart, writtenFiles } from '../../scripts/render/scriptParts';
+import { controlPlane, runtime } from '../cluster/fixtures';
 import { clusterSite } from '../plan/clusterSite';
 import { planOf } from '../plan/site';
 
@@ -20,4 +22,19 @@ test('patches of static pods are among the files', () => {
   const { patches } = staticPodFiles(plan.cluster!);
   expect(patches).toHaveLength(4);
   expect(controlPlaneFiles(plan.cluster!, node!.cluster!)).toEqual(expect.arrayContaining(patches));
+});
+
+test('files of the runtime are those that its script writes, path by path', () => {
+  const { values, ...rest } = takeApart(renderRuntimeScript(runtime));
+  // Log-ins are secrets, and drift looks at none.
+  const written = writtenFiles({ values, ...rest })
+    .filter(({ mode, variable }) => mode !== '0600' && values[variable] !== '')
+    .map(({ path, variable }) => [path, values[variable]]);
+  // Files of registries are written in a loop.
+  const planned = runtimeFiles(
+    { ...runtime.cluster, registries: [] },
+    { ...controlPlane.nodeCluster, cniConfiguration: runtime.cniConfiguration },
+  );
+  expect(planned.length).toBeGreaterThan(5);
+  expect([...planned].sort()).toEqual([...written].sort());
 });

@@ -72,6 +72,25 @@ describe('bad input ends with exit code 2', () => {
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/^there is no site nope in main \(/) });
   });
 
+  test('an exception whose day is over: the diff, the review and the document are whole, and the exit code is 2', () => {
+    const site = readFileSync(join(kit.stacks, 'sites/oslo.yaml'), 'utf8');
+    const exception = '{ name: support-end, owner: ops, until: "2020-01-31", reason: later }';
+    kit.writeSite('oslo', `${site}rules:\n  exceptions:\n    - ${exception}\n`);
+    const message = /stacks\/sites\/oslo\.yaml:\d+:\d+ rules\.exceptions\[support-end\].*ended on 2020-01-31/;
+    expect(kit.run(['diff', 'oslo', '--from', 'main'])).toMatchObject({
+      ...{ code: 2, stdout: expect.stringContaining('rules.exceptions') },
+      stderr: expect.stringMatching(message),
+    });
+    expect(kit.run(['review', '--base', 'main'])).toMatchObject({
+      ...{ code: 2, stderr: '' },
+      stdout: expect.stringMatching(/1 refused by rules or other sites[^]*ended on 2020-01-31/),
+    });
+    const rendered = kit.run(['render', 'oslo']);
+    expect(rendered).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
+    expect(JSON.parse(rendered.stdout)).toMatchObject({ site: 'oslo' });
+    kit.writeSite('oslo', site);
+  });
+
   test('a site file with mistakes, which says on which side', () => {
     edit('sites/oslo.yaml', 'role: worker', 'role: woker');
     const { code, stderr } = kit.run(['diff', 'oslo', '--from', 'main']);

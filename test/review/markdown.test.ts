@@ -1,4 +1,4 @@
-import { BUDGET_BYTES, MARKER, reviewMarkdown } from '../../scripts/review/markdown';
+import { BUDGET_BYTES, REVIEW, reviewMarkdown } from '../../scripts/review/markdown';
 import { exitCodeOf, type Review } from '../../scripts/review/review';
 import type { SiteDiff } from '../../scripts/review/siteDiff';
 
@@ -26,12 +26,13 @@ const diff = (site: string, more: Partial<SiteDiff> = {}): SiteDiff => ({
 
 const review = (changed: SiteDiff[], more: Partial<Review> = {}): Review => ({
   ...{ base: 'main (0123456789ab)', head: 'worktree', changed, same: [], untouched: 0, broken: [] },
+  findings: { sites: [], notCompared: [] },
   ...more,
 });
 
 test('a table of the sites, a line for each change, differences folded', () => {
   const text = reviewMarkdown(review([diff('oslo')], { same: ['bergen'], untouched: 98 }), BUDGET_BYTES);
-  expect(text).toBe(`${MARKER}
+  expect(text).toBe(`${REVIEW.marker}
 
 ## 1 of 100 sites change, worst is in place
 
@@ -78,7 +79,41 @@ test('exit codes: none, changes, disruptive, broken', () => {
   );
 });
 
+test('findings of rules and other sites: errors first, the same of many sites once, and exit code 2', () => {
+  const of = (site: string, errors: string[], warnings: string[] = []) => ({ site, errors, warnings });
+  const found = review([diff('oslo')], {
+    findings: {
+      sites: [of('bergen', ['a b.yaml:1:2 no'], ['w']), of('oslo', ['a b.yaml:1:2 no'], ['w']), of('x', [], ['w'])],
+      notCompared: ['broken'],
+    },
+  });
+  expect(exitCodeOf(found)).toBe(2);
+  expect(exitCodeOf(review([diff('oslo')], { findings: { sites: [of('x', [], ['w'])], notCompared: [] } }))).toBe(10);
+  const text = reviewMarkdown(found);
+  expect(text).toContain('worst is in place, **2 refused by rules or other sites**\n');
+  expect(text).toContain(
+    '### bergen, oslo: **refused by rules or other sites**\n\n- **error**: `a b.yaml:1:2 no`\n- `w`\n\n### x: findings of',
+  );
+  expect(text).toContain('_not compared with broken: no plan');
+});
+
 describe('a report that is too large', () => {
+  test('with problems of more sites than fit', () => {
+    const sites = Array.from({ length: 3000 }, (_, index) => `site${index}`);
+    const text = reviewMarkdown(
+      review([], {
+        broken: sites.map((site) => ({ site, problems: [`${site}.yaml:1:1 bad`] })),
+        findings: {
+          sites: sites.map((site) => ({ site, errors: [`${site}.yaml no`], warnings: [] })),
+          notCompared: [],
+        },
+      }),
+      BUDGET_BYTES,
+    );
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(BUDGET_BYTES);
+    expect(text).toMatch(/### site0: cannot be read[^]*_\d+ more lists of problems left out here for its size/);
+  });
+
   const effect = diff('x').effects[0]!;
   const lines = (count: number) => Array.from({ length: count }, (_, index) => `+ line ${index} ${'x'.repeat(60)}`);
   const large = (site: string, effects: number, length: number) =>

@@ -1,12 +1,20 @@
-import { Command } from 'commander';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import type { EngineEvent } from '@pulumi/pulumi/automation';
 import type { SitePlan } from '../../../components/plan';
+import { isDisruptive } from '../../review/impact';
+import { BUDGET_BYTES, previewHead, reviewMarkdown } from '../../review/markdown';
+import { previewDiff } from '../../review/previewDiff';
+import { WORKTREE } from '../../review/revision';
 import { checkBgpPasswords } from '../bgpPasswords';
 import { checkVsphereSecrets } from '../vsphereSecrets';
 import { checkIngressKey } from '../ingressKey';
 import { checkedClusterPki, clusterPkiOf, renewAdminWhenDue } from '../clusterKeys';
-import { collectChanges, type Changes } from '../changes';
-import { checkClusterVersion } from '../clusterVersion';
+import { collectChanges } from '../changes';
+import { checkClusterVersion, VERSION_OUTPUT } from '../clusterVersion';
 import { contextOf, printJson, type Context } from '../context';
+import { badInput, Ended, EXIT } from '../errors';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
 import { forgetLostMachines, partedResources, refuseLostMembers, type SiteState } from '../members';
@@ -16,6 +24,7 @@ import { ask } from '../passphrase';
 import { markBroken } from '../repair';
 import { checkRegistryPasswords } from '../registries';
 import { renderChanges, renderCounts } from '../renderChanges';
+import { redactor } from '../redact';
 import { renderOutputs } from '../report';
 import { ensureSecrets, hasSecrets, lacksClusterKeys, openStack, type OpenStack } from '../secrets';
 import { openSiteAloud } from '../site';
@@ -28,12 +37,28 @@ export function deployCommands(): Command[] {
     new Command('preview')
       .description('show what `up` would change; changes nothing')
       .argument('<site>')
-      .addHelpText('after', '\nExamples:\n  $ sitewright preview acme-prod\n  $ sitewright preview acme-prod --json')
-      .action((site: string, _options: unknown, command: Command) => preview(contextOf(command), site)),
+      .addOption(policyPackOption())
+      .option('--report', 'as Markdown, in the form of `review`')
+      .addHelpText(
+        'after',
+        `
+Exit code 0, also where something changes; with --report as of \`diff\`: 0 no change, 10 changes, 11 a disruptive change, a
+replacement or a deletion is among them.
+
+Examples:
+  $ sitewright preview acme-prod
+  $ sitewright preview acme-prod --json
+  $ sitewright preview acme-prod --report > comment.md
+  $ sitewright preview acme-prod --policy-pack scripts/policy`,
+      )
+      .action((site: string, options: Packs & { report?: boolean }, command: Command) =>
+        preview(contextOf(command), site, options),
+      ),
     new Command('up')
       .description('build the site or bring it to what its file says, and prove its network')
       .argument('<site>')
       .option('-y, --yes', 'do not ask; without a terminal nothing is asked either')
+      .addOption(policyPackOption())
       .addHelpText(
         'after',
         `
@@ -43,8 +68,8 @@ Examples:
   $ sitewright up acme-prod
   $ sitewright up lab --yes`,
       )
-      .action((site: string, options: { yes?: boolean }, command: Command) =>
-        up(contextOf(command), site, options.yes === true),
+      .action((site: string, options: Packs & { yes?: boolean }, command: Command) =>
+        up(contextOf(command), site, options),
       ),
     new Command('refresh')
       .description('bring the state in line with what the engine can read back')
@@ -62,22 +87,47 @@ Examples:
   ];
 }
 
+interface Packs {
+  policyPack?: string[];
+}
+
+const policyPackOption = () =>
+  new Option(
+    '--policy-pack <folder>',
+    'policy pack of Pulumi that the resources must satisfy, such as scripts/policy; may be given several times',
+  ).argParser((folder, before: string[] = []) => [...before, folder]);
+
+/** With the folders as the engine needs them; it runs elsewhere. */
+function policyPacksOf({ policyPack = [] }: Packs): string[] {
+  return policyPack.map((folder) => {
+    if (!existsSync(join(folder, 'PulumiPolicy.yaml')))
+      throw badInput(`--policy-pack ${folder}: there is no PulumiPolicy.yaml in this folder`);
+    return resolve(folder);
+  });
+}
+
 const nodeNames = (plan: SitePlan) => plan.nodes.map((node) => node.name);
 
-async function previewChanges(context: Context, plan: SitePlan, open: OpenStack): Promise<Changes> {
+async function previewChanges(
+  context: Context,
+  plan: SitePlan,
+  open: OpenStack,
+  policyPacks: string[],
+): Promise<EngineEvent[]> {
   const { events } = await operate(context, open.stack, {
     site: plan.site,
     nodes: nodeNames(plan),
     verb: 'preview of',
     secrets: open.secrets,
-    run: (stack, operation) => stack.preview(operation),
+    run: (stack, operation) => stack.preview({ ...operation, policyPacks }),
     tellsSteps: false,
     next: ['Nothing was changed.'],
   });
-  return collectChanges(events, plan.site, nodeNames(plan));
+  return events;
 }
 
-async function preview(context: Context, site: string): Promise<void> {
+async function preview(context: Context, site: string, options: Packs & { report?: boolean }): Promise<void> {
+  const policyPacks = policyPacksOf(options);
   const loaded = openSiteAloud(context, site);
   const { plan } = loaded;
   const open = await openStack(context, plan);
@@ -91,12 +141,37 @@ async function preview(context: Context, site: string): Promise<void> {
   checkVsphereSecrets(plan, open.config);
   await tellNetworkChange(context, plan, left);
   checkRegistryPasswords(open.config, plan);
-  const found = await previewChanges(context, plan, open);
+  const events = await previewChanges(context, plan, open, policyPacks);
+  if (options.report === true) {
+    const runs = (await left.outputs())[VERSION_OUTPUT];
+    return report(context, events, { plan, open, runs: typeof runs === 'string' ? runs : null });
+  }
+  const found = collectChanges(events, site, nodeNames(plan));
   if (context.json) printJson(context, found);
   else context.out(renderChanges(site, found, context.color));
 }
 
-async function up(context: Context, site: string, yes: boolean): Promise<void> {
+function report(
+  context: Context,
+  events: EngineEvent[],
+  { plan, open, runs }: { plan: SitePlan; open: OpenStack; runs: string | null },
+): void {
+  const diff = previewDiff(events, { plan, runs, redact: redactor(open.secrets) });
+  if (context.json) printJson(context, diff);
+  else {
+    const review = {
+      ...{ base: `the state of ${plan.site}`, head: WORKTREE, untouched: 0, broken: [] },
+      changed: diff.worst === null ? [] : [diff],
+      same: diff.worst === null ? [plan.site] : [],
+      findings: { sites: [], notCompared: [] },
+    };
+    context.out(reviewMarkdown(review, BUDGET_BYTES, previewHead(plan.site)));
+  }
+  if (diff.worst !== null) throw new Ended(isDisruptive(diff.worst) ? EXIT.disruptive : EXIT.changes);
+}
+
+async function up(context: Context, site: string, options: Packs & { yes?: boolean }): Promise<void> {
+  const policyPacks = policyPacksOf(options);
   const loaded = openSiteAloud(context, site);
   const { plan } = loaded;
   await enterLab(plan);
@@ -128,7 +203,8 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
     context.say(`The last run was killed in the middle of: ${cleared.join(', ')}. It is done again now.`);
   }
   if (pki !== null) await markBroken(context, plan, open, clusterPkiOf(open.config, plan));
-  if (!yes && context.terminal && process.stdin.isTTY === true && !(await confirmed(context, plan, open))) return;
+  const asks = options.yes !== true && context.terminal && process.stdin.isTTY === true;
+  if (asks && !(await confirmed(context, plan, open, policyPacks))) return;
 
   await forgetLostMachines(open.stack, plan);
   const { result, progress, events } = await operate(context, open.stack, {
@@ -136,7 +212,7 @@ async function up(context: Context, site: string, yes: boolean): Promise<void> {
     nodes: nodeNames(plan),
     verb: 'up',
     secrets: open.secrets,
-    run: (stack, operation) => stack.up(operation),
+    run: (stack, operation) => stack.up({ ...operation, policyPacks }),
     next: [
       `What was made is kept; the next \`sitewright up ${site}\` carries on from there.`,
       `--verbose shows the engine's output.`,
@@ -181,8 +257,9 @@ async function letGo(stack: SiteStack, plan: SitePlan): Promise<void> {
   for (const urn of partedResources(await stateOf(stack), plan)) await stack.unprotect(urn);
 }
 
-async function confirmed(context: Context, plan: SitePlan, open: OpenStack): Promise<boolean> {
-  const found = await previewChanges(context, plan, open);
+async function confirmed(context: Context, plan: SitePlan, open: OpenStack, policyPacks: string[]): Promise<boolean> {
+  const events = await previewChanges(context, plan, open, policyPacks);
+  const found = collectChanges(events, plan.site, nodeNames(plan));
   if (found.changes.length === 0) return true;
   context.say(renderChanges(plan.site, found, context.color));
   if (['y', 'yes'].includes((await ask('Do this? (yes/no)')).trim().toLowerCase())) return true;

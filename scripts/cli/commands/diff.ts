@@ -1,10 +1,11 @@
 import { Command } from 'commander';
 import { listSites } from '../../../components/spec';
+import { checkedOf, findingsOf } from '../../review/findings';
 import { isDisruptive } from '../../review/impact';
 import { Renderer } from '../../review/renderer';
 import { openRevision, WORKTREE, type Revision } from '../../review/revision';
 import { diffSite } from '../../review/siteDiff';
-import { tellDiff } from '../../review/tell';
+import { tellDiff, tellFindings } from '../../review/tell';
 import type { RenderDocument } from '../../render/document';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput, Ended, EXIT } from '../errors';
@@ -31,7 +32,8 @@ export function diffCommand(): Command {
 Both sides are rendered, each with the kit and the dependencies of its commit. It compares what the files say: it knows no
 state and shows no drift. With access to the site, preview compares with what was built.
 
-Exit codes: 0 no change, 10 changes, 11 a disruptive change, a replacement or a deletion is among them, 1 failed, 2 bad input.
+Exit codes: 0 no change, 10 changes, 11 a disruptive change, a replacement or a deletion is among them, 1 failed, 2 bad input:
+also where \`validate\` refuses the site for a rule or for another site; warnings of them are told where they are new.
 
 Examples:
   $ sitewright diff acme-prod --from main
@@ -49,10 +51,18 @@ async function diff(context: Context, site: string, options: Options): Promise<v
   if (sides.length === 0) throw badInput(`there is no site ${site} in ${from.label} or ${to.label}`);
   const renderer = new Renderer(2);
   try {
-    const [before, after] = await Promise.all([from, to].map((side) => documentOf(renderer, side, site)));
-    const found = diffSite(before!, after!);
-    if (context.json) printJson(context, { from: from.label, to: to.label, ...found });
-    else context.out(tellDiff(found, { color: context.color, lines: options.full === true ? Infinity : 12 }));
+    const [before = null, after = null] = await Promise.all([from, to].map((side) => documentOf(renderer, side, site)));
+    const found = diffSite(before, after);
+    const findings =
+      after === null
+        ? { sites: [], notCompared: [] }
+        : findingsOf([{ before: before === null ? null : checkedOf(before), after: checkedOf(after) }], to, new Date());
+    if (context.json) printJson(context, { from: from.label, to: to.label, ...found, findings });
+    else {
+      context.out(tellDiff(found, { color: context.color, lines: options.full === true ? Infinity : 12 }));
+      for (const line of tellFindings(findings)) context.say(line);
+    }
+    if (findings.sites.some(({ errors }) => errors.length > 0)) throw new Ended(EXIT.badInput);
     if (found.worst !== null) throw new Ended(isDisruptive(found.worst) ? EXIT.disruptive : EXIT.changes);
   } finally {
     renderer.close();

@@ -28,7 +28,8 @@ Prints Markdown that fits into a comment (64 KiB); what is too large is left out
 which a later run finds the comment and replaces it: examples/ci has workflows. No site is reached, no secret is read.
 
 Exit codes: 0 no change, 10 changes, 11 a disruptive change, a replacement or a deletion is among them, 1 failed, 2 bad
-input: a site cannot be read (the others are reviewed all the same).
+input: a site cannot be read, breaks a rule that counts as an error, has an exception whose day is over, or does not fit
+the sites that it is joined with (the others are reviewed all the same). Other findings are told where they are new.
 
 Examples:
   $ sitewright review --base origin/main > comment.md
@@ -42,7 +43,7 @@ async function review(context: Context, { base, head, report, sameKit = false }:
   const to = await openRevision(context, head, { sameKit });
   const renderer = new Renderer();
   try {
-    const found = await reviewSites(renderer, from, to);
+    const found = await reviewSites(renderer, from, to, new Date());
     if (report !== undefined) save(report, reviewMarkdown(found));
     if (context.json) printJson(context, found);
     else context.out(reviewMarkdown(found, BUDGET_BYTES));

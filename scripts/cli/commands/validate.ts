@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { formatProblem } from '../../../components/spec';
+import { notComparedWith } from '../../review/tell';
 import { contextOf, printJson, type Context } from '../context';
 import { badInput } from '../errors';
 import { acrossSites, isError, readFleet, ruleProblems } from '../fleet';
@@ -38,8 +39,7 @@ function validateOne(context: Context, site: string): void {
   }
   for (const problem of problems) context.say(formatProblem(problem));
   if (fleet.broken.length > 0) {
-    const names = fleet.broken.map((broken) => broken.site).join(', ');
-    context.say(`not compared with ${names}: no plan can be made of it (sitewright validate shows why)`);
+    context.say(notComparedWith(fleet.broken.map((broken) => broken.site)));
   }
   context.out(`${site} is valid: ${plan.nodes.length} nodes, pods get an MTU of ${plan.mtu.podMtuBytes} bytes`);
 }
