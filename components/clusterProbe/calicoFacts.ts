@@ -4,6 +4,8 @@ import type { Encapsulation, Family } from '../plan/types';
 /** What of a plan with Calico is held against the living cluster, and what was found. */
 
 export interface CalicoProbe {
+  /** Where calico-node runs. */
+  namespace: string;
   /** What wraps a pod packet between two nodes of one subnet and of two. */
   encapsulation: { sameSubnet: Encapsulation; crossSubnet: Encapsulation };
   /** Name of the subnet of each node. */
@@ -43,6 +45,8 @@ export interface CalicoFacts {
 export interface CalicoNodeFacts {
   /** MTU of the node's devices that the plan names. */
   devices: Record<string, number>;
+  /** Addresses of the pods' network that these devices have themselves; absent in results of versions that did not look. */
+  addresses?: Record<string, string[]>;
   /** Both ends of every pod's link. The pod's is null where its network namespace is gone. */
   links: { device: string; mtuBytes: number; podMtuBytes: number | null }[];
   routes: CalicoRoute[];

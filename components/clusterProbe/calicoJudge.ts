@@ -5,13 +5,13 @@ import type { BgpProbe, BgpSession, CalicoFacts, CalicoNodeFacts, CalicoProbe } 
 /** Compares what was found of Calico with its plan. Pure: the same facts give the same findings. */
 
 /** Devices by what they wrap packets into; without an entry packets leave by the card of the node. */
-const DEVICES: Record<Exclude<Encapsulation, 'none'>, Record<Family, string>> = {
+export const TUNNEL_DEVICES: Record<Exclude<Encapsulation, 'none'>, Record<Family, string>> = {
   ipip: { ipv4: 'tunl0', ipv6: 'tunl0' },
   vxlan: { ipv4: 'vxlan.calico', ipv6: 'vxlan-v6.calico' },
   wireguard: { ipv4: 'wireguard.cali', ipv6: 'wg-v6.cali' },
 };
-export const WIREGUARD_DEVICES = Object.values(DEVICES.wireguard);
-const TUNNELS = Object.values(DEVICES).flatMap((byFamily) => Object.values(byFamily));
+export const WIREGUARD_DEVICES = Object.values(TUNNEL_DEVICES.wireguard);
+const TUNNELS = Object.values(TUNNEL_DEVICES).flatMap((byFamily) => Object.values(byFamily));
 /** WireGuard speaks at least every two minutes while there is traffic (its REKEY_AFTER_TIME), and the probes make some. */
 const HANDSHAKE_SECONDS = 300;
 const REPAIR = '`sitewright refresh` and then `up` put it back';
@@ -28,7 +28,7 @@ export function judgeCalico(facts: CalicoFacts, plan: CalicoProbe, severity: Pro
   for (const node of nodes) {
     const problem = facts.agents[node];
     if (problem === undefined)
-      fail(node, 'calico-node does not run on it: kubectl -n kube-system describe ds/calico-node');
+      fail(node, `calico-node does not run on it: kubectl -n ${plan.namespace} describe ds/calico-node`);
     else if (problem !== null) fail(node, `calico-node is not ready: ${problem}`);
     const found = facts.nodes[node];
     if (found === undefined) continue;
@@ -104,7 +104,7 @@ function* routeProblems(
   { encapsulation, subnets }: CalicoProbe,
 ): Generator<string> {
   const kind = subnets[node] === subnets[block.node] ? encapsulation.sameSubnet : encapsulation.crossSubnet;
-  const planned = kind === 'none' ? null : DEVICES[kind][block.cidr.includes(':') ? 'ipv6' : 'ipv4'];
+  const planned = kind === 'none' ? null : TUNNEL_DEVICES[kind][block.cidr.includes(':') ? 'ipv6' : 'ipv4'];
   const devices = routes.filter(({ cidr }) => cidr === block.cidr).map(({ device }) => device);
   const what = `${block.cidr} (pods of ${block.node})`;
   if (devices.length === 0) yield `has no route to ${what}`;

@@ -19,7 +19,7 @@ import { calicoNodeProgram } from './calicoNodeProgram';
 import { readCalico } from './calicoRead';
 import { API_TARGET, type Fence, type FenceFacts } from './fences';
 import { asRoot, CREATE, Kubectl, KubectlError } from './kubectl';
-import { ingressFacts, pathFacts, type Asker } from './machines';
+import { ingressFacts, pathFacts, tunnelFacts, type Asker } from './machines';
 import { ruleProblems } from './judge';
 import { nodeFactsProgram } from './nodeProgram';
 import { isAbandoned, thisRun } from './leftovers';
@@ -42,6 +42,7 @@ import {
   type KubePod,
   type PodStart,
 } from './states';
+import { tunnelWays, type TunnelWay } from './tunnels';
 import { bgpSessions, etcdFacts, etcdMetrics, nftRules, virtualServers, type EtcdMetrics } from './parse';
 
 /** Multiplied by the limit factor. A command of an emulated node that is busy with its pods takes many seconds. */
@@ -117,16 +118,23 @@ class Run {
       });
       const ask = (name: string) => this.asker(members, name);
       const paths = 'measured' in pods ? await pathFacts(this.request, pods.measured, ask) : [];
+      const tunnels = 'skipped' in pods ? await tunnelFacts(this.request, this.tunnelWays(calico), ask) : [];
       const ingress = await ingressFacts(this.request.ingress, kubectl, { names, ask, command: this.command() });
       const after = await this.etcd(members);
       for (const node of nodes) {
         const [earlier, later] = [before.get(node.node), after.get(node.node)];
         if (earlier !== undefined && later !== undefined) node.etcd = betweenReadings(earlier, later);
       }
-      return { kind: 'cluster', nodes, pods, calico, paths, fences, ingress };
+      return { kind: 'cluster', nodes, pods, calico, paths, fences, tunnels, ingress };
     } finally {
       for (const { session } of members) session?.end();
     }
+  }
+
+  private tunnelWays(found: CalicoFacts | null): TunnelWay[] {
+    const { calico, nodes } = this.request;
+    if (calico === null || found === null) return [];
+    return tunnelWays(calico, found.nodes, Object.fromEntries(nodes.map(({ name, addresses }) => [name, addresses])));
   }
 
   private progress(step: string): void {

@@ -4,6 +4,7 @@ import type { CalicoFacts, CalicoProbe } from './calicoFacts';
 import type { Fence, FenceFacts } from './fences';
 import type { IngressFacts, IngressProbe } from './ingress';
 import type { PathBefore, PathFacts } from './layers';
+import type { TunnelFacts } from './tunnels';
 
 /** What the probes of a live cluster are asked and what they measured. Requests hold private keys; facts never do. */
 
@@ -65,6 +66,8 @@ export interface ClusterFacts {
   /** What lies below each measured way between pods. Absent in results of versions that did not look. */
   paths?: PathFacts[];
   fences?: FenceFacts[];
+  /** Between the machines' own ends of the tunnels, where nothing can be probed from pods. */
+  tunnels?: TunnelFacts[];
   /** Null: no ingress controller. */
   ingress?: IngressFacts | null;
 }

@@ -58,6 +58,15 @@ export function renderClusterProbe({ facts, findings }: ClusterProbeResult, opts
     const peers = measured.flatMap(peerRows);
     if (peers.length > 0) parts.push(table(['pod on', 'peer', 'packets', 'TCP'], peers));
   }
+  const tunnels = facts.tunnels ?? [];
+  if (tunnels.length > 0) {
+    parts.push(
+      table(
+        ['from', 'to', 'family', 'through', 'packets of pods'],
+        tunnels.map(({ from, to, family, device, ...size }) => [from, to, family, device ?? 'no tunnel', layer(size)]),
+      ),
+    );
+  }
   if (facts.ingress && facts.ingress.asks.length > 0) {
     parts.push(table(['from', 'ingress on', 'port 80', 'port 443'], facts.ingress.asks.map(ingressRow)));
   }

@@ -1,4 +1,5 @@
 import { Address4 } from 'ip-address';
+import { CALICO_NAMESPACE } from '../plan/calico';
 import type { CalicoBgpPlan } from '../plan/calicoTypes';
 import type { Family, NodePlan, SitePlan } from '../plan/types';
 import type { BgpProbe, CalicoProbe } from './calicoFacts';
@@ -80,9 +81,10 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
 function calicoProbe({ cluster, mtu, nodes: all, address }: SitePlan): CalicoProbe | null {
   if (!cluster?.calico) return null;
   const nodes = all.filter(({ state }) => state === 'active');
-  const { bgp, objects, lateObjects, operator } = cluster.calico;
+  const { install, bgp, objects, lateObjects, operator } = cluster.calico;
   const families = address.podCidrs.map(familyOf);
   return {
+    namespace: CALICO_NAMESPACE[install],
     encapsulation: mtu.encapsulation,
     subnets: Object.fromEntries(nodes.map(({ name, subnet }) => [name, subnet])),
     families,
