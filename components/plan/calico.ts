@@ -235,6 +235,8 @@ function installation(
     metadata: { name: 'default' },
     spec: {
       variant: 'Calico',
+      // And no ImageSet with digests: the operator wants those of its FlexVolume and CSI drivers in it too, which no site
+      // runs and no bundle has. The lock of the bundle pins what its tags mean on a node.
       registry: 'quay.io/',
       // Nothing in a site uses them, and each would be one more image on every node.
       flexVolumePath: 'None',

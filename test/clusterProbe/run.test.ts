@@ -1,12 +1,15 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import execa from 'execa';
 import { probeCluster, type ClusterProbeResult } from '../../components/clusterProbe';
+import type { CalicoProbe } from '../../components/clusterProbe/calicoFacts';
 import type { Fence } from '../../components/clusterProbe/fences';
 import { isAbandoned } from '../../components/clusterProbe/leftovers';
 import { SshRefusedError, SshSession, type ExecOptions, type SshTarget } from '../../components/ssh/session';
+import { parseManifest } from '../../components/network/manifest';
 import { ApiServer, program, until } from '../plugins/kubernetes/apiServer';
+import { DryRun } from '../plugins/kubernetes/dryRun';
 import { FakeKubelet } from '../plugins/kubernetes/fakeKubelet';
 import { measurements, request, target } from './fixtures';
 
@@ -40,6 +43,8 @@ let kubelet: FakeKubelet;
 const commands: string[] = [];
 const questions: Record<string, unknown>[] = [];
 const ways: unknown[] = [];
+/** What the program for Calico says on each machine. */
+let calicoNodes: Record<string, object> = {};
 let measure: (node: string, opts: ExecOptions, namespace: string) => Promise<string>;
 
 beforeAll(async () => {
@@ -76,6 +81,7 @@ beforeEach(() => {
           ways.push(JSON.parse(command.replace(/^.*?'|'$/g, '')));
           return ok('[1450]');
         }
+        if (command.includes('"birds":')) return ok(JSON.stringify(calicoNodes[host]));
         if (command.includes('"part":"ingress"')) return ok('[{"status":404,"error":null,"tlsError":null}]');
         // kube-proxy of the first node is still at work when it is asked first.
         const isWritten = host !== 'one' || commands.filter((done) => done.startsWith('one: exec python3')).length > 1;
@@ -228,6 +234,50 @@ test('the ingress controller is asked by another machine than its own, and Ingre
     { where: 'default/bare', message: expect.stringMatching(/^reports no address, planned: 192\.0\.2\.12/) },
   ]);
   for (const name of ['good', 'bare', 'foreign']) await server.done('DELETE', `${path}/${name}`);
+});
+
+test('Calico: what the API server, BIRD and machines tell, and packets through the tunnels where no pod can be asked', async () => {
+  const file = resolve(__dirname, '../../../shared/upstream/calico-v3.32.1/calico.yaml');
+  const kinds = ['blockaffinities', 'ippools'].map((kind) => `${kind}.crd.projectcalico.org`);
+  const released = parseManifest(file, readFileSync(file, 'utf8'));
+  await new DryRun(server).makeKinds(
+    released.filter(({ kind, metadata }) => kind === 'CustomResourceDefinition' && kinds.includes(metadata.name)),
+  );
+  await server.done('POST', '/apis/crd.projectcalico.org/v1/blockaffinities', {
+    apiVersion: 'crd.projectcalico.org/v1',
+    kind: 'BlockAffinity',
+    metadata: { name: 'one-10-244-1-0-26' },
+    spec: { node: 'one', cidr: '10.244.1.0/26', state: 'confirmed', deleted: 'false' },
+  });
+  const machineSays = (address: string, routes: object[], birds: string | null) => ({
+    ...{ devices: { tunl0: 1480 }, addresses: { tunl0: [address] }, links: [], routes, wireguardPeers: null, birds },
+  });
+  const session = '1002-Mesh BGP\n   BGP state:          Established\n     Neighbor address: 192.0.2.12\n';
+  calicoNodes = {
+    one: machineSays('10.244.1.0', [], session),
+    two: machineSays('10.244.2.0', [{ cidr: '10.244.1.0/26', device: 'tunl0' }], null),
+  };
+  const calico: CalicoProbe = {
+    ...{ namespace: 'kube-system', encapsulation: { sameSubnet: 'ipip', crossSubnet: 'ipip' }, families: ['ipv4'] },
+    ...{ subnets: { one: 'rack1', two: 'rack1' }, devices: [{ name: 'tunl0', mtuBytes: 1480 }], podMtuBytes: 1480 },
+    bgp: { addresses: { one: ['192.0.2.11'], two: ['192.0.2.12'] }, reflectors: [], routers: [] },
+    objects: [{ apiVersion: 'crd.projectcalico.org/v1', kind: 'IPPool', metadata: { name: 'pool' }, spec: {} }],
+  };
+  const result = await probeCluster({ ...asked, toolboxImage: null, podMtuBytes: 1480, calico });
+  const target = (address: string) => ({ part: 'ways', targets: [{ family: 'ipv4', address, bytes: 1480 }] });
+  expect(ways).toEqual([target('10.244.2.0'), target('10.244.1.0')]);
+  expect(result.facts.calico).toMatchObject({ blocks: [{ node: 'one', cidr: '10.244.1.0/26' }], agents: {} });
+  const absent = 'calico-node does not run on it: kubectl -n kube-system describe ds/calico-node';
+  const short = 'ipv4: 1480 does not pass through tunl0, 1450 does: a device between them has an MTU of 1450';
+  expect(lines(result)).toEqual([
+    'error calico cluster: IPPool pool is gone: `sitewright refresh` and then `up` put it back',
+    `error calico one: ${absent}`,
+    `error calico two: ${absent}`,
+    'error calico two: no BIRD runs on it, planned: 1 BGP sessions',
+    'info pod-start cluster: nothing is probed from pods: the bundle of this site has no toolbox image',
+    `error pod-mtu one -> two: ${short}`,
+    `error pod-mtu two -> one: ${short}`,
+  ]);
 });
 
 test('what a dead run left is removed first; what a live one uses stays', async () => {
