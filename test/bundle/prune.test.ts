@@ -55,6 +55,7 @@ test('what no site names is told with what it takes, and stays without a yes', a
       /^bundle prune would remove one bundle and free \d+ MB; nothing was removed\. If that is meant, add --yes$/,
     ),
   });
+  expect(said.join('\n')).toMatch(new RegExp(`^named by no site of ${stacks} `));
   expect(said.join('\n')).toMatch(new RegExp(`^${plan.name} +${older.slice(0, 12)} +\\d+ MB$`, 'm'));
   expect(await cachedBundles().ids()).toEqual([older, id].sort());
 });

@@ -3,7 +3,7 @@ import { plannedId } from '../../../components/bundle/find';
 import { cachedBundles, type BundleStore } from '../../../components/bundle/store';
 import { formatProblem } from '../../../components/spec';
 import { removeBundle, unusedBundles, type UnusedBundle } from '../../bundle/prune';
-import { contextOf, printJson, type Context } from '../context';
+import { contextOf, printJson, shownPath, type Context } from '../context';
 import { badInput } from '../errors';
 import { readFleet } from '../fleet';
 import { ask } from '../passphrase';
@@ -63,7 +63,10 @@ async function confirmed(context: Context, yes: boolean, unused: UnusedBundle[],
   if (yes) return true;
   const rows = unused.map(({ name, id, sizeBytes }) => [name ?? 'damaged', id.slice(0, 12), shownSize(sizeBytes)]);
   const asks = context.terminal && process.stdin.isTTY === true;
-  if (!context.json) context.say(table(['no site names', 'id', 'size'], rows, context.color && asks));
+  if (!context.json)
+    context.say(
+      table([`named by no site of ${shownPath(context.stacksDir)}`, 'id', 'size'], rows, context.color && asks),
+    );
   if (!asks) {
     throw badInput(
       `bundle prune would remove ${countOf(unused)} and free ${shownSize(freedBytes)}; nothing was removed. If that is meant, add --yes`,
