@@ -70,11 +70,17 @@ export interface Group {
 const MOST_GROUPS = 24;
 
 /** Machines by what parts them best: zone, then subnet, then host; all of them together where nothing does. */
-export function groupsOf(nodes: readonly NodePlan[]): { by: 'zone' | 'subnet' | 'host' | 'site'; groups: Group[] } {
+export function groupsOf(nodes: readonly NodePlan[]): {
+  by: 'zone' | 'subnet' | 'host' | 'placement' | 'site';
+  groups: Group[];
+} {
   for (const [by, nameOf] of PARTS) {
     const groups = groupBy(nodes, nameOf);
     if (groups.size < 2 || groups.size > MOST_GROUPS) continue;
-    return { by, groups: [...groups].map(([name, members]) => ({ name, nodes: members })) };
+    return {
+      by: by === 'host' ? hostWord(nodes) : by,
+      groups: [...groups].map(([name, members]) => ({ name, nodes: members })),
+    };
   }
   return { by: 'site', groups: [{ name: 'all machines', nodes: [...nodes] }] };
 }
@@ -84,6 +90,10 @@ const PARTS: [by: 'zone' | 'subnet' | 'host', name: (node: NodePlan) => string][
   ['subnet', ({ subnet }) => subnet],
   ['host', (node) => hostOf(node) ?? 'unknown'],
 ];
+
+/** What `hostOf` names: a placement may be a cluster of hosts, and only vCenter knows which of them a machine is on. */
+export const hostWord = (nodes: readonly NodePlan[]): 'host' | 'placement' =>
+  nodes.some(({ vsphere }) => vsphere !== null) ? 'placement' : 'host';
 
 /** Hypervisor, or placement in a vCenter; null for a machine that was there before the kit. */
 export const hostOf = ({ kvm, vsphere }: NodePlan): string | null => kvm?.hypervisor ?? vsphere?.placement ?? null;

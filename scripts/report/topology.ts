@@ -3,7 +3,7 @@ import { contains, parseIp } from '../../components/plan/ip';
 import { groupBy } from './groupBy';
 import { html, type Html } from './html';
 import { count, dataTable, folded, marked, type Mark } from './parts';
-import { hostOf } from './paths';
+import { hostOf, hostWord } from './paths';
 import { drawing, line, rect, text, WIDTH, widthOf } from './svg';
 
 const GAP = 8;
@@ -20,7 +20,7 @@ export function topology(plan: SitePlan, stateOf: (node: string) => Mark): Html 
   const hosts = new Set(plan.nodes.map(hostOf).filter((host) => host !== null));
   const summary = [
     count(plan.nodes.length, 'machine'),
-    ...(hosts.size > 0 ? [`on ${count(hosts.size, 'host')}`] : []),
+    ...(hosts.size > 0 ? [`on ${count(hosts.size, hostWord(plan.nodes))}`] : []),
     `in ${count(plan.address.subnets.length, 'subnet')}`,
     ...(plan.proof.peers.length > 0 ? [`${count(plan.proof.peers.length, 'peer')} outside`] : []),
   ].join(', ');
@@ -88,6 +88,7 @@ interface Lane {
 /** The hosts of one subnet beside each other, as many as fit. A host with machines in two subnets is in both. */
 function laneOf(nodes: NodePlan[], stateOf: (node: string) => Mark): Lane {
   const inner = LANE_WIDTH - 2 * GAP;
+  const word = hostWord(nodes);
   const longest = Math.max(0, ...nodes.map(({ name }) => widthOf(name)));
   const width = Math.min(220, Math.max(76, longest + 40));
   const within = (room: number) => Math.max(1, Math.floor((room - GAP) / (width + GAP)));
@@ -98,7 +99,10 @@ function laneOf(nodes: NodePlan[], stateOf: (node: string) => Mark): Lane {
     const rows = Math.ceil(members.length / columns);
     return {
       ...{ host, members, columns },
-      width: Math.max(columns * (width + GAP) + GAP, Math.min(inner, host === null ? 0 : widthOf(`host ${host}`) + 20)),
+      width: Math.max(
+        columns * (width + GAP) + GAP,
+        Math.min(inner, host === null ? 0 : widthOf(`${word} ${host}`) + 20),
+      ),
       height: (host === null ? 0 : HOST_HEAD) + rows * (MACHINE_HEIGHT + GAP),
     };
   });
@@ -117,7 +121,7 @@ function laneOf(nodes: NodePlan[], stateOf: (node: string) => Mark): Lane {
         if (host === null) return boxes;
         return [
           rect(x, y, size.width, size.height, 'host'),
-          text(x + GAP, y + 15, `host ${host}`, { width: size.width - 2 * GAP, kind: 'label muted' }),
+          text(x + GAP, y + 15, `${word} ${host}`, { width: size.width - 2 * GAP, kind: 'label muted' }),
           ...boxes,
         ];
       }),
@@ -169,7 +173,7 @@ const STATE_WORDS: Record<Mark, string> = {
 const machineTable = (plan: SitePlan, stateOf: (node: string) => Mark): Html =>
   dataTable(
     `Machines of ${plan.site}`,
-    ['name', 'role', 'host', 'subnet', 'addresses', 'MTU', 'proof'],
+    ['name', 'role', hostWord(plan.nodes), 'subnet', 'addresses', 'MTU', 'proof'],
     [
       ...plan.nodes.map((node) => [
         ...[node.name, `${node.role}${node.state === 'leaving' ? ', leaving' : ''}`, hostOf(node) ?? 'not of the kit'],

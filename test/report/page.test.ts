@@ -1,10 +1,11 @@
 import { create } from 'xmlbuilder2';
 import type { XMLBuilder } from 'xmlbuilder2/lib/interfaces';
+import type { NodePlan } from '../../components/plan';
 import type { Evidence } from '../../scripts/report/evidence';
 import { html } from '../../scripts/report/html';
 import { reportPage } from '../../scripts/report/page';
 import { groupsOf } from '../../scripts/report/paths';
-import { evidenceOf, NEVER, planOf, TODAY } from './sites';
+import { evidenceOf, NEVER, pairResults, planOf, TODAY } from './sites';
 
 const plan = planOf(5);
 const large = planOf(150);
@@ -191,6 +192,48 @@ test('machines are parted by zone, else by subnet, else by host; never into too 
   expect(groupsOf(nodes(() => ({ cluster: null, subnet: 'one' }))).by).toBe('host');
   const single = nodes((index) => ({ cluster: null, subnet: 'one', kvm: { hypervisor: `hv${index}` } }));
   expect(groupsOf(single)).toMatchObject({ by: 'site', groups: [{ name: 'all machines' }] });
+});
+
+describe('what fails', () => {
+  const failing = { ...evidenceOf(plan), drift: null, unanswered: null };
+
+  test('is listed up to a hundred paths, and how many more there are', () => {
+    failing.pairs!.found = pairResults(large, () => true);
+    const page = new Page(pageOf(large, { ...NEVER, pairs: failing.pairs }));
+    expect(page.table(/^Paths that fail: Between machines/)).toHaveLength(101);
+    expect(page.section('proof')).toContain('and 598 more: sitewright verify --json has them all.');
+    expect(page.table(/^Probes that failed/)).toHaveLength(201);
+  });
+
+  test('is also what arrives in fragments, or from which nothing arrives', () => {
+    const results = pairResults(plan);
+    results[0]!.facts.directions[0]!.underlay.fragments = 2;
+    Object.assign(results[0]!.facts.directions[1]!.underlay, { arrived: 0, largestBytes: null });
+    const page = new Page(pageOf(plan, { ...NEVER, pairs: { ...failing.pairs!, found: results } }));
+    const rows = page.table(/^Between machines: largest/);
+    expect([rows[1]![2], rows[2]![1]]).toEqual(['✗ 1500 of 1500 fails', '✗ nothing fails']);
+  });
+
+  test('is what the first lines say, with warnings apart from it', () => {
+    const tiles = (severity: 'error' | 'warn' | 'info') => {
+      const [first, ...rest] = pairResults(plan);
+      const found = [{ ...first!, findings: [{ probe: 'loss', severity, where: 'cp1 -> cp2', message: '' }] }, ...rest];
+      const page = new Page(pageOf(plan, { ...NEVER, pairs: { ...failing.pairs!, found } }));
+      return [Page.textOf(page.all('dd')[0]!), ...page.table(/^Machines of/).map((row) => row[6])].slice(0, 5);
+    };
+    expect(tiles('error')).toEqual(['✗ 1 probe failed', 'proof', '✗ a probe failed', '✗ a probe failed', '✓ passed']);
+    expect(tiles('warn')).toEqual(['! passed, 1 warning', 'proof', '! a probe warned', '! a probe warned', '✓ passed']);
+    expect(tiles('info')).toEqual(['✓ passed', 'proof', '✓ passed', '✓ passed', '✓ passed']);
+  });
+});
+
+test('a machine in a vCenter has a placement, which may be many hosts', () => {
+  const nodes = large.nodes.map((node, index) => ({
+    ...{ ...node, cluster: null, kvm: null, subnet: 'one' },
+    vsphere: { placement: `zone-${index % 2}` } as NodePlan['vsphere'],
+  }));
+  expect(groupsOf(nodes).by).toBe('placement');
+  expect(pageOf({ ...large, nodes }, NEVER)).toMatch(/150 machines, on 2 placements, /);
 });
 
 describe('markup', () => {
