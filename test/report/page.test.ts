@@ -154,10 +154,14 @@ test('a page of a site that nobody has looked at says so, and how to', () => {
   expect(page.table(/^Machines of oslo/)[1]![6]).toBe('– not measured');
 });
 
-test('the end of support is told from its day on', () => {
+test('the end of support is told from the day after it on', () => {
   const { supportedUntil } = plan.cluster!;
-  expect(pageOf(plan, NEVER, supportedUntil)).toMatch(new RegExp(`✓</span> until ${supportedUntil}`));
-  expect(pageOf(plan, NEVER, '2031-01-01')).toMatch(new RegExp(`✗</span> ended on ${supportedUntil}`));
+  const told = (today: string) => {
+    const page = new Page(pageOf(plan, NEVER, today));
+    return [Page.textOf(page.all('dd')[2]!), page.table(/^Versions/).find(([name]) => name === 'Kubernetes')![3]];
+  };
+  expect(told(supportedUntil)).toEqual([`✓ until ${supportedUntil}`, supportedUntil]);
+  expect(told('2031-01-01')).toEqual([`✗ ended on ${supportedUntil}`, `✗ ended on ${supportedUntil}`]);
 });
 
 test('results from before a change of the pod MTU are told as such', () => {
@@ -177,6 +181,11 @@ describe('150 machines', () => {
     expect(rows[1]).toEqual(['rack1', '✓ 1450 2652 of 2652', '✓ 1450 2548 of 2548', '✗ 1350 of 1450 1 of 2548 fail']);
     expect(page.table(/^Paths that fail: Between pods of the cluster/)).toHaveLength(3);
     expect(page.all('td').length).toBeLessThan(2500);
+  });
+
+  test('have their whole names in the drawing', () => {
+    const drawn = page.all('text').map(Page.textOf);
+    expect(drawn).toEqual(expect.arrayContaining(large.nodes.map(({ name }) => name)));
   });
 
   test('weigh no more than a picture', () => {

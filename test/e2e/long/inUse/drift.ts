@@ -61,5 +61,20 @@ export function drift(lab: ClusterLab): void {
       expect(await lab.kubectl('-n kube-system get configmap coredns --no-headers')).toMatch(/^coredns /);
       expectExit(await lab.verify(), 0);
     });
+
+    step('is in the report, beside what verify measured between pods', async () => {
+      const result = await lab.sitewright('report', lab.site, '--json');
+      expectExit(result, 0);
+      const told = JSON.parse(result.stdout) as Record<'pairs' | 'nodes' | 'cluster' | 'drift', { by: string }>;
+      expect([told.pairs.by, told.nodes.by, told.cluster.by, told.drift.by]).toEqual([
+        'up',
+        'verify',
+        'verify',
+        'drift',
+      ]);
+      const page = await lab.sitewright('report', lab.site);
+      expectExit(page, 0);
+      expect(page.stdout).toMatch(/Between pods of the cluster<[^]*✓<\/span> (\d+) of \1 paths pass/);
+    });
   });
 }
