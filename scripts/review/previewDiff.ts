@@ -7,6 +7,7 @@ import { grouped, type SingleEffect } from './effects';
 import { worstOf } from './impact';
 import { inline, isMap, lineDiff } from './lines';
 import { changeOfObject } from './objectEffects';
+import { changeInVcenter } from './resourceEffects';
 import { added, type SiteDiff } from './siteDiff';
 
 export interface PreviewArgs {
@@ -174,6 +175,7 @@ function wordsOf(change: Change, role: string, { moves }: Reading): Words {
       : { impact: 'in place', why: 'it is no longer kept; nothing is undone by it' };
   }
   if (operation === 'replace') return { impact: 'replacement', why: 'it is removed and made anew' };
+  if (change.type.startsWith('vsphere:')) return vcenterWords(change);
   if (isObject(change)) return changeOfObject(change.inputs.after as KubeObject, properties);
   if (properties.length > 0 && properties.every((property) => WAYS.test(property)))
     return { impact: 'in place', why: 'how the engine reaches and keeps it' };
@@ -181,6 +183,12 @@ function wordsOf(change: Change, role: string, { moves }: Reading): Words {
     return { impact: 'disruptive', why: 'the machines move to the other version one after another, drained first' };
   const known = UPDATES.find((one) => one.role.test(role))?.words;
   return known ?? { impact: 'in place', why: 'the script runs again and changes what differs' };
+}
+
+function vcenterWords({ properties, inputs }: Change): Words {
+  const [from, to] = [inputs.before, inputs.after].map((side) => (isMap(side) ? side : {}));
+  const fields = properties.map((property) => changeInVcenter(property.split(/[.[]/)[0]!, from!, to!));
+  return fields.find(({ impact }) => impact === 'restart') ?? { impact: 'in place', why: 'vCenter changes it' };
 }
 
 const SECRET = '[secret]';

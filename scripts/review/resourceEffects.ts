@@ -101,6 +101,18 @@ function changesOf(pair: Pair): SingleEffect[] {
 
 const FROM_NEXT_START = /^((cpu|memory)HotAddEnabled|efiSecureBootEnabled|latencySensitivity)$/;
 
+type Inputs = Record<string, unknown>;
+
+/** What a change of a field means that a vCenter can change. */
+export function changeInVcenter(field: string, from: Inputs, to: Inputs): Pick<SingleEffect, 'impact' | 'why'> {
+  const hotAdd = { numCpus: 'cpuHotAddEnabled', memory: 'memoryHotAddEnabled' }[field];
+  // Whether it can grow while it runs was decided when it started.
+  const grows = hotAdd !== undefined && from[hotAdd] === true && Number(to[field]) > Number(from[field]);
+  return (hotAdd !== undefined && !grows) || FROM_NEXT_START.test(field)
+    ? { impact: 'restart', why: 'the machine has it from its next start' }
+    : { impact: 'in place', why: 'vCenter changes it' };
+}
+
 /** What a vCenter has of the site; the options of the resource say what a change of a field is. */
 function vcenterChanges({ from, to, what }: Pair, effect: Make): SingleEffect[] {
   if (!to.type.startsWith('vsphere:')) return [];
@@ -122,15 +134,7 @@ function vcenterChanges({ from, to, what }: Pair, effect: Make): SingleEffect[] 
       return [effect({ what, impact: 'new machines only', why: `${field} counts when it is made`, lines })];
     if (to.replaceOnChanges.some(isOne))
       return [effect({ what, impact: 'replacement', why: `${field} cannot change while it stays`, lines })];
-    const hotAdd = { numCpus: 'cpuHotAddEnabled', memory: 'memoryHotAddEnabled' }[field];
-    if (hotAdd !== undefined) {
-      // Whether it can grow while it runs was decided when it started.
-      const grows = from.inputs[hotAdd] === true && Number(to.inputs[field]) > Number(from.inputs[field]);
-      if (!grows) return [effect({ what, impact: 'restart', why: 'the machine has it from its next start', lines })];
-    }
-    if (FROM_NEXT_START.test(field))
-      return [effect({ what, impact: 'restart', why: 'the machine has it from its next start', lines })];
-    return [effect({ what, impact: 'in place', why: 'vCenter changes it', lines })];
+    return [effect({ what, ...changeInVcenter(field, from.inputs, to.inputs), lines })];
   });
 }
 

@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { repoRoot } from '../plugins/transpile';
 import { startSshd, type TestSshd } from '../ssh/sshd';
 import { eventually, TestKit } from './kit';
 
@@ -73,9 +74,45 @@ test('up makes, a second up changes nothing, preview shows an edit and its reaso
   expect(counts(run('up', 'oslo', '--json').stdout)).toMatchObject({ create: 0, update: 0, same: 2 });
   onNode('w1', 'echo "step: sets sysctls" >&2');
   expect(run('preview', 'oslo').stdout).toMatch(/^w1 +preparation +~ update +script$/m);
+  expect(run('preview', 'oslo', '--report')).toMatchObject({
+    code: 10,
+    stdout: expect.stringMatching(
+      /^<!-- sitewright-preview oslo -->\n\n## 1 of 1 sites change, worst is in place\n[^]*- ~ `preparation` on w1: in place: /,
+    ),
+  });
   const up = run('up', 'oslo');
   expect(up.stderr).toMatch(/^w1 +preparation: updated after \d+ s$/m);
   expect(up.stdout).toMatch(/MTU budget[^]*1 updated, 1 unchanged[^]*sitewright verify oslo/);
+});
+
+test('a policy pack stops a preview and an up where a rule is broken, and says where', () => {
+  const pack = join(kit.dir, 'scripts/policy');
+  cpSync(join(repoRoot, 'scripts/policy'), pack, { recursive: true });
+  const file = join(kit.stacks, 'sites/oslo.yaml');
+  const site = readFileSync(file, 'utf8');
+  expect(run('preview', 'oslo', '--report', '--policy-pack', pack)).toMatchObject({
+    ...{ code: 0, stderr: '' },
+    stdout: expect.stringContaining('## No site changes'),
+  });
+  writeFileSync(file, `${site}\npolicy:\n  namespaces:\n    - name: erp\n      data: personal\n`);
+  onNode('w1', 'exit 1');
+  for (const command of ['preview', 'up']) {
+    const stopped = run(command, 'oslo', '--policy-pack', pack);
+    expect(stopped).toMatchObject({
+      ...{ code: 1, stdout: '' },
+      stderr: expect.stringMatching(
+        /oslo:\n {2}policy personal-data of sitewright: .*\n.*oslo\.yaml:\d+:\d+ .*erp handles personal data/,
+      ),
+    });
+    // No script has run.
+    expect(stopped.stderr).not.toContain('w1, preparation');
+  }
+  writeFileSync(file, site);
+  onNode('w1', 'echo "step: sets sysctls" >&2');
+  expect(run('preview', 'oslo', '--policy-pack', kit.stacks)).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^--policy-pack .*: there is no PulumiPolicy\.yaml in this folder/),
+  });
 });
 
 test('a failure is told with what the node said, without its secrets, and kept apart from what went well', () => {

@@ -77,14 +77,14 @@ test('objects that come and go', () => {
 test('values of the engine that are secret, or that hold one, are not shown', () => {
   const [found] = effects([
     {
-      ...{ name: `${site}-w1-prepare`, op: 'update', paths: ['stdin', 'environment.A', 'delete'] },
-      before: { stdin: '[secret]', environment: { A: 'x' }, delete: 'first\nof hidden' },
-      after: { stdin: '[secret]', environment: { A: 'y' }, delete: 'first\nof another' },
+      ...{ name: `${site}-w1-prepare`, op: 'update', paths: ['stdin', 'environment.A', 'environment.B', 'delete'] },
+      before: { stdin: '[secret]', environment: { A: 'x', B: '[secret]' }, delete: 'first\nof hidden' },
+      after: { stdin: '[secret]', environment: { A: 'y', B: 'z' }, delete: 'first\nof another' },
     },
   ]);
   expect(found!.lines).toEqual([
     ...['  delete:', '  first', '- of [secret]', '+ of another'],
-    ...['  environment.A:', '- x', '+ y', '~ stdin: [secret]'],
+    ...['  environment.A:', '- x', '+ y', '~ environment.B: [secret]', '~ stdin: [secret]'],
   ]);
 });
 
@@ -99,6 +99,19 @@ describe('what an update is', () => {
     ['w1-prepare', ['stdin'], 'in place'],
   ])('%s by %j: %s', (name, paths, impact) => {
     expect(update(name, paths)).toMatchObject({ machines: ['w1'], change: 'changed', impact });
+  });
+
+  test.each([
+    [['memory'], { memory: 8192 }, 'in place'],
+    [['memory'], { memory: 2048 }, 'restart'],
+    [['efiSecureBootEnabled'], { efiSecureBootEnabled: true }, 'restart'],
+    [['networkInterfaces[0].networkId'], {}, 'in place'],
+  ])('of a machine of a vCenter by %j: as diff says it', (paths, after, impact) => {
+    const before = { memory: 4096, memoryHotAddEnabled: true };
+    const name = `${site}-machines-w1-domain`;
+    const type = 'vsphere:index/virtualMachine:VirtualMachine';
+    const [found] = effects([{ name, op: 'update', type, before, after: { ...before, ...after }, paths }]);
+    expect(found).toMatchObject({ machines: ['w1'], impact });
   });
 
   test('of what moves the machines to another version: disruptive where another one runs', () => {

@@ -204,7 +204,12 @@ async function up(context: Context, site: string, options: Packs & { yes?: boole
   }
   if (pki !== null) await markBroken(context, plan, open, clusterPkiOf(open.config, plan));
   const asks = options.yes !== true && context.terminal && process.stdin.isTTY === true;
-  if (asks && !(await confirmed(context, plan, open, policyPacks))) return;
+  if (asks) {
+    if (!(await confirmed(context, plan, open, policyPacks))) return;
+  } else if (policyPacks.length > 0) {
+    // The engine judges a stack as a whole when its program has ended, and an `up` has done much by then.
+    await previewChanges(context, plan, open, policyPacks);
+  }
 
   await forgetLostMachines(open.stack, plan);
   const { result, progress, events } = await operate(context, open.stack, {
