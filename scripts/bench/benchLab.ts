@@ -7,15 +7,18 @@ import { openSite } from '../cli/site';
 import { cacheDir } from '../../components/cacheDir';
 import { engineEnv, findEngine } from '../engine/find';
 import { down, up } from '../lab/lab';
-import { machinesOnlyLab } from '../lab/labSite';
+import { labCopy, machinesOnlyLab } from '../lab/labSite';
 import { labLayout } from '../lab/layout';
 import { runChild } from './child';
+import { plainCluster, type PlainCluster } from './plainCluster';
 import { recordedSteps, type RecordedSteps } from './recordedSteps';
 
 export const SITE = 'bench';
 
 /** Some times what an emulated machine on a busy host takes: this only ends a run that hangs. */
-const UP_LIMIT_SECONDS = 1500;
+const UP_LIMIT_SECONDS = { machines: 1500, cluster: 5400 };
+/** The first one builds Kubernetes from its sources. */
+const BUNDLE_LIMIT_SECONDS = 7200;
 const SHORT_LIMIT_SECONDS = 120;
 
 export type OnLine = (line: string, seconds: number) => void;
@@ -27,7 +30,9 @@ export class BenchLab {
   private readonly passphrase = randomBytes(24).toString('base64url');
   private readonly kitDir: string;
 
+  /** @param what that is made: proved machines, or a cluster of them */
   constructor(
+    private readonly what: 'machines' | 'cluster',
     private readonly signal: AbortSignal,
     private readonly onLine?: OnLine,
   ) {
@@ -44,7 +49,9 @@ export class BenchLab {
     cpSync(join(this.kitDir, 'stacks/profiles'), join(stacks, 'profiles'), { recursive: true });
     mkdirSync(join(stacks, 'sites'));
     const committed = readFileSync(join(this.kitDir, 'stacks/sites/lab.yaml'), 'utf8');
-    writeFileSync(join(stacks, 'sites', `${SITE}.yaml`), machinesOnlyLab(committed, SITE, this.backend(this.folder)));
+    const site = this.what === 'machines' ? machinesOnlyLab : labCopy;
+    writeFileSync(join(stacks, 'sites', `${SITE}.yaml`), site(committed, SITE, this.backend(this.folder)));
+    if (this.what === 'cluster') await this.sitewright(['bundle', 'build', SITE], BUNDLE_LIMIT_SECONDS);
   }
 
   /** Takes the lab away with everything that was made for it, whatever state it is in. */
@@ -56,12 +63,11 @@ export class BenchLab {
 
   /** `sitewright up`, as a person types it. */
   async kitUp(): Promise<void> {
-    const main = join(this.kitDir, 'bin/scripts/cli/main.js');
-    await this.run(process.execPath, [main, 'up', SITE, '--yes'], UP_LIMIT_SECONDS);
+    await this.sitewright(['up', SITE, '--yes'], UP_LIMIT_SECONDS[this.what]);
   }
 
   async shell(script: string): Promise<void> {
-    await this.run('ip', ['netns', 'exec', labLayout(SITE).namespace, 'bash', script], UP_LIMIT_SECONDS);
+    await this.run('ip', ['netns', 'exec', labLayout(SITE).namespace, 'bash', script], UP_LIMIT_SECONDS[this.what]);
   }
 
   /** What the last `kitUp` did, from its state. */
@@ -87,6 +93,12 @@ export class BenchLab {
     );
   }
 
+  /** The same cluster by hand; null where only machines are made. */
+  plainCluster(): PlainCluster | null {
+    if (this.what === 'machines') return null;
+    return plainCluster(openSite(makeContext({ stacks: join(this.made(), 'stacks') }), SITE).plan);
+  }
+
   private made(): string {
     if (this.folder === undefined) throw new Error('the lab is not up');
     return this.folder;
@@ -105,6 +117,10 @@ export class BenchLab {
       XDG_CACHE_HOME: dirname(cacheDir()),
       NO_COLOR: '1',
     };
+  }
+
+  private async sitewright(args: string[], limitSeconds: number): Promise<void> {
+    await this.run(process.execPath, [join(this.kitDir, 'bin/scripts/cli/main.js'), ...args], limitSeconds);
   }
 
   private async run(command: string, args: string[], limitSeconds: number): Promise<void> {

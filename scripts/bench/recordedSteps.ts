@@ -15,6 +15,8 @@ export interface Login {
 export interface RecordedSteps {
   /** Script that stores the base image, run on the hypervisor. */
   baseImage: string;
+  /** Script that stores the image of the bundle there; null for a site without a cluster. */
+  bundleImage: string | null;
   machines: {
     name: string;
     login: Login;
@@ -64,8 +66,10 @@ export function recordedSteps(
     if (resource === undefined) throw new Error(`the state has no ${site}-${name}`);
     return revealed(resource.inputs) as { stdin: string; connection: Login };
   };
+  const bundle = `machines-${hypervisor}-bundle`;
   return {
     baseImage: inputs(`machines-${hypervisor}-image`).stdin,
+    bundleImage: byName.has(`${site}-${bundle}`) ? inputs(bundle).stdin : null,
     machines: machines.map((name) => ({
       name,
       login: inputs(`${name}-prepare`).connection,

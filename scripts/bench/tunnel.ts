@@ -88,7 +88,7 @@ const ROUTING: Record<Kind, object> = {
 
 /** What the kit gives pods of a site whose path is the bench's. */
 function computedMtuBytes(kind: Kind): number {
-  const site = siteOfMachines(2);
+  const site = siteOfMachines(3);
   const network = { ...site.network, cni: 'calico', ...ROUTING[kind] };
   const kubernetes = { version: '1.36.1' };
   const underlay = { ...site.underlay, mtu: PATH_MTU_BYTES };
