@@ -90,7 +90,7 @@ const ROUTING: Record<Kind, object> = {
 function computedMtuBytes(kind: Kind): number {
   const site = siteOfMachines(3);
   const network = { ...site.network, cni: 'calico', ...ROUTING[kind] };
-  const kubernetes = { version: '1.36.1' };
+  const kubernetes = { version: '1.36.1', endpoint: { host: 'api.example.test' } };
   const underlay = { ...site.underlay, mtu: PATH_MTU_BYTES };
   const { plan, findings } = computePlan(siteSchema.parse({ ...site, underlay, network, kubernetes }), '0.1.0');
   if (plan === null) throw new Error(findings.map(({ message }) => message).join('\n'));

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { withoutUrlSecrets } from '../render/redact';
 import { badInput } from './errors';
 
 /** What every command knows: where things are and how to speak. */
@@ -53,10 +54,13 @@ export function makeContext(options: GlobalOptions, env: NodeJS.ProcessEnv = pro
     verbose: options.verbose === true,
     color: !noColor && process.stdout.isTTY === true,
     terminal: !json && process.stderr.isTTY === true,
-    out: (text) => void process.stdout.write(text.endsWith('\n') ? text : `${text}\n`),
-    say: (text) => void process.stderr.write(text.endsWith('\n') ? text : `${text}\n`),
+    out: (text) => void process.stdout.write(shownLines(text)),
+    say: (text) => void process.stderr.write(shownLines(text)),
   };
 }
+
+/** A site file can have a password in a URL, such as that of its backend, and what is told ends up in logs. */
+export const shownLines = (text: string) => withoutUrlSecrets(text.endsWith('\n') ? text : `${text}\n`);
 
 /** The context of a command, from the options before and after its name; the nearest to the end of the line wins. */
 export function contextOf(command: Command): Context {

@@ -22,7 +22,7 @@ import { secretsCommand } from './commands/secrets';
 import { sshCommand } from './commands/ssh';
 import { unlockCommand } from './commands/unlock';
 import { validateCommand } from './commands/validate';
-import { findKitDir } from './context';
+import { findKitDir, shownLines } from './context';
 import { Ended, EXIT, reportError } from './errors';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -98,8 +98,8 @@ export async function main(args: string[]): Promise<number> {
     if (error instanceof Ended) return error.code;
     const report = reportError(error, args.includes('--verbose'));
     if (report.text === '') return report.exitCode;
-    if (args.includes('--json')) console.log(JSON.stringify(report.json, null, 2));
-    else console.error(report.text);
+    if (args.includes('--json')) process.stdout.write(shownLines(JSON.stringify(report.json, null, 2)));
+    else process.stderr.write(shownLines(report.text));
     return report.exitCode;
   }
 }
