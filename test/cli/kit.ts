@@ -139,7 +139,9 @@ export class TestKit {
     const command = execFileSync(process.execPath, ['-e', find], { env: this.env(), encoding: 'utf8' }).trim();
     // The engine takes the home folder of `~` from the user database, not from HOME.
     const backend = { PULUMI_BACKEND_URL: `file://${this.stateDir}` };
-    const options = { cwd: this.dir, env: this.env({ ...backend, ...env }), encoding: 'utf8', input } as const;
+    const environment = this.env({ ...backend, ...env });
+    // A state has megabytes.
+    const options = { cwd: this.dir, env: environment, encoding: 'utf8', input, maxBuffer: 2 ** 28 } as const;
     return execFileSync(command, args, options);
   }
 

@@ -21,11 +21,11 @@ function spellings(secret: string): string[] {
   return [
     secret,
     JSON.stringify(secret).slice(1, -1),
+    encodeURIComponent(secret),
     hex,
     hex.toUpperCase(),
     ...base64,
     ...base64.map(urlSafe),
-    ...base64.flatMap(base64Within),
   ];
 }
 
@@ -33,7 +33,8 @@ function spellings(secret: string): string[] {
 const DEPTH = 4;
 /** Base64, also cut into lines, whose ends may be spelled as in JSON. */
 const WORDS = /[A-Za-z0-9+/_-]{16,}={0,2}/g;
-const PARAGRAPHS = /(?:[A-Za-z0-9+/_-]{16,}(?:\\n|\s)+)+[A-Za-z0-9+/_-]+={0,2}/g;
+// Only from the beginning of a word: from every character of a long one it would take hours.
+const PARAGRAPHS = /(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{16,}(?:\\n|\s)+)+[A-Za-z0-9+/_-]+={0,2}/g;
 
 /** A text, and what is packed in it at any depth. */
 function unpacked(content: Buffer | string, depth = DEPTH): string[] {
@@ -67,13 +68,42 @@ export type Planted = Record<string, string | string[]>;
  * base64 at any offset, in base64 of that, or packed by gzip in any of these.
  */
 export function readableSecrets(content: Buffer | string, planted: Planted): string[] {
-  const texts = unpacked(content).flatMap((text) => [text, withoutPercent(text)]);
-  return Object.entries(planted)
-    .filter(([, secret]) => [secret].flat().some((line) => spellings(line).some((spelling) => isIn(texts, spelling))))
-    .map(([name]) => name);
+  const search = new Search(planted);
+  for (const text of unpacked(content)) {
+    search.read(text);
+    if (text.includes('%')) search.read(withoutPercent(text));
+  }
+  return Object.keys(planted).filter((name) => search.found.has(name));
 }
 
-const isIn = (texts: string[], spelling: string) => texts.some((one) => one.includes(spelling));
+/** Looks for all spellings at once, in one pass: states have megabytes, and there are hundreds of spellings. */
+class Search {
+  readonly found = new Set<string>();
+  /** By their first four bytes as a number. */
+  private readonly spelled = new Map<number, { name: string; bytes: Buffer }[]>();
+
+  constructor(planted: Planted) {
+    for (const [name, secret] of Object.entries(planted))
+      for (const spelling of new Set([secret].flat().flatMap(spellings))) {
+        const bytes = Buffer.from(spelling, 'latin1');
+        const start = bytes.readInt32LE(0);
+        this.spelled.set(start, [...(this.spelled.get(start) ?? []), { name, bytes }]);
+      }
+  }
+
+  read(text: string): void {
+    const bytes = Buffer.from(text, 'latin1');
+    let start = 0;
+    for (let end = 0; end < bytes.length; end++) {
+      start = (start >>> 8) | (bytes[end]! << 24);
+      const candidates = end < 3 ? undefined : this.spelled.get(start);
+      if (candidates === undefined) continue;
+      const rest = bytes.subarray(end - 3);
+      for (const { name, bytes: spelling } of candidates)
+        if (spelling.equals(rest.subarray(0, spelling.length))) this.found.add(name);
+    }
+  }
+}
 
 /** Lines of a private key in PEM that hold its secret half; in OpenSSH's own form the first three hold what is public. */
 export function secretLines(privateKey: string): string[] {
