@@ -89,14 +89,15 @@ class SitesRepository {
   private async run(args: string[], env: Record<string, string>): Promise<Figures> {
     const main = join(this.kitDir, 'bin/scripts/cli/main.js');
     let memory: ReturnType<typeof watchMemory> | undefined;
+    let peakBytes = 0;
     const took = await seconds(() =>
       runChild(process.execPath, [main, '--stacks', this.stacks, ...args], {
         ...{ cwd: this.dir, env: { HOME: this.dir, NO_COLOR: '1', ...env } },
         ...{ limitSeconds: LIMIT_SECONDS, signal: this.signal, allowed: [EXIT.ok, EXIT.changes, EXIT.disruptive] },
         onStart: (pid) => (memory = watchMemory(pid)),
-      }),
+      }).finally(() => (peakBytes = memory?.peakBytes() ?? 0)),
     );
-    return { seconds: took, peakBytes: memory!.peakBytes() };
+    return { seconds: took, peakBytes };
   }
 
   private git(...args: string[]): void {
