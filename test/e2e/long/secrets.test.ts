@@ -1,18 +1,18 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { computePlan, loadSite } from '../../components';
-import { deriveHostKey } from '../../components/secrets/hostKey';
-import { snapshotKey } from '../../components/secrets/etcdSnapshot';
-import { ADMIN_GROUP, mintPki, type ClusterPki } from '../../components/secrets/pki';
-import { version } from '../../package.json';
-import { TestKit } from '../cli/kit';
-import { ApiServer } from '../plugins/kubernetes/apiServer';
-import { FakeKubelet } from '../plugins/kubernetes/fakeKubelet';
-import { startSshd, type TestSshd } from '../ssh/sshd';
-import { readableSecrets, secretLines, type Planted } from '../support/plantedSecrets';
-import { ArgumentSampler } from './arguments';
-import { JOIN_TOKEN, NodeRecord, placeBundle, siteText, standInForProbes } from './standIn';
+import { computePlan, loadSite } from '../../../components';
+import { deriveHostKey } from '../../../components/secrets/hostKey';
+import { snapshotKey } from '../../../components/secrets/etcdSnapshot';
+import { ADMIN_GROUP, mintPki, type ClusterPki } from '../../../components/secrets/pki';
+import { version } from '../../../package.json';
+import { TestKit } from '../../cli/kit';
+import { ApiServer } from '../../plugins/kubernetes/apiServer';
+import { FakeKubelet } from '../../plugins/kubernetes/fakeKubelet';
+import { startSshd, type TestSshd } from '../../ssh/sshd';
+import { readableSecrets, secretLines, type Planted } from '../../support/plantedSecrets';
+import { ArgumentSampler } from '../../secrets/arguments';
+import { JOIN_TOKEN, NodeRecord, placeBundle, siteText, standInForProbes } from '../../secrets/standIn';
 
 /**
  * A site with every kind of secret is built by the real command line, engine, plugins and agent, into the real API server:
@@ -130,7 +130,7 @@ let places: Record<string, string | Buffer>;
 let openState: string;
 
 test(
-  'it is built, looked at in every way, and fails with a machine that says all it was given',
+  'a site with every kind of secret is built, looked at in every way, and fails with machines that say what they were given',
   async () => {
     expect([await run('up', SITE, '--json'), said]).toEqual([0, expect.anything()]);
     const environment = { PULUMI_CONFIG_PASSPHRASE: PASSPHRASE };
@@ -173,7 +173,7 @@ test(
   LIMIT_MILLISECONDS,
 );
 
-test('every place was searched: the name of the site is found in it', () => {
+test('a site with every kind of secret has its name in every place that is searched', () => {
   const searched = [
     // Outputs name no site.
     ...Object.keys(said).filter((command) => !command.startsWith('outputs')),
@@ -186,7 +186,7 @@ test('every place was searched: the name of the site is found in it', () => {
   for (const program of programs) expect(places['arguments of processes']).toContain(program);
 });
 
-test('the secrets are what the site was built with: they are where they have to be', () => {
+test('a site with every kind of secret has them in its state and on its machines', () => {
   const neverInState = ['passphrase', 'host-key seed', 'derived host key', 'key of snapshots', 'token of a join'];
   expect(readableSecrets(openState, planted)).toEqual(
     Object.keys(planted).filter((name) => !neverInState.includes(name)),
@@ -201,14 +201,14 @@ test('the secrets are what the site was built with: they are where they have to 
   );
 });
 
-test('and nowhere else', () => {
+test('a site with every kind of secret has them nowhere that others can read', () => {
   const found = Object.entries(places).flatMap(([place, content]) =>
     readableSecrets(content, planted).map((name) => `${name}: ${place}`),
   );
   expect(found).toEqual([]);
 });
 
-test('a secret is found in any of these places, were it there', () => {
+test('a site with every kind of secret would show one that is in any of these places', () => {
   const secret = Buffer.from(`before ${BGP} after`).toString('base64');
   for (const [place, content] of Object.entries(places)) {
     const leaking = Buffer.concat([Buffer.from(content), Buffer.from(`\n${secret}\n`)]);
@@ -218,7 +218,7 @@ test('a secret is found in any of these places, were it there', () => {
   }
 });
 
-test('an argument of a process is seen, also where its parent is gone', async () => {
+test('a site with every kind of secret has processes whose arguments are seen, also where their parent is gone', async () => {
   const sampler = await ArgumentSampler.start();
   const child = spawn('bash', ['-c', `(exec sleep 60 '${BGP}') & sleep 1`], {
     env: { ...process.env, ...sampler.env },
@@ -229,8 +229,8 @@ test('an argument of a process is seen, also where its parent is gone', async ()
   expect(readableSecrets((await sampler.stop()).join('\n'), { BGP })).toEqual(['BGP']);
 });
 
-test('every secret that the program asks for was planted', () => {
-  const stacks = join(__dirname, '../../stacks');
+test('a site with every kind of secret has every one that the program asks for', () => {
+  const stacks = join(__dirname, '../../../stacks');
   const asked = readdirSync(stacks)
     .filter((name) => name.endsWith('.ts'))
     .flatMap((name) => [...readFileSync(join(stacks, name), 'utf8').matchAll(/(?:require|get)Secret\(([^)]*)\)/g)])
