@@ -96,14 +96,17 @@ const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
  * the kit's own, its log-ins to machines included.
  */
 export function standInForProbes(kit: TestKit): void {
-  const passed = (kind: string) =>
-    `async () => ({ facts: { kind: '${kind}', nodes: [], pods: { skipped: 'a stand-in' }, calico: null }, findings: [] })`;
+  const passed = (facts: string) => `async (request) => ({ facts: ${facts}, findings: [] })`;
+  const node = passed("{ kind: 'node', node: request.node.name }");
+  const ends = 'a: request.a.name, b: request.b.name, directions: [], roundTrips: []';
+  const pair = passed(`{ kind: 'pair', encapsulation: 'none', ${ends} }`);
   writeFileSync(
     join(kit.dir, 'bin/components/proof/prove.js'),
-    `exports.proveNode = ${passed('node')};\nexports.provePair = ${passed('pair')};\n`,
+    `exports.proveNode = ${node};\nexports.provePair = ${pair};\n`,
   );
+  const cluster = passed("{ kind: 'cluster', nodes: [], pods: { skipped: 'a stand-in' }, calico: null }");
   const probe = join(kit.dir, 'bin/components/clusterProbe/index.js');
-  writeFileSync(probe, `${readFileSync(probe, 'utf8')}\nexports.probeCluster = ${passed('cluster')};\n`);
+  writeFileSync(probe, `${readFileSync(probe, 'utf8')}\nexports.probeCluster = ${cluster};\n`);
 }
 
 /** What one machine of the site was given and asked. */
