@@ -151,7 +151,6 @@ test(
       ['kubeconfig', SITE],
       ['preview', SITE, '--verbose'],
       ['certs', SITE],
-      ['report', SITE],
     ];
     for (const args of looks) expect([args, await run(...args)]).toEqual([args, args.includes('main') ? 10 : 0]);
     for (const given of ['registry.example.test', 'PRIVATE KEY']) {
