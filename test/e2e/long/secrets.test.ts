@@ -181,7 +181,7 @@ test('a site with every kind of secret has its name in every place that is searc
   ];
   const without = searched.filter((place) => readableSecrets(places[place] ?? '', { SITE }).length === 0);
   expect(without).toEqual([]);
-  const programs = ['sitewright/agent', 'config set sitewright:bgpPassword-tor', 'pulumi-resource-kubernetes'];
+  const programs = ['sitewright/agent', 'config set sitewright:bgpPassword-tor', 'scripts/plugins/kubernetes/main.js'];
   for (const program of programs) expect(places['arguments of processes']).toContain(program);
 });
 
