@@ -83,8 +83,9 @@ export function objectDifferences(diff: string, site: string): Difference[] {
       const [, file = ''] = /^\+\+\+ \S*\/([^/\s]+)/m.exec(part) ?? [];
       const base = { where: site, role: null, what: objectName(file), why: '' };
       const lines = part.split('\n').filter((line) => /^[-+]/.test(line) && !/^(---|\+\+\+) /.test(line));
-      // What kubectl writes for an object that there is not.
-      if (lines.includes('-null')) return [{ ...base, wanted: 'the object', found: 'absent' }];
+      // An object that there is not is an empty file, and a Secret that there is not is null.
+      if (/^@@ -0,0 /m.test(part) || lines.includes('-null'))
+        return [{ ...base, wanted: 'the object', found: 'absent' }];
       const told = lines.filter((line) => !COUNTERS.test(line)).slice(0, MOST_LINES);
       return told.map((line) => {
         const text = line.slice(1).trim();

@@ -107,4 +107,8 @@ test('what a hand changed or took away is found; defaults and other people’s f
   expect((await by(`get secret key`)).code).toBe(1);
   await apply();
   expect(await read()).toEqual([]);
+  await by(`delete configmap coredns`);
+  expect(await read()).toEqual(['oslo: ConfigMap default/coredns | the object | absent']);
+  await apply();
+  expect(await read()).toEqual([]);
 }, 240_000);
