@@ -40,7 +40,7 @@ beforeAll(async () => {
   installPolicyLauncher({ pulumiHome: join(stack.dir, 'home') });
   compiled = transpile([
     ...['components/plan', 'components/spec', 'scripts/policy'],
-    ...['scripts/cli/context.ts', 'scripts/cli/errors.ts'],
+    ...['scripts/cli/context.ts', 'scripts/cli/errors.ts', 'scripts/render/redact.ts'],
   ]);
   cpSync(join(repoRoot, 'package.json'), join(compiled, 'package.json'));
   const pack = join(compiled, 'scripts/policy');
