@@ -1,13 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sha256OfText } from '../../components/bundle/checksum';
 import { findBundle, teamLockPath } from '../../components/bundle/find';
 import { lockText } from '../../components/bundle/parse';
 import { BundleStore } from '../../components/bundle/store';
 import type { BundlePlan } from '../../components/plan/clusterTypes';
 import { goPart, type GoComponent } from '../../scripts/bundle/goParts';
 import { TestKit } from '../cli/kit';
-import { lockOf, writeBundle } from './fixtures';
+import { lockOf, plantBundle } from './fixtures';
 
 /** The real command line, with bundles of a few bytes in a cache of its own. */
 
@@ -27,16 +26,7 @@ afterEach(() => rmSync(cache, { recursive: true, force: true }));
 
 const run = (...args: string[]) => kit.run(['bundle', ...args], { XDG_CACHE_HOME: cache });
 
-/** A bundle with its image, under its name. */
-function plant(lock = lockOf(plan)): string {
-  const id = writeBundle(join(store.folder, 'new'), lock);
-  renameSync(join(store.folder, 'new'), store.bundleFolder(id));
-  writeFileSync(store.isoPath(id), 'iso');
-  writeFileSync(`${store.isoPath(id)}.sha256`, sha256OfText('iso'));
-  mkdirSync(join(store.folder, 'by-name'), { recursive: true });
-  writeFileSync(join(store.folder, 'by-name', lock.name), id);
-  return id;
-}
+const plant = (lock = lockOf(plan)): string => plantBundle(store, lock);
 
 test('the versions of the lab are those that the go.mod files of the kit pin', async () => {
   const built = plan.components.filter(({ name }) => !['containerd', 'runc', 'toolbox'].includes(name));

@@ -1,9 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { sha256OfText } from '../../components/bundle/checksum';
 import { wantedArtifacts } from '../../components/bundle/contents';
 import { LOCK_FILE, LOCK_SCHEMA_VERSION, type BundleLock } from '../../components/bundle/lock';
 import { lockText } from '../../components/bundle/parse';
+import type { BundleStore } from '../../components/bundle/store';
 import type { BundlePlan } from '../../components/plan/clusterTypes';
 
 /** What a site with Kubernetes 1.36.1 wants to be built from source. */
@@ -64,4 +65,15 @@ export function writeBundle(folder: string, lock: BundleLock): string {
   const text = lockText(lock);
   writeFileSync(join(folder, LOCK_FILE), text);
   return sha256OfText(text);
+}
+
+/** Puts the bundle of a lock into a store, with its image and under its name; gives its id. */
+export function plantBundle(store: BundleStore, lock: BundleLock): string {
+  const id = writeBundle(join(store.folder, 'new'), lock);
+  renameSync(join(store.folder, 'new'), store.bundleFolder(id));
+  writeFileSync(store.isoPath(id), 'iso');
+  writeFileSync(`${store.isoPath(id)}.sha256`, sha256OfText('iso'));
+  mkdirSync(join(store.folder, 'by-name'), { recursive: true });
+  writeFileSync(join(store.folder, 'by-name', lock.name), id);
+  return id;
 }

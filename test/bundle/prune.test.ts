@@ -1,13 +1,12 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sha256OfText } from '../../components/bundle/checksum';
 import { cachedBundles } from '../../components/bundle/store';
 import type { BundlePlan } from '../../components/plan/clusterTypes';
 import { pruneBundles } from '../../scripts/cli/commands/bundlePrune';
 import { makeContext, type Context } from '../../scripts/cli/context';
 import { openSite } from '../../scripts/cli/site';
-import { lockOf, writeBundle } from './fixtures';
+import { lockOf, plantBundle } from './fixtures';
 
 /** Bundles of a few bytes in a cache of its own, and the committed lab as the only site. */
 const cacheBefore = process.env.XDG_CACHE_HOME;
@@ -35,16 +34,9 @@ afterEach(() => {
 
 /** A bundle with its image, under the name that the lab names; another licence makes another bundle. */
 function plant(licence = 'Apache-2.0'): string {
-  const store = cachedBundles();
   const lock = lockOf(plan);
   lock.artifacts[0]!.licence = licence;
-  const id = writeBundle(join(store.folder, 'new'), lock);
-  renameSync(join(store.folder, 'new'), store.bundleFolder(id));
-  writeFileSync(store.isoPath(id), 'iso');
-  writeFileSync(`${store.isoPath(id)}.sha256`, sha256OfText('iso'));
-  mkdirSync(join(store.folder, 'by-name'), { recursive: true });
-  writeFileSync(join(store.folder, 'by-name', lock.name), id);
-  return id;
+  return plantBundle(cachedBundles(), lock);
 }
 
 test('what no site names is told with what it takes, and stays without a yes', async () => {

@@ -10,17 +10,14 @@ import { retrieveAll, retrieveOne } from '../../components/vcenter/properties';
 import { referenceOf, textOf, VcenterSession } from '../../components/vcenter/soap';
 import { endpointOf, openTrusted } from '../../components/vcenter/trust';
 import { controlPlane, kvmSite, node, planOf } from '../plan/site';
-import { CREDENTIALS, startSimulator, type Simulator } from './simulator';
+import { CREDENTIALS, startSimulator, thumbprintOf, type Simulator } from './simulator';
 
 let simulator: Simulator;
 let thumbprint: string;
 
 beforeAll(async () => {
   simulator = await startSimulator();
-  const socket = await openTrusted({ server: simulator.server, caFile: null, thumbprint: null }).catch(
-    (error: Error) => error,
-  );
-  thumbprint = /fingerprint ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/.exec((socket as Error).message)![1]!;
+  thumbprint = await thumbprintOf(simulator);
 });
 afterAll(() => simulator.end());
 

@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { createInterface } from 'node:readline';
 import { cacheDir } from '../../components/cacheDir';
+import { openTrusted } from '../../components/vcenter/trust';
 import { usableGo } from '../../scripts/engine/go';
 import { run } from '../../scripts/engine/run';
 
@@ -51,6 +52,12 @@ export async function startSimulator(): Promise<Simulator> {
       await ended;
     },
   };
+}
+
+/** Fingerprint of its certificate, from the message to whoever has not pinned it yet. */
+export async function thumbprintOf({ server }: Simulator): Promise<string> {
+  const refused = await openTrusted({ server, caFile: null, thumbprint: null }).catch((error: Error) => error);
+  return /fingerprint ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/.exec((refused as Error).message)![1]!;
 }
 
 /** What it lets in. */

@@ -1,9 +1,8 @@
 import * as pulumi from '@pulumi/pulumi';
-import { openTrusted } from '../../components/vcenter/trust';
 import { planned } from '../../scripts/render/vsphere';
 import { withVsphere } from '../../stacks/vsphere';
 import { controlPlane, kvmSite, planOf } from '../plan/site';
-import { CREDENTIALS, startSimulator, type Simulator } from './simulator';
+import { CREDENTIALS, startSimulator, thumbprintOf, type Simulator } from './simulator';
 
 /** What the program of a site does before it registers anything: it looks, or it ends with all that does not fit. */
 
@@ -11,10 +10,7 @@ let simulator: Simulator;
 let thumbprint: string;
 beforeAll(async () => {
   simulator = await startSimulator();
-  const shown = await openTrusted({ server: simulator.server, caFile: null, thumbprint: null }).catch(
-    (error: Error) => error.message,
-  );
-  thumbprint = /fingerprint ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/.exec(String(shown))![1]!;
+  thumbprint = await thumbprintOf(simulator);
 });
 afterAll(() => simulator?.end());
 
