@@ -24,7 +24,7 @@ import { badInput, failed } from './errors';
 import { Interruption } from './interrupt';
 import { enterLab } from './lab';
 import { refuseLocked } from './locks';
-import { ask } from './passphrase';
+import { agrees } from './passphrase';
 import { openStack } from './secrets';
 import { openSiteAloud } from './site';
 import { controlPlaneTargets, keysOf, nodeTargets, onEach, type NamedTarget } from './targets';
@@ -112,7 +112,7 @@ async function confirm(context: Context, { site }: SitePlan, header: SnapshotHea
   context.say(
     `The cluster of ${site} goes back to ${header.taken} (revision ${header.revision}, ${header.keys} keys): what was made or changed since is gone.`,
   );
-  if (['y', 'yes'].includes((await ask('Do this? (yes/no)')).trim().toLowerCase())) return;
+  if (await agrees('Do this?')) return;
   throw failed('Nothing was changed.');
 }
 

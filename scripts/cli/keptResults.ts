@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { cacheDir } from '../../components/cacheDir';
 import type { SitePlan } from '../../components/plan';
+import { writeAtomically } from '../engine/cache';
 import { expandBackend } from './backend';
 import type { Context } from './context';
 import type { Audit } from './drift';
@@ -48,11 +49,9 @@ export function keepResults<Name extends keyof KeptResults>(
   const kept: Kept<Name> = { schemaVersion: SCHEMA_VERSION, site: plan.site, at: at.toISOString(), found };
   const text = JSON.stringify(kept, (_key, value: unknown) => (typeof value === 'string' ? redact(value) : value));
   const file = fileOf(plan, name);
-  const fresh = `${file}.${process.pid}`;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(fresh, gzipSync(text), { mode: 0o600 });
-    renameSync(fresh, file);
+    writeAtomically(file, gzipSync(text), 0o600);
   } catch (error) {
     context.say(`warning: ${name} is not kept for sitewright report: ${(error as Error).message}`);
   }

@@ -69,6 +69,11 @@ export function askHidden(question: string): Promise<string> {
   return ask(question, new Writable({ write: (_chunk, _encoding, done) => done() }));
 }
 
+/** Asks on the terminal; whatever is not a yes is a no. */
+export async function agrees(question: string): Promise<boolean> {
+  return ['y', 'yes'].includes((await ask(`${question} (yes/no)`)).trim().toLowerCase());
+}
+
 /** Asks on the terminal. */
 export function ask(question: string, echo: Writable = process.stderr): Promise<string> {
   process.stderr.write(`${question}: `);

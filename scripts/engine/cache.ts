@@ -42,10 +42,10 @@ export function sha256OfFile(file: string): string {
 }
 
 /** Writes beside the target and renames: a reader sees the old file or the new one, also after a kill. */
-export function writeAtomically(file: string, text: string, mode = 0o644): void {
+export function writeAtomically(file: string, content: string | Buffer, mode = 0o644): void {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const temporary = `${file}.${process.pid}.tmp`;
-  fs.writeFileSync(temporary, text, { mode });
+  fs.writeFileSync(temporary, content, { mode });
   fs.renameSync(temporary, file);
 }
 

@@ -11,7 +11,7 @@ import { buildFromSource } from '../../bundle/source';
 import { buildFromUpstream } from '../../bundle/upstream';
 import { contextOf, printJson, shownPath, type Context } from '../context';
 import { badInput, failed } from '../errors';
-import { pruneCommand } from './bundlePrune';
+import { pruneCommand, shownSize } from './bundlePrune';
 import { openSiteAloud } from '../site';
 import { table } from '../table';
 
@@ -149,5 +149,3 @@ async function listBundles(context: Context): Promise<void> {
     context.out(table(['name', 'id', 'from', 'files', 'size', ''], rows, context.color));
   }
 }
-
-const shownSize = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;

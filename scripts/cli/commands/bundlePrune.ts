@@ -6,7 +6,7 @@ import { removeBundle, unusedBundles, type UnusedBundle } from '../../bundle/pru
 import { contextOf, printJson, shownPath, type Context } from '../context';
 import { badInput } from '../errors';
 import { readFleet } from '../fleet';
-import { ask } from '../passphrase';
+import { agrees } from '../passphrase';
 import { table } from '../table';
 
 export function pruneCommand(): Command {
@@ -72,11 +72,11 @@ async function confirmed(context: Context, yes: boolean, unused: UnusedBundle[],
       `bundle prune would remove ${countOf(unused)} and free ${shownSize(freedBytes)}; nothing was removed. If that is meant, add --yes`,
     );
   }
-  const answer = await ask(`Remove ${countOf(unused)} and free ${shownSize(freedBytes)}? (yes/no)`);
-  if (['y', 'yes'].includes(answer.trim().toLowerCase())) return true;
+  if (await agrees(`Remove ${countOf(unused)} and free ${shownSize(freedBytes)}?`)) return true;
   context.say('Nothing was removed.');
   return false;
 }
 
 const countOf = ({ length }: UnusedBundle[]) => (length === 1 ? 'one bundle' : `${length} bundles`);
-const shownSize = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
+/** Of files, as people say it. */
+export const shownSize = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;

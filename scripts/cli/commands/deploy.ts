@@ -20,7 +20,7 @@ import { refuseLocked } from '../locks';
 import { forgetLostMachines, partedResources, refuseLostMembers, type SiteState } from '../members';
 import { tellNetworkChange } from '../networkChange';
 import { operate } from '../operate';
-import { ask } from '../passphrase';
+import { agrees } from '../passphrase';
 import { markBroken } from '../repair';
 import { checkRegistryPasswords } from '../registries';
 import { renderChanges, renderCounts } from '../renderChanges';
@@ -267,7 +267,7 @@ async function confirmed(context: Context, plan: SitePlan, open: OpenStack, poli
   const found = collectChanges(events, plan.site, nodeNames(plan));
   if (found.changes.length === 0) return true;
   context.say(renderChanges(plan.site, found, context.color));
-  if (['y', 'yes'].includes((await ask('Do this? (yes/no)')).trim().toLowerCase())) return true;
+  if (await agrees('Do this?')) return true;
   context.say('Nothing was changed.');
   return false;
 }

@@ -6,7 +6,7 @@ import { contextOf, printJson, type Context } from '../context';
 import { badInput, failed } from '../errors';
 import { Interruption } from '../interrupt';
 import { enterLab } from '../lab';
-import { ask } from '../passphrase';
+import { agrees } from '../passphrase';
 import { labelOf, restartPod, stalePods, type Link, type Pod, type StalePod } from '../podMtu';
 import { openStack } from '../secrets';
 import { openSiteAloud } from '../site';
@@ -103,5 +103,5 @@ async function confirmed(context: Context, plan: SitePlan, stale: StalePod[], ye
   });
   context.say(table(['namespace', 'pod', 'node', 'MTU', 'made by'], rows, context.color));
   if (yes || !context.terminal || process.stdin.isTTY !== true) return true;
-  return ['y', 'yes'].includes((await ask('Restart them? (yes/no)')).trim().toLowerCase());
+  return agrees('Restart them?');
 }
