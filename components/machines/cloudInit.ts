@@ -7,7 +7,7 @@ import type { SshKeyPair } from '../secrets/hostKey';
  * must follow an edit on a living machine belongs to node preparation.
  */
 export interface SeedSettings {
-  /** The domain's UUID: a machine that is made again is a new instance, and cloud-init runs again. */
+  /** Of a domain its UUID. To another one cloud-init is a new machine, and begins anew. */
   instanceId: string;
   hostName: string;
   user: string;

@@ -19,7 +19,6 @@ export const CACHED_ACCESS: DiskAccess = { cache: 'writeback', io: 'threads' };
 
 export interface DomainSettings {
   domain: string;
-  uuid: string;
   stamp: { site: string; machine: string; hypervisor: string; id: string };
   cpus: number;
   memoryBytes: number;
@@ -38,6 +37,7 @@ export interface DomainSettings {
 
 /** What only the hypervisor knows. All of it is text: the script that finds it out puts it in for a placeholder. */
 export interface HypervisorFacts {
+  uuid: string;
   /** kvm or qemu. */
   domainType: string;
   /** host-passthrough, host-model or maximum. */
@@ -108,7 +108,7 @@ export function domainXml(settings: DomainSettings, facts: HypervisorFacts): str
     domain: {
       '@type': facts.domainType,
       name: settings.domain,
-      uuid: settings.uuid,
+      uuid: facts.uuid,
       metadata: {
         'sitewright:machine': {
           '@xmlns:sitewright': STAMP_NAMESPACE,

@@ -13,7 +13,6 @@ import { cloudInitSeed, seedOfNode, type SeedSettings } from './cloudInit';
 import { CACHED_ACCESS, DIRECT_ACCESS, domainXml, type HypervisorFacts } from './domainXml';
 import { hypervisorScript, hypervisorVariables, type ShellValue } from './hypervisorScript';
 import { MACHINE_FUNCTIONS, MACHINE_MAIN } from './machineSteps';
-import { machineUuid } from './uuid';
 
 /** One machine of a site on its hypervisor: everything that its scripts are made of. */
 export interface MachineScriptSettings {
@@ -42,7 +41,9 @@ export function kvmParts({ node, kvm }: Pick<MachineScriptSettings, 'node' | 'kv
  * Values that only the hypervisor knows; the script puts them in. Known beforehand are the domain type and the CPU mode where
  * the site states them.
  */
+const UUID_PLACEHOLDER = '@uuid@';
 const PLACEHOLDERS: HypervisorFacts = {
+  uuid: UUID_PLACEHOLDER,
   domainType: '@domainType@',
   cpuMode: '@cpuMode@',
   rootFile: '@rootFile@',
@@ -78,11 +79,9 @@ export function machineScript(settings: MachineScriptSettings): string {
   const { machine, hypervisor, mac } = kvmParts(settings);
   const isLocal = hypervisor.connection === 'local';
   const domain = domainName(site, node.name);
-  const uuid = machineUuid(site, node.name, stampId);
   const xml = domainXml(
     {
       domain,
-      uuid,
       stamp: { site, machine: node.name, hypervisor: hypervisor.name, id: stampId },
       cpus: machine.cpus,
       memoryBytes: machine.memoryBytes,
@@ -98,7 +97,7 @@ export function machineScript(settings: MachineScriptSettings): string {
   );
   const seed = cloudInitSeed({
     ...settings.seed,
-    instanceId: uuid,
+    instanceId: UUID_PLACEHOLDER,
     ...seedOfNode(node),
   });
   return hypervisorScript({
@@ -107,7 +106,6 @@ export function machineScript(settings: MachineScriptSettings): string {
       ...baseImageVariables(image),
       ...bundleVariables(settings.bundle),
       bundleDisk: settings.bundle === null ? '' : BUNDLE_DISK_XML,
-      uuid,
       volumes: kvm.volumes,
       rootBytes: wholeSectors(machine.rootDiskBytes),
       etcdBytes: machine.etcdDiskBytes === null ? '' : wholeSectors(machine.etcdDiskBytes),

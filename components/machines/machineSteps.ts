@@ -87,6 +87,14 @@ detect_access() {
   rm -f "$probe"
 }
 
+# A machine that is made anew is another one, also to tools that know it by its UUID; one whose making was cut off, or that
+# is changed in place, keeps what it has.
+choose_uuid() {
+  uuid=$(printf '%s\\n' "$existing" | sed -n 's:^  <uuid>\\(.*\\)</uuid>:\\1:p')
+  if [ -z "$uuid" ]; then uuid=$(</proc/sys/kernel/random/uuid); fi
+  metaData=\${metaData//"@uuid@"/"$uuid"}
+}
+
 # fill <placeholder> <value>
 fill() { xml=\${xml//"@$1@"/"$2"}; }
 
@@ -95,6 +103,7 @@ fill() { xml=\${xml//"@$1@"/"$2"}; }
 complete_xml() {
   local cache io before after kept
   xml=$domainXml
+  fill uuid "$uuid"
   fill domainType "$domainType"
   fill cpuMode "$cpuMode"
   fill rootFile "$rootFile"
@@ -266,6 +275,7 @@ main() {
   stop_on_problems
   provide_bases
   detect_domain_type
+  choose_uuid
   complete_xml
   define_domain
   make_volumes

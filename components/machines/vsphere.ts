@@ -9,7 +9,7 @@ import { seedOfNode } from './cloudInit';
 import { sshConnection } from './connection';
 import { guestinfoConfig, guestinfoSeed, METADATA_KEY, SCSI_UNITS, USER_DATA_KEY, VSPHERE_DEVICES } from './guestinfo';
 import type { LostMachine, Machine, MakerArgs } from './machine';
-import { machineUuid } from './uuid';
+import { instanceId } from './instanceId';
 import type { VirtualMachineArgs, VspherePackage } from './vspherePackage';
 import { placementRules } from './vsphereRules';
 
@@ -162,7 +162,7 @@ export class VsphereMachine extends pulumi.ComponentResource {
     const seed = pulumi.all([stamp.id, authorizedKey, hostKey]).apply(([stampId, publicKey, pair]) =>
       guestinfoConfig(
         guestinfoSeed({
-          instanceId: machineUuid(stamp.site, node.name, stampId),
+          instanceId: instanceId(stamp.site, node.name, stampId),
           authorizedKey: publicKey,
           hostKey: pair,
           ...seedOfNode(node),

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { wantedArtifacts } from '../../components/bundle/contents';
 import { agreedBundle } from '../../components/bundle/find';
 import { LOCK_SCHEMA_VERSION, type BundleArtifact } from '../../components/bundle/lock';
-import { machineUuid } from '../../components/machines/uuid';
+import { instanceId } from '../../components/machines/instanceId';
 import type { SitePlan } from '../../components/plan';
 import { caCertHash, mintPki, type ClusterPki } from '../../components/secrets/pki';
 import { snapshotKey } from '../../components/secrets/etcdSnapshot';
@@ -46,7 +46,7 @@ export async function makeUp(plan: SitePlan): Promise<MadeUp> {
     const { privateKey, publicKey } = deriveHostKey(hostKeySeed, name);
     marks.set(privateKey.trim(), mark(`SSH host key of ${name}`));
     marks.set(publicKey, `[SSH host key of ${name}]`);
-    marks.set(machineUuid(plan.site, name, stampId), `[UUID of ${name}]`);
+    marks.set(instanceId(plan.site, name, stampId), `[instance id of ${name}]`);
   }
   if (plan.cluster !== null) {
     // An RSA key takes its time, and no two sites meet in one document.

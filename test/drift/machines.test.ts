@@ -13,7 +13,6 @@ const [machine] = plan.nodes;
 const xml = domainXml(
   {
     domain: 'oslo-cp1',
-    uuid: '00000000-0000-4000-8000-000000000001',
     stamp: { site: 'oslo', machine: 'cp1', hypervisor: 'hv1', id: '1' },
     cpus: 2,
     memoryBytes: 4 * 1024 ** 3,
@@ -26,6 +25,7 @@ const xml = domainXml(
     kernelArguments: null,
   },
   {
+    uuid: '00000000-0000-4000-8000-000000000001',
     ...{ domainType: 'kvm', cpuMode: 'host-passthrough', rootFile: '/r', rootAccess: CACHED_ACCESS, etcdFile: '' },
     ...{ etcdAccess: CACHED_ACCESS, seedFile: '/s', kernelFile: '', initrdFile: '', configuration: 'c' },
   },

@@ -13,7 +13,6 @@ import { expectGolden } from './golden';
 
 const settings: DomainSettings = {
   domain: 'acme-cp1',
-  uuid: '6f1c8f8e-3f0a-5d3b-9a53-5f2f3f1c9a11',
   stamp: { site: 'acme', machine: 'cp1', hypervisor: 'hv1', id: '4b1d' },
   cpus: 4,
   memoryBytes: 8 * 1024 ** 3,
@@ -27,6 +26,7 @@ const settings: DomainSettings = {
 };
 
 const facts: HypervisorFacts = {
+  uuid: '6f1c8f8e-3f0a-5d3b-9a53-5f2f3f1c9a11',
   domainType: 'kvm',
   cpuMode: 'host-passthrough',
   rootFile: '/var/lib/libvirt/images/acme-cp1-root.qcow2',

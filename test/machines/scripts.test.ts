@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import {
   machineScript,
   type MachineScriptSettings,
 } from '../../components/machines/machineScript';
-import { machineUuid } from '../../components/machines/uuid';
+import { instanceId } from '../../components/machines/instanceId';
 import { deriveHostKey } from '../../components/secrets/hostKey';
 import { hostKeySeedBase64, image, imageWithKernel, kvmPlan, node, remoteHostKey } from './fixtures';
 import { expectGolden } from './golden';
@@ -82,16 +83,12 @@ test('the cache of the engine is found at run time, and only for a hypervisor on
     expect(script).not.toContain('SITEWRIGHT_CACHE');
 });
 
-test('the UUID of a machine is of version 5, stable, and another one for each site, machine and state', () => {
-  const uuid = machineUuid('acme', 'cp1', '4b1d');
-  expect(uuid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-  expect(machineUuid('acme', 'cp1', '4b1d')).toBe(uuid);
-  const others = [
-    machineUuid('acme', 'cp2', '4b1d'),
-    machineUuid('oslo', 'cp1', '4b1d'),
-    machineUuid('acme', 'cp1', '5'),
-  ];
-  expect(new Set([uuid, ...others]).size).toBe(4);
+test('the instance id of a vSphere machine is of version 5, stable, and another one for each site, machine and state', () => {
+  const id = instanceId('acme', 'cp1', '4b1d');
+  expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  expect(instanceId('acme', 'cp1', '4b1d')).toBe(id);
+  const others = [instanceId('acme', 'cp2', '4b1d'), instanceId('oslo', 'cp1', '4b1d'), instanceId('acme', 'cp1', '5')];
+  expect(new Set([id, ...others]).size).toBe(4);
 });
 
 /** A hypervisor of stand-ins: a virsh that answers from files, and an id that says root. */
@@ -114,6 +111,7 @@ describe('on a hypervisor', () => {
       [
         'shift 3',
         `echo "$*" >>${folder}/calls`,
+        `if [ "$1" = define ]; then cat >${folder}/defined; fi`,
         `file=${folder}/answers/$(printf '%s' "$*" | tr '/ :' '___')`,
         'if [ -e "$file" ]; then cat "$file"; else echo "error: no $*" >&2; exit 1; fi',
       ].join('\n'),
@@ -194,6 +192,24 @@ describe('on a hypervisor', () => {
     existing('<machine site="acme" machine="cp1" hypervisor="hv1" stamp="4b1d"/>');
     writeFileSync(join(pool, 'acme-cp1-root.qcow2'), '');
     refused(machineScript(worker), 'root disk of cp1 has 30GiB and cannot shrink to 20GiB');
+  });
+
+  test('a new machine has a UUID of its own each time, one that is there keeps what it has', () => {
+    const path = join(folder, 'image');
+    writeFileSync(path, 'an image');
+    const sha256 = createHash('sha256').update('an image').digest('hex');
+    const uuid = () => {
+      rmSync(join(folder, 'defined'), { force: true });
+      run(machineScript({ ...worker, image: { ...image, path, sha256 } }));
+      return /^ {2}<uuid>(.*)<\/uuid>$/m.exec(readFileSync(join(folder, 'defined'), 'utf8'))?.[1];
+    };
+    executable('qemu-img', 'echo "file format: qcow2"; echo "virtual size: 20 GiB (21474836480 bytes)"');
+    const [first, second] = [uuid(), uuid()];
+    expect(first).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    expect(second).not.toBe(first);
+    existing('<machine site="acme" machine="cp1" hypervisor="hv1" stamp="4b1d"/>');
+    answer('dumpxml --inactive acme-cp1', `<domain type='kvm'>\n  <uuid>${first}</uuid>\n  <os>\n  </os>\n</domain>`);
+    expect([uuid(), uuid()]).toEqual([first, first]);
   });
 
   test('an image with another checksum is refused, and nothing of it stays', () => {

@@ -158,7 +158,7 @@ test('a site on vSphere: no vCenter is asked, and what cloud-init gets is readab
   const { nodes, resources } = JSON.parse(text) as RenderDocument;
   const { cloudInit } = nodes.cp1!.machine!;
   expect(cloudInit['meta-data']).toEqual(
-    expect.arrayContaining(['redact:', '  - userdata', 'instance-id: [UUID of cp1]']),
+    expect.arrayContaining(['redact:', '  - userdata', 'instance-id: [instance id of cp1]']),
   );
   expect(JSON.stringify(cloudInit['user-data'])).toContain('[secret: SSH host key of cp1]');
   const { inputs } = resources.find(({ name }) => name === 'vsphere-example-machines-cp1-domain')!;

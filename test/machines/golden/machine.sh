@@ -24,7 +24,6 @@ bundleId=''
 bundleSha256=''
 bundleName=''
 bundleDisk=''
-uuid='b8ebe107-f384-58a4-9063-0e98caf16308'
 volumes='overlay'
 rootBytes='21474836480'
 etcdBytes='8589934592'
@@ -41,7 +40,7 @@ cachedCache='writeback'
 cachedIo='threads'
 domainXml='<domain type="@domainType@">
   <name>acme-cp1</name>
-  <uuid>b8ebe107-f384-58a4-9063-0e98caf16308</uuid>
+  <uuid>@uuid@</uuid>
   <metadata>
     <sitewright:machine xmlns:sitewright="urn:sitewright:machine:1" site="acme" machine="cp1" hypervisor="hv1" stamp="4b1d" configuration="@configuration@"/>
   </metadata>
@@ -103,7 +102,7 @@ domainXml='<domain type="@domainType@">
     </rng>
   </devices>
 </domain>'
-metaData='instance-id: b8ebe107-f384-58a4-9063-0e98caf16308
+metaData='instance-id: "@uuid@"
 local-hostname: cp1
 '
 networkConfig='version: 2
@@ -511,6 +510,14 @@ detect_access() {
   rm -f "$probe"
 }
 
+# A machine that is made anew is another one, also to tools that know it by its UUID; one whose making was cut off, or that
+# is changed in place, keeps what it has.
+choose_uuid() {
+  uuid=$(printf '%s\n' "$existing" | sed -n 's:^  <uuid>\(.*\)</uuid>:\1:p')
+  if [ -z "$uuid" ]; then uuid=$(</proc/sys/kernel/random/uuid); fi
+  metaData=${metaData//"@uuid@"/"$uuid"}
+}
+
 # fill <placeholder> <value>
 fill() { xml=${xml//"@$1@"/"$2"}; }
 
@@ -519,6 +526,7 @@ fill() { xml=${xml//"@$1@"/"$2"}; }
 complete_xml() {
   local cache io before after kept
   xml=$domainXml
+  fill uuid "$uuid"
   fill domainType "$domainType"
   fill cpuMode "$cpuMode"
   fill rootFile "$rootFile"
@@ -688,6 +696,7 @@ main() {
   stop_on_problems
   provide_bases
   detect_domain_type
+  choose_uuid
   complete_xml
   define_domain
   make_volumes

@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto';
 const NAMESPACE = Buffer.from('7a3c0a6e4f0d4b6c9d0f3f1f5d0a92c4', 'hex');
 
 /**
- * UUID of a machine's domain, version 5 of RFC 9562: the same for the same site, machine and state. A run that carries
- * on after a kill therefore defines the domain that the killed one defined, and not a second one.
+ * What cloud-init knows a vSphere machine by: a UUID of version 5 of RFC 9562, the same for the same site, machine and
+ * state. The guestinfo is made before vCenter gives the machine a UUID of its own.
  */
-export function machineUuid(site: string, machine: string, stampId: string): string {
+export function instanceId(site: string, machine: string, stampId: string): string {
   const bytes = createHash('sha1').update(NAMESPACE).update(`${site}/${machine}/${stampId}`).digest().subarray(0, 16);
   bytes[6] = (bytes[6] & 0x0f) | 0x50;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
