@@ -52,7 +52,7 @@ export function print(title: string, unit: string, rows: Row[]): void {
     head: [title, `median (${unit})`, 'min', 'max', 'ratio'],
     style: { head: [], border: [] },
   });
-  const figure = (value: number) => value.toPrecision(3);
+  const figure = (value: number) => (value < 1000 ? value.toPrecision(3) : value.toFixed(0));
   for (const row of rows) {
     const ratio = `${(row.median / rows[0]!.median).toFixed(2)} x`;
     table.push([row.name, figure(row.median), figure(row.min), figure(row.max), ratio]);
