@@ -38,6 +38,22 @@ export function judgeCalico(facts: CalicoFacts, plan: CalicoProbe, severity: Pro
   return findings;
 }
 
+/** Links of pods that run, which have the MTU of their start. */
+export function judgeLinks(
+  { nodes }: Pick<CalicoFacts, 'nodes'>,
+  { podMtuBytes: planned }: Pick<CalicoProbe, 'podMtuBytes'>,
+  severity: ProofFinding['severity'],
+): ProofFinding[] {
+  return Object.entries(nodes).flatMap(([where, found]) =>
+    ('links' in found ? found.links : []).flatMap(({ device, mtuBytes, podMtuBytes }): ProofFinding[] => {
+      if (mtuBytes === planned && (podMtuBytes ?? mtuBytes) === planned) return [];
+      const ends = `${mtuBytes} on the node and ${podMtuBytes ?? 'unknown'} in the pod`;
+      const message = `the link ${device} has an MTU of ${ends}, planned: ${planned}; restart the pod`;
+      return [{ probe: 'calico', severity, where, message }];
+    }),
+  );
+}
+
 /** By the addresses that a node is to have a session with, who that is. */
 function neighbours(node: string, { addresses, reflectors, routers }: BgpProbe): Map<string, string> {
   const reflects = (name: string) => reflectors.length === 0 || reflectors.includes(name);
@@ -76,11 +92,6 @@ function* nodeProblems(
     const has = found.devices[name];
     if (has === undefined) yield `has no device ${name}`;
     else if (has !== mtuBytes) yield `${name} has an MTU of ${has}, planned: ${mtuBytes}`;
-  }
-  for (const { device, mtuBytes, podMtuBytes } of found.links) {
-    if (mtuBytes === plan.podMtuBytes && (podMtuBytes ?? mtuBytes) === plan.podMtuBytes) continue;
-    const ends = `${mtuBytes} on the node and ${podMtuBytes ?? 'unknown'} in the pod`;
-    yield `the link ${device} has an MTU of ${ends}, planned: ${plan.podMtuBytes}; restart the pod`;
   }
   for (const block of blocks) {
     if (block.node === node || !(block.node in plan.subnets)) continue;

@@ -3,7 +3,7 @@ import { agentRequest, agentTarget } from '../commands';
 import type { Machine } from '../machines/machine';
 import type { SitePlan } from '../plan/types';
 import type { ProofResult } from '../proof/facts';
-import type { ClusterNodeEnd, ClusterProbeResult } from './facts';
+import type { ClusterNodeEnd, ClusterProbeRequest, ClusterProbeResult } from './facts';
 import { pathsBefore } from './layers';
 import { clusterProbeRequest } from './request';
 
@@ -39,7 +39,8 @@ export class ClusterProof extends pulumi.ComponentResource {
         resolved.map((end) => [end.name, end as unknown as Omit<ClusterNodeEnd, 'conntrackMax' | 'addresses'>]),
       );
       const paths = pathsBefore(before as ProofResult[]);
-      return JSON.stringify(clusterProbeRequest(args.plan, byName, args.limitFactor, paths));
+      const asked = clusterProbeRequest(args.plan, byName, args.limitFactor, paths);
+      return JSON.stringify({ ...asked, olderPods: 'warn' } satisfies ClusterProbeRequest);
     });
     const { stdout } = agentRequest(`${name}-run`, { request }, { parent: this, dependsOn: args.after });
     // The request is secret because of the keys in it; what was measured holds none and is for everyone to read.

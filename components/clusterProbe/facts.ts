@@ -45,6 +45,11 @@ export interface ClusterProbeRequest {
   thresholds: Pick<ProofPlan['thresholds'], 'etcdFsyncP99Milliseconds' | 'lookupMilliseconds'>;
   /** Probes whose failure is a warning. */
   warn: string[];
+  /**
+   * Of pods that run with another MTU than planned: they have that of their start. A change is not undone because of them,
+   * and `sitewright rollout mtu` makes them anew; whoever verifies a site counts them.
+   */
+  olderPods: 'error' | 'warn';
   /** Multiplies the time limits. */
   limitFactor: number;
 }

@@ -15,7 +15,7 @@ import type {
   ServiceTransferFacts,
   TcpFacts,
 } from './facts';
-import { judgeCalico } from './calicoJudge';
+import { judgeCalico, judgeLinks } from './calicoJudge';
 import { judgeFences } from './fences';
 import { judgeIngress } from './ingress';
 import { faultyLayer, type PathFacts } from './layers';
@@ -55,13 +55,13 @@ class Report {
 
 export function judgeCluster(facts: ClusterFacts, request: Judged): ProofFinding[] {
   const report = new Report(request.warn);
+  const severity = (probe: ProbeName) => (request.warn.includes(probe) ? 'warn' : 'error');
   for (const node of facts.nodes) judgeNode(node, request, report);
   if (facts.calico !== null && request.calico !== null) {
-    report.findings.push(
-      ...judgeCalico(facts.calico, request.calico, request.warn.includes('calico') ? 'warn' : 'error'),
-    );
+    const calico = severity('calico');
+    report.findings.push(...judgeCalico(facts.calico, request.calico, calico));
+    report.findings.push(...judgeLinks(facts.calico, request.calico, calico === 'warn' ? calico : request.olderPods));
   }
-  const severity = (probe: ProbeName) => (request.warn.includes(probe) ? 'warn' : 'error');
   if (facts.ingress && request.ingress !== null) {
     report.findings.push(...judgeIngress(facts.ingress, request.ingress, severity('ingress')));
   }

@@ -74,6 +74,7 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
       lookupMilliseconds: proof.thresholds.lookupMilliseconds,
     },
     warn: proof.warn,
+    olderPods: 'error',
     limitFactor,
   };
 }

@@ -8,6 +8,7 @@ import type { BgpProbe, CalicoFacts, CalicoNodeFacts, CalicoProbe } from '../../
 import { judgeCalico } from '../../components/clusterProbe/calicoJudge';
 import { calicoNodeProgram } from '../../components/clusterProbe/calicoNodeProgram';
 import { differing } from '../../components/clusterProbe/calicoRead';
+import type { ClusterProbeRequest } from '../../components/clusterProbe/facts';
 import { bgpSessions } from '../../components/clusterProbe/parse';
 import { judgeCluster } from '../../components/clusterProbe/judge';
 import { facts as clusterFacts, request } from './fixtures';
@@ -55,10 +56,6 @@ describe('Calico of a live cluster', () => {
     found.agents = { one: 'container is starting', three: null };
     found.nodes.one.devices = {};
     found.nodes.two.devices = { 'vxlan.calico': 1500 };
-    found.nodes.two.links = [
-      { device: 'cali2', mtuBytes: 1450, podMtuBytes: 1500 },
-      { device: 'cali3', mtuBytes: 1450, podMtuBytes: null },
-    ];
     found.nodes.three.routes = [{ cidr: BLOCKS.one, device: 'ens3' }];
     expect(judge(found)).toEqual([
       'cluster: IPPool default-ipv4 is gone: `sitewright refresh` and then `up` put it back',
@@ -67,10 +64,26 @@ describe('Calico of a live cluster', () => {
       'one: has no device vxlan.calico',
       'two: calico-node does not run on it: kubectl -n kube-system describe ds/calico-node',
       'two: vxlan.calico has an MTU of 1500, planned: 1450',
-      'two: the link cali2 has an MTU of 1450 on the node and 1500 in the pod, planned: 1450; restart the pod',
       'three: reaches 10.244.1.0/26 (pods of one) by ens3, planned: vxlan.calico',
       'three: has no route to 10.244.2.0/26 (pods of two)',
     ]);
+  });
+
+  test('pods with the MTU of their start are counted; where the MTU has just been changed they are a warning', () => {
+    const found = facts();
+    found.nodes.two.links = [
+      { device: 'cali2', mtuBytes: 1450, podMtuBytes: 1500 },
+      { device: 'cali3', mtuBytes: 1450, podMtuBytes: null },
+    ];
+    const judged = (more: Partial<ClusterProbeRequest>) =>
+      judgeCluster({ ...clusterFacts(), calico: found }, request({ calico: plan, ...more }))
+        .filter(({ probe }) => probe === 'calico')
+        .map(({ severity, where, message }) => `${severity} ${where}: ${message}`);
+    const old =
+      'two: the link cali2 has an MTU of 1450 on the node and 1500 in the pod, planned: 1450; restart the pod';
+    expect(judged({})).toEqual([`error ${old}`]);
+    expect(judged({ olderPods: 'warn' })).toEqual([`warn ${old}`]);
+    expect(judged({ warn: ['calico'] })).toEqual([`warn ${old}`]);
   });
 
   test('across subnets only is a tunnel, and inside one the card', () => {

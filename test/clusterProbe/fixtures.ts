@@ -28,6 +28,7 @@ export const request = (more: Partial<ClusterProbeRequest> = {}): ClusterProbeRe
   before: [],
   thresholds: { etcdFsyncP99Milliseconds: 10, lookupMilliseconds: 1000 },
   warn: [],
+  olderPods: 'error',
   limitFactor: 1,
   ...more,
 });

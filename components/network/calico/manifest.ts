@@ -1,3 +1,4 @@
+import { sha256OfText } from '../../bundle/checksum';
 import type { CalicoManifestEdits, ContainerResources } from '../../plan/calicoTypes';
 import type { BundlePlan, CalicoImage, KubeDocument } from '../../plan/clusterTypes';
 import { ManifestError, type ManifestObject } from '../manifest';
@@ -22,6 +23,10 @@ interface Probe {
   periodSeconds?: number;
   timeoutSeconds?: number;
   initialDelaySeconds?: number;
+}
+
+interface Metadata {
+  annotations?: Record<string, string>;
 }
 
 interface PodSpec {
@@ -56,6 +61,7 @@ const CONFIG = 'calico-config';
 const NODE = 'calico-node';
 const TYPHA = 'calico-typha';
 const KUBE_CONTROLLERS = 'calico-kube-controllers';
+const CONFIG_ANNOTATION = 'sitewright.internal/configuration-sha256';
 const NETWORK_CONFIG = 'cni_network_config';
 /** Marks a place-holder that stands without quotes, while its surroundings are parsed. */
 const UNQUOTED = '#unquoted';
@@ -122,6 +128,16 @@ class Editor {
       } else if (!bird) container[key]!.exec!.command = command.filter((word) => word !== option);
     }
     slowProbes(container, limitFactor);
+    this.stampConfig();
+  }
+
+  /** The configuration reaches the CNI plugin of a node when calico-node starts there: another one makes its pods anew. */
+  private stampConfig(): void {
+    const config = this.find('ConfigMap', CONFIG)?.data as object | undefined;
+    const spec = this.find('DaemonSet', NODE)?.spec as { template: { metadata: Metadata } } | undefined;
+    if (config === undefined || spec === undefined) return;
+    const { metadata } = spec.template;
+    metadata.annotations = { ...metadata.annotations, [CONFIG_ANNOTATION]: sha256OfText(JSON.stringify(config)) };
   }
 
   typha(replicas: number, resources: ContainerResources | null, limitFactor: number): void {

@@ -49,6 +49,20 @@ test('what each mode changes in the release manifest', () => {
   expectGolden('changes.txt', sections.join('\n'));
 });
 
+test('another MTU of pods makes those of calico-node anew, which hand it to the CNI plugin of their node', () => {
+  const cluster = clusterOf({ routing: 'bgp' });
+  const edits = cluster.calico!.manifest!;
+  const edited = (vethMtu: string) =>
+    editManifest(read(cluster), {
+      ...settings(cluster),
+      edits: { ...edits, config: { ...edits.config, veth_mtu: vethMtu } },
+    });
+  expect(changes(edited('1500'), edited('9000'))).toEqual([
+    'ConfigMap calico-config data.veth_mtu: "1500" -> "9000"',
+    expect.stringMatching(/^DaemonSet calico-node spec\.template\.metadata\.annotations/),
+  ]);
+});
+
 test('with Typha: its replicas and resources, and calico-node told of it', () => {
   const cluster = clusterOf({ routing: 'bgp' });
   const edits: CalicoPlan['manifest'] = {
