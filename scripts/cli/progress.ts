@@ -77,11 +77,20 @@ const COLOURS = /<\{%[^%]*%\}>|\x1b\[[0-9;]*[A-Za-z]/g;
 /** How a resource says what it is doing; see the scripts of the machines and nodes. */
 const STEP = /^\s*step: (.+)$/;
 
+/** As every error that is no mistake of the user's is told. */
+const unexpected = (message: string) => `unexpected error: ${message} (--verbose shows where)`;
+
+/** Without what the SDK puts before the message of an error of the program. */
+function unwrapped(line: string): string {
+  const message = line.replace(/^(Unhandled exception: (\w+: )?)?(error serializing property "[^"]*": )*/, '');
+  return line.startsWith('Unhandled exception: ') ? unexpected(message) : message;
+}
+
 const linesOf = (message: string) =>
   message
     .replace(COLOURS, '')
     .split('\n')
-    .map((line) => line.trimEnd())
+    .map((line) => unwrapped(line.trimEnd()))
     .filter((line) => line.trim() !== '' && !NOISE.some((noise) => noise.test(line.trim())));
 
 /** What the program or the engine says as a whole belongs to no resource. */
@@ -166,7 +175,10 @@ export class Progress {
       const known = new Set(errors.map((line) => line.trim()));
       const before = (this.said.get(urn) ?? []).filter((line) => !known.has(line.trim()));
       const { node, what } = urn === '' ? { node: this.options.site, what: '' } : this.label(urn);
-      const lines = lastSteps([...before, ...errors]).filter((line, index, all) => all.indexOf(line) === index);
+      // The program's error comes twice: once as nobody caught it, and once as its end.
+      const isNews = (line: string, index: number, all: string[]) =>
+        all.indexOf(line) === index && !all.includes(unexpected(line));
+      const lines = lastSteps([...before, ...errors]).filter(isNews);
       return { node, what, lines: lines.slice(-FAILURE_LINES) };
     });
     return failures.filter((failure) => failure.what !== '' || failure.lines.length > 0);

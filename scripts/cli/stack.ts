@@ -8,6 +8,7 @@ import type { SitePlan } from '../../components/plan';
 import { vcenterEnv } from '../../components/vcenter/pin';
 import { automationCommand, engineEnv, findEngine, type Engine } from '../engine/find';
 import { installPlugins, installPolicyLauncher, requireVspherePlugin } from '../engine/plugins';
+import { registerAll, UncaughtErrors } from '../engine/registerAll';
 import { removeCutAttributes } from './attributes';
 import { backendFolder, expandBackend } from './backend';
 import { callEngine, inOwnProcessGroup, type EngineResult } from './cliProcess';
@@ -235,18 +236,21 @@ export class SiteStack {
     process.env.SITEWRIGHT_STACKS_DIR = this.context.stacksDir;
     process.env.PULUMI_BACKEND_URL = expandBackend(this.plan.backendUrl);
     const { program } = await import('../../stacks/program');
-    const stack = await LocalWorkspace.selectStack(
-      { stackName: this.plan.site, projectName: PROJECT, program },
-      {
-        workDir: this.workDir,
-        envVars: this.env(),
-        pulumiCommand: inOwnProcessGroup(await automationCommand(this.engine)),
-      },
-    );
+    const uncaught = new UncaughtErrors();
     try {
+      const stack = await LocalWorkspace.selectStack(
+        { stackName: this.plan.site, projectName: PROJECT, program: () => registerAll(program, uncaught) },
+        {
+          workDir: this.workDir,
+          envVars: this.env(),
+          pulumiCommand: inOwnProcessGroup(await automationCommand(this.engine)),
+        },
+      );
       return await run(stack);
     } catch (error) {
       throw explainEngineError(error, this.plan.site);
+    } finally {
+      uncaught.dispose();
     }
   }
 }

@@ -1,7 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import { isRpcSecret, unknownValue, unwrapRpcSecret } from '@pulumi/pulumi/runtime';
 import { MockMonitor } from '@pulumi/pulumi/runtime/mocks';
-import * as runtimeSettings from '@pulumi/pulumi/runtime/settings';
+import { registerAll, sdk, UncaughtErrors } from '../engine/registerAll';
 
 /** What a program asked the engine to register: more than mocks show, which see neither options nor secrets. */
 export interface RecordedResource {
@@ -53,28 +53,15 @@ export async function recordProgram(program: () => unknown, options: MonitorOpti
   const monitor = new RecordingMonitor(options);
   pulumi.runtime.setMockOptions(monitor, options.project, options.stack, options.preview);
   // Without its answers the SDK takes the engine for one that knows neither secrets nor deletedWith.
-  await hidden.awaitFeatureSupport();
-  // What fails inside of an `apply` is nobody's to catch in a program; the engine's host listens in the same way.
-  const failures: unknown[] = [];
-  const onFailure = (reason: unknown) => failures.push(reason);
-  process.on('unhandledRejection', onFailure);
+  await sdk.awaitFeatureSupport();
+  const uncaught = new UncaughtErrors();
   try {
-    await program();
-    await hidden.waitForRPCs();
-    // Node tells of unhandled rejections once the microtasks are done.
-    await new Promise((resolve) => setImmediate(resolve));
+    await registerAll(program, uncaught);
   } finally {
-    process.off('unhandledRejection', onFailure);
+    uncaught.dispose();
   }
-  if (failures.length > 0) throw failures[0];
   return monitor.recorded;
 }
-
-/** Both are exported by the SDK and left out of its type declarations. */
-const hidden = runtimeSettings as unknown as {
-  awaitFeatureSupport(): Promise<void>;
-  waitForRPCs(): Promise<void>;
-};
 
 class RecordingMonitor extends MockMonitor {
   readonly recorded: RecordedResource[] = [];
