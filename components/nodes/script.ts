@@ -165,7 +165,7 @@ export function nodeData(node: NodePlan, site: SiteOfNode): string {
     ['NETWORKD_CONF', '[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n'],
     ['CLOUD_CFG', '# The network belongs to sitewright once the machine has started.\nnetwork: {config: disabled}\n'],
     ['OFFLOAD_RULES', rules],
-    ['OFFLOAD_HELPER_TEXT', rules === '' ? '' : offloadHelper(rules)],
+    ['OFFLOAD_HELPER_TEXT', offloadHelper(rules)],
     ['HOSTS_BLOCK', hosts],
     ['STAMP_FILE', STAMP_FILE],
     ['AUDIT_LOG', AUDIT_LOG],
