@@ -4,7 +4,7 @@ import { suggestion } from './resolve';
 import { refused } from './soap';
 import { ask, type Question, type VcenterTrust } from './trust';
 
-/** An item of a content library, or why there is none; exactly one of the two is set. */
+/** An item of a content library, or why there is none; neither where it was not looked for. */
 export interface FoundItem {
   id: string | null;
   problem: string | null;

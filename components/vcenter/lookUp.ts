@@ -3,7 +3,7 @@ import type { SitePlan } from '../plan/types';
 import { VcenterError } from './errors';
 import { hostGroupProblems } from './hostGroups';
 import { Inventory, type Entity } from './inventory';
-import { findItem } from './library';
+import { findItem, type FoundItem } from './library';
 import { storagePolicies } from './policies';
 import { retrieveOne } from './properties';
 import { resolveNames, type Resolved } from './resolve';
@@ -36,7 +36,9 @@ export interface LookedUp {
 export async function lookUp(plan: SitePlan, credentials: Credentials): Promise<LookedUp> {
   const session = await VcenterSession.open(trustOf(plan), credentials.user, credentials.password);
   try {
-    const { ids, template, hosts, problems } = await resolved(session, plan, credentials);
+    const { name, library } = plan.machines.vsphere!.template;
+    const item = library === null ? null : await findItem(session.trust, credentials, { name, library });
+    const { ids, template, hosts, problems } = await resolved(session, plan, item);
     if (template !== null) problems.push(...(await templateProblems(session, template, plan)));
     if (ids === null || problems.length > 0)
       throw new PlacementError(problems.map((problem) => `${session.server}: ${problem}`));
@@ -46,16 +48,14 @@ export async function lookUp(plan: SitePlan, credentials: Credentials): Promise<
   }
 }
 
-/** What the names of a plan stand for, from all the services of the vCenter. */
+/** What the names of a plan stand for; `item` as in `Elsewhere`. */
 export async function resolved(
   session: VcenterSession,
   plan: SitePlan,
-  credentials: Credentials,
+  item: FoundItem | null,
 ): Promise<Resolved & { inventory: Inventory }> {
   const vsphere = plan.machines.vsphere!;
   const inventory = await Inventory.read(session);
-  const { name, library } = vsphere.template;
-  const item = library === null ? null : await findItem(session.trust, credentials, { name, library });
   const usesPolicies = vsphere.placements.some((one) => (one.storagePolicy ?? one.etcdStoragePolicy) !== null);
   const policies = usesPolicies ? await storagePolicies(session) : new Map<string, string>();
   const found = resolveNames(inventory, plan, { item, policies });

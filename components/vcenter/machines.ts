@@ -3,6 +3,7 @@ import { METADATA_KEY, SCSI_UNITS, USER_DATA_KEY } from '../machines/guestinfo';
 import type { NodePlan, SitePlan } from '../plan/types';
 import type { VspherePlacementPlan } from '../plan/vsphereTypes';
 import type { Inventory } from './inventory';
+import type { FoundItem } from './library';
 import { PlacementError, resolved, trustOf, type Credentials } from './lookUp';
 import { retrieveOne } from './properties';
 import { ruleDifferences } from './rules';
@@ -33,6 +34,9 @@ const WANTED = [
 
 type Values = Record<string, string>;
 
+/** The template is not compared, so that neither the inventory nor a content library is searched for it. */
+const NOT_ASKED: FoundItem = { id: null, problem: null };
+
 /**
  * Reads only.
  * @param uuids of the machines that the state has, by name; one without is not made yet and is told of as absent
@@ -45,7 +49,7 @@ export async function vsphereDifferences(
 ): Promise<Difference[]> {
   const session = await VcenterSession.open(trustOf(plan), credentials.user, credentials.password);
   try {
-    const { inventory, placements, networks, clusters, problems } = await resolved(session, plan, credentials);
+    const { inventory, placements, networks, clusters, problems } = await resolved(session, plan, NOT_ASKED);
     const differences: Difference[] = [];
     const found = new Map<string, string>();
     for (const node of plan.nodes) {

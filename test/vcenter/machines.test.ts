@@ -1,6 +1,7 @@
 import { VIRTUAL_MACHINE } from '../../components/machines/vsphere';
 import type { SitePlan } from '../../components/plan';
 import { generateSshKey } from '../../components/secrets/hostKey';
+import * as library from '../../components/vcenter/library';
 import { vsphereDifferences } from '../../components/vcenter/machines';
 import { retrieveAll } from '../../components/vcenter/properties';
 import { textOf, VcenterSession, type Reference } from '../../components/vcenter/soap';
@@ -110,6 +111,15 @@ test('a machine that is not there, by the state or by the vCenter', async () => 
 
 test('a place of the plan that the vCenter does not have: nothing can be compared', async () => {
   await expect(differences(plan({}, { datastore: 'LocalDS_9' }))).rejects.toThrow(/there is no datastore LocalDS_9/);
+});
+
+test('what new machines are made from is not looked for', async () => {
+  const findItem = jest.spyOn(library, 'findItem');
+  const fromLibrary = { template: { name: 'debian-12', library: 'gone' } };
+  expect(await differences(plan(fromLibrary))).toEqual(await differences(plan()));
+  // All that is wrong is told, and the template is no part of it.
+  await expect(differences(plan(fromLibrary, { cluster: 'DC0_C9' }))).rejects.toThrow(/^[^\n]*DC0_C9[^\n]*$/);
+  expect(findItem).not.toHaveBeenCalled();
 });
 
 describe('rules of the cluster', () => {
