@@ -1,4 +1,5 @@
 import { clearSeed as clearOnVcenter } from '../vcenter/clearSeed';
+import { lentSession } from '../vcenter/lend';
 import type { VcenterTrust } from '../vcenter/trust';
 import type { RunOptions } from './awaitSsh';
 
@@ -7,8 +8,9 @@ export interface ClearSeedRequest {
   kind: 'clear-seed';
   name: string;
   vcenter: VcenterTrust;
-  user: string;
-  password: string;
+  /** Both null: the session that the command line lends. */
+  user: string | null;
+  password: string | null;
   /** BIOS UUID of the machine. */
   uuid: string;
   /** Of its extra configuration. */
@@ -23,6 +25,8 @@ export interface ClearSeedResult {
 export async function clearSeed(request: ClearSeedRequest, opts: RunOptions): Promise<ClearSeedResult> {
   const { name, vcenter, user, password, uuid, keys } = request;
   opts.onProgress?.(`${name}: removes its private host key from ${vcenter.server}`);
-  await clearOnVcenter(vcenter, { user, password }, uuid, keys);
+  const credentials =
+    user !== null && password !== null ? { user, password } : { session: lentSession(vcenter.server) };
+  await clearOnVcenter(vcenter, credentials, uuid, keys);
   return { kind: 'seed-cleared', name };
 }

@@ -2,6 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import type { DeadMachinePlan, NodePlan, VsphereMachinePlan, VspherePlacementPlan, VspherePlan } from '../plan';
 import { domainName } from '../plan/machines';
 import { deriveHostKey, publicKeyOf } from '../secrets/hostKey';
+import { LENT_USER } from '../vcenter/login';
 import { agentRequest } from '../commands';
 import { awaitSsh } from './awaitSsh';
 import { bundleImageName, type SiteBundle } from './bundle';
@@ -54,8 +55,9 @@ export interface PlacementIds {
 export interface VsphereAccess {
   provider: VspherePackage;
   ids: VsphereIds;
-  user: pulumi.Input<string>;
-  password: pulumi.Input<string>;
+  /** Null, and the password with it: a session that the command line lends to the plugin and to the agent (components/vcenter/lend.ts). */
+  user: pulumi.Input<string> | null;
+  password: pulumi.Input<string> | null;
 }
 
 export interface VsphereMachinesArgs extends MakerArgs {
@@ -79,8 +81,9 @@ export class VsphereMachines extends pulumi.ComponentResource {
       `${name}-vcenter`,
       {
         vsphereServer: vsphere.server,
-        user: pulumi.secret(access.user),
-        password: pulumi.secret(access.password),
+        // The plugin asks for both, and looks for a session that is lent under the name of this user.
+        user: access.user === null ? LENT_USER : pulumi.secret(access.user),
+        password: access.password === null ? '' : pulumi.secret(access.password),
         allowUnverifiedSsl: false,
       },
       { parent: this },

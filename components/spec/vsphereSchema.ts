@@ -65,7 +65,8 @@ const network = z.strictObject({
 
 export const vsphere = z.strictObject({
   server: hostOrIp().meta({
-    description: 'Name or address of the vCenter, with its port where that is not 443. User and password are secrets.',
+    description:
+      'Name or address of the vCenter, with its port where that is not 443. User and password, or a session, are secrets.',
     examples: ['vcenter.acme.example'],
   }),
   caFile: z.string().min(1).optional().meta({

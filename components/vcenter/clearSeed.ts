@@ -1,4 +1,5 @@
 import { VcenterError } from './errors';
+import type { Credentials } from './login';
 import { retrieveOne } from './properties';
 import { childNodes, children, escapeXml, referenceOf, textAt, textOf, VcenterSession, type Reference } from './soap';
 import type { VcenterTrust } from './trust';
@@ -15,11 +16,11 @@ const POLL_SECONDS = 1;
  */
 export async function clearSeed(
   trust: VcenterTrust,
-  { user, password }: { user: string; password: string },
+  credentials: Credentials,
   uuid: string,
   keys: string[],
 ): Promise<void> {
-  const session = await VcenterSession.open(trust, user, password);
+  const session = await VcenterSession.open(trust, credentials);
   try {
     const parameters = `<uuid>${escapeXml(uuid)}</uuid><vmSearch>true</vmSearch><instanceUuid>false</instanceUuid>`;
     const [found] = children(await session.call(session.service.searchIndex, 'FindByUuid', parameters), 'returnval');

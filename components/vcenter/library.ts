@@ -1,8 +1,7 @@
-import { VcenterError } from './errors';
-import type { Credentials } from './lookUp';
+import type { Credentials } from './login';
 import { suggestion } from './resolve';
-import { refused } from './soap';
-import { ask, type Question, type VcenterTrust } from './trust';
+import { RestSession } from './rest';
+import type { VcenterTrust } from './trust';
 
 /** An item of a content library, or why there is none; neither where it was not looked for. */
 export interface FoundItem {
@@ -22,9 +21,11 @@ export async function findItem(
   credentials: Credentials,
   { name, library }: { name: string; library: string },
 ): Promise<FoundItem> {
-  return withRest(trust, credentials, async (rest) => {
+  const rest = await RestSession.open(trust, credentials);
+  try {
+    const found = new Library(rest);
     const at = 'machines.vsphere.template';
-    const libraries = await rest.list(LIBRARIES, LIBRARIES);
+    const libraries = await found.list(LIBRARIES, LIBRARIES);
     const [home] = libraries.filter((one) => one.name === library);
     if (home === undefined) {
       const names = libraries.map((one) => one.name).sort();
@@ -33,10 +34,10 @@ export async function findItem(
         problem: `${at}.library: there is no content library ${library}${suggestion(library, names)}`,
       };
     }
-    const [item] = await rest.find(ITEMS, { library_id: home.id, name });
+    const [item] = await found.find(ITEMS, { library_id: home.id, name });
     if (item === undefined) {
       // Only for the message: a library can have hundreds.
-      const items = await rest.list(`${ITEMS}?library_id=${encodeURIComponent(home.id)}`, ITEMS);
+      const items = await found.list(`${ITEMS}?library_id=${encodeURIComponent(home.id)}`, ITEMS);
       const names = items.filter(({ type }) => KINDS.includes(type)).map((one) => one.name);
       return {
         id: null,
@@ -50,7 +51,9 @@ export async function findItem(
       };
     }
     return { id: item.id, problem: null };
-  });
+  } finally {
+    await rest.end();
+  }
 }
 
 interface Named {
@@ -59,59 +62,24 @@ interface Named {
   type: string;
 }
 
-interface Rest {
-  /** Everything that a path lists, with its names. */
-  list(listed: string, one: string): Promise<Named[]>;
-  find(path: string, spec: Record<string, string>): Promise<Named[]>;
-}
+class Library {
+  constructor(private readonly rest: RestSession) {}
 
-async function withRest<T>(
-  trust: VcenterTrust,
-  { user, password }: Credentials,
-  work: (rest: Rest) => Promise<T>,
-): Promise<T> {
-  const session = '/rest/com/vmware/cis/session';
-  const basic = Buffer.from(`${user}:${password}`).toString('base64');
-  const id = await value(trust, user, {
-    method: 'POST',
-    path: session,
-    headers: { Authorization: `Basic ${basic}` },
-  });
-  const headers = { 'vmware-api-session-id': String(id) };
-  const get = (path: string) => value(trust, user, { method: 'GET', path, headers });
-  const named = async (ids: unknown, path: string) => {
+  /** Everything that a path lists, with its names. */
+  async list(listed: string, one: string): Promise<Named[]> {
+    return this.named(await this.rest.get(listed), one);
+  }
+
+  async find(path: string, spec: Record<string, string>): Promise<Named[]> {
+    return this.named(await this.rest.post(`${path}?~action=find`, { spec }), path);
+  }
+
+  private async named(ids: unknown, path: string): Promise<Named[]> {
     const found: Named[] = [];
-    for (const each of (ids ?? []) as string[]) {
-      const { name = '', type = '' } = (await get(`${path}/id:${each}`)) as Partial<Named>;
-      found.push({ id: each, name, type });
+    for (const id of (ids ?? []) as string[]) {
+      const { name = '', type = '' } = (await this.rest.get(`${path}/id:${id}`)) as Partial<Named>;
+      found.push({ id, name, type });
     }
     return found;
-  };
-  try {
-    return await work({
-      list: async (listed, one) => named(await get(listed), one),
-      find: async (path, spec) => {
-        const question = { method: 'POST' as const, path: `${path}?~action=find`, body: JSON.stringify({ spec }) };
-        const json = { ...headers, 'Content-Type': 'application/json' };
-        return named(await value(trust, user, { ...question, headers: json }), path);
-      },
-    });
-  } finally {
-    // A session that cannot be ended ends by itself.
-    await ask(trust, { method: 'DELETE', path: session, headers }).catch(() => undefined);
   }
-}
-
-async function value(trust: VcenterTrust, user: string, question: Question): Promise<unknown> {
-  const { status, body } = await ask(trust, question);
-  if (status === 401) throw refused(trust.server, user, 'Unauthorized');
-  try {
-    if (status === 200) return (JSON.parse(body) as { value: unknown }).value;
-  } catch {
-    // Told below.
-  }
-  throw new VcenterError(
-    trust.server,
-    `its content libraries cannot be read (status ${status} to ${question.method} ${question.path}): the user needs System.Read on them`,
-  );
 }

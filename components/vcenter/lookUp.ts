@@ -4,6 +4,7 @@ import { VcenterError } from './errors';
 import { hostGroupProblems } from './hostGroups';
 import { Inventory, type Entity } from './inventory';
 import { findItem, type FoundItem } from './library';
+import type { Credentials } from './login';
 import { storagePolicies } from './policies';
 import { retrieveOne } from './properties';
 import { resolveNames, type Resolved } from './resolve';
@@ -18,11 +19,6 @@ export class PlacementError extends Error {
   }
 }
 
-export interface Credentials {
-  user: string;
-  password: string;
-}
-
 export interface LookedUp {
   ids: VsphereIds;
   /** What is worth knowing and stops nothing. */
@@ -34,7 +30,7 @@ export interface LookedUp {
  * @throws PlacementError with all that does not fit; VcenterError where the vCenter cannot be asked
  */
 export async function lookUp(plan: SitePlan, credentials: Credentials): Promise<LookedUp> {
-  const session = await VcenterSession.open(trustOf(plan), credentials.user, credentials.password);
+  const session = await VcenterSession.open(trustOf(plan), credentials);
   try {
     const { name, library } = plan.machines.vsphere!.template;
     const item = library === null ? null : await findItem(session.trust, credentials, { name, library });

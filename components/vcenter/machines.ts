@@ -4,7 +4,8 @@ import type { NodePlan, SitePlan } from '../plan/types';
 import type { VspherePlacementPlan } from '../plan/vsphereTypes';
 import type { Inventory } from './inventory';
 import type { FoundItem } from './library';
-import { PlacementError, resolved, trustOf, type Credentials } from './lookUp';
+import type { Credentials } from './login';
+import { PlacementError, resolved, trustOf } from './lookUp';
 import { retrieveOne } from './properties';
 import { ruleDifferences } from './rules';
 import type { PlacementIds } from '../machines/vsphere';
@@ -47,7 +48,7 @@ export async function vsphereDifferences(
   credentials: Credentials,
   uuids: Map<string, string>,
 ): Promise<Difference[]> {
-  const session = await VcenterSession.open(trustOf(plan), credentials.user, credentials.password);
+  const session = await VcenterSession.open(trustOf(plan), credentials);
   try {
     const { inventory, placements, networks, clusters, problems } = await resolved(session, plan, NOT_ASKED);
     const differences: Difference[] = [];

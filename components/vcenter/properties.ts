@@ -50,10 +50,13 @@ export async function retrieveAll(session: VcenterSession, wanted: Record<string
   const view = referenceOf(children(made, 'returnval')[0] ?? '');
   const traversal =
     '<selectSet xsi:type="TraversalSpec"><name>view</name><type>ContainerView</type><path>view</path><skip>false</skip></selectSet>';
-  return retrieve(
+  const found = await retrieve(
     session,
     `<specSet>${specs(wanted)}<objectSet>${referenceXml('obj', view)}<skip>true</skip>${traversal}</objectSet></specSet>`,
   );
+  // A session that outlives the kit's use of it would keep every view.
+  await session.call(view, 'DestroyView');
+  return found;
 }
 
 /** Properties of one object. */

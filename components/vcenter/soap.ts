@@ -1,5 +1,6 @@
 import { convert } from 'xmlbuilder2';
 import { VcenterError } from './errors';
+import { howToLend, type Credentials } from './login';
 import { ask, type VcenterTrust } from './trust';
 
 /**
@@ -85,21 +86,37 @@ export const refused = (server: string, user: string, fault: string) =>
     fault,
   );
 
+export const sessionEnded = (server: string, api: string, fault: string) =>
+  new VcenterError(
+    server,
+    `it does not know the session of its ${api} that vsphereSession holds: it was ended, or unused for too long. ` +
+      `Make a new one and set it: ${howToLend('<site>')}`,
+    fault,
+  );
+
 /** A session that is logged in. `end` it: a vCenter has room for some hundred. */
 export class VcenterSession {
   private cookie = '';
   service!: Service;
+  /** What the vCenter says of its services, as it says it. */
+  content!: Xml;
 
-  private constructor(readonly trust: VcenterTrust) {}
+  private constructor(
+    readonly trust: VcenterTrust,
+    /** Somebody else's: it stays. */
+    private readonly isLent: boolean,
+  ) {}
 
   get server(): string {
     return this.trust.server;
   }
 
-  static async open(trust: VcenterTrust, user: string, password: string): Promise<VcenterSession> {
-    const session = new VcenterSession(trust);
+  static async open(trust: VcenterTrust, credentials: Credentials): Promise<VcenterSession> {
+    const session = new VcenterSession(trust, 'session' in credentials);
+    if ('session' in credentials) session.cookie = `vmware_soap_session=${credentials.session.soap}`;
     const [content] = childNodes(await session.call(SERVICE, 'RetrieveServiceContent'), 'returnval');
     if (content === undefined) throw new VcenterError(trust.server, 'it does not answer as a vCenter does');
+    session.content = content;
     const reference = (name: string) => referenceOf(children(content, name)[0] ?? '');
     session.service = {
       rootFolder: reference('rootFolder'),
@@ -108,8 +125,14 @@ export class VcenterSession {
       sessionManager: reference('sessionManager'),
       searchIndex: reference('searchIndex'),
     };
-    const credentials = `<userName>${escapeXml(user)}</userName><password>${escapeXml(password)}</password>`;
-    await session.call(session.service.sessionManager, 'Login', credentials).catch((error: unknown) => {
+    if ('session' in credentials) {
+      // Whoever is not logged in is not told.
+      await session.call(SERVICE, 'CurrentTime');
+      return session;
+    }
+    const { user, password } = credentials;
+    const login = `<userName>${escapeXml(user)}</userName><password>${escapeXml(password)}</password>`;
+    await session.call(session.service.sessionManager, 'Login', login).catch((error: unknown) => {
       if (!(error instanceof VcenterError) || error.fault !== 'InvalidLogin') throw error;
       throw refused(trust.server, user, error.fault);
     });
@@ -117,6 +140,7 @@ export class VcenterSession {
   }
 
   async end(): Promise<void> {
+    if (this.isLent) return;
     // A session that cannot be ended ends by itself.
     await this.call(this.service.sessionManager, 'Logout').catch(() => undefined);
   }
@@ -142,7 +166,9 @@ export class VcenterSession {
       ...(this.cookie === '' ? {} : { Cookie: this.cookie }),
     };
     const answer = await ask(this.trust, { method: 'POST', path, headers, body });
-    if (answer.cookies.length > 0) this.cookie = answer.cookies.map((cookie) => cookie.split(';')[0]).join('; ');
+    // To a session that it no longer knows a vCenter answers with a new one, which nobody is logged in to.
+    if (answer.cookies.length > 0 && !this.isLent)
+      this.cookie = answer.cookies.map((cookie) => cookie.split(';')[0]).join('; ');
     return this.bodyOf(method, answer.status, answer.body);
   }
 
@@ -167,6 +193,7 @@ export class VcenterSession {
         .find((key) => !key.startsWith('@'))
         ?.replace(/^.*:/, '');
       const type = kind?.replace(/Fault$/, '') ?? null;
+      if (this.isLent && type === 'NotAuthenticated') throw sessionEnded(this.server, 'Web Services API', type);
       throw new VcenterError(this.server, `${method}: ${textAt(fault, 'faultstring') || type || 'refused'}`, type);
     }
     const response = body === undefined ? undefined : named(body, `${method}Response`)[0];

@@ -82,7 +82,7 @@ export async function auditSite(plan: SitePlan, open: OpenStack, options: AuditO
       const ids = new Map((state.deployment?.resources ?? []).map(({ urn, id }) => [nameOf(urn), id]));
       const uuids = plan.nodes.map(({ name }) => [name, ids.get(machineResource(plan.site, name))] as const);
       const made = uuids.filter((entry): entry is [string, string] => entry[1] !== undefined);
-      return vsphereDifferences(plan, vsphereCredentials(open.config), new Map(made));
+      return vsphereDifferences(plan, vsphereCredentials(plan, open.config), new Map(made));
     });
   }
   if (plan.cluster !== null) {

@@ -5,6 +5,8 @@ import { join, relative } from 'node:path';
 import { LocalWorkspace, type EngineEvent, type OutputMap, type Stack } from '@pulumi/pulumi/automation';
 import { parse, stringify } from 'yaml';
 import type { SitePlan } from '../../components/plan';
+import { VcenterError } from '../../components/vcenter/errors';
+import { LENT_SESSION, type Lending } from '../../components/vcenter/lend';
 import { vcenterEnv } from '../../components/vcenter/pin';
 import { automationCommand, engineEnv, findEngine, type Engine } from '../engine/find';
 import { installPlugins, installPolicyLauncher, requireVspherePlugin } from '../engine/plugins';
@@ -14,7 +16,9 @@ import { backendFolder, expandBackend } from './backend';
 import { callEngine, inOwnProcessGroup, type EngineResult } from './cliProcess';
 import type { Context } from './context';
 import { EngineFailure, explainEngineError } from './engineErrors';
+import { failed } from './errors';
 import type { PassphraseEnv } from './passphrase';
+import { lendVsphereSession, VSPHERE_SESSION } from './vsphereSecrets';
 
 /** What the engine keeps beside a site file. */
 export interface StackSettings {
@@ -236,21 +240,36 @@ export class SiteStack {
     process.env.SITEWRIGHT_STACKS_DIR = this.context.stacksDir;
     process.env.PULUMI_BACKEND_URL = expandBackend(this.plan.backendUrl);
     const { program } = await import('../../stacks/program');
+    const lending = await this.lend();
     const uncaught = new UncaughtErrors();
     try {
       const stack = await LocalWorkspace.selectStack(
         { stackName: this.plan.site, projectName: PROJECT, program: () => registerAll(program, uncaught) },
         {
           workDir: this.workDir,
-          envVars: this.env(),
+          envVars: { ...this.env(), ...lending?.env },
           pulumiCommand: inOwnProcessGroup(await automationCommand(this.engine)),
         },
       );
+      if (lending !== null) process.env[LENT_SESSION] = lending.env[LENT_SESSION];
       return await run(stack);
     } catch (error) {
       throw explainEngineError(error, this.plan.site);
     } finally {
       uncaught.dispose();
+      delete process.env[LENT_SESSION];
+      lending?.end();
+    }
+  }
+
+  /** The session of a vCenter, where the site has one in place of a user: the engine's plugins have it while they run. */
+  private async lend(): Promise<Lending | null> {
+    if (this.plan.machines.vsphere === null) return null;
+    if (readSettings(this.context.stacksDir, this.plan.site)?.keys.includes(VSPHERE_SESSION) !== true) return null;
+    try {
+      return await lendVsphereSession(this.plan, await this.config());
+    } catch (error) {
+      throw error instanceof VcenterError ? failed(`${error.message}\nNothing was changed.`) : error;
     }
   }
 }

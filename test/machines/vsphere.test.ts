@@ -95,14 +95,14 @@ const dead: DeadMachinePlan[] = [
 ];
 const bundle = { id: '12'.repeat(32), isoSha256: '34'.repeat(32), isoFile: '/cache/bundles/12.iso' };
 
-async function record(preview: boolean, template = vspherePlan.template) {
+async function record(preview: boolean, template = vspherePlan.template, login = {}) {
   let machines: Machine[] = [];
   const vsphere = { ...vspherePlan, template };
   const resources = await recordProgram(
     () => {
       machines = new VsphereMachines('acme-machines', {
         vsphere,
-        access: accessOf(vsphere),
+        access: { ...accessOf(vsphere), ...login },
         nodes,
         dead,
         jump: null,
@@ -117,6 +117,14 @@ async function record(preview: boolean, template = vspherePlan.template) {
   );
   return { machines, resources, byName: new Map(resources.map((resource) => [resource.name, resource])) };
 }
+
+test('a session that is lent is in no resource: a new one of every day changes nothing', async () => {
+  const { byName } = await record(false, vspherePlan.template, { user: null, password: null });
+  const { inputs } = byName.get('acme-machines-vcenter')!;
+  expect([inputs.user, inputs.password]).toEqual(['', '']);
+  const request = JSON.parse(byName.get('acme-machines-cp1-seed')!.inputs.stdin as string) as object;
+  expect(request).toMatchObject({ kind: 'clear-seed', user: null, password: null });
+});
 
 describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
   let byName: Map<string, RecordedResource>;

@@ -186,7 +186,7 @@ test('the MTU of the switch is held against what the site file says of it', asyn
 test('a host that merges packets is told of, and stops nothing', async () => {
   expect((await lookUp(plan(), CREDENTIALS)).warnings).toEqual([]);
   const trust = { server: simulator.server, caFile: null, thumbprint };
-  const session = await VcenterSession.open(trust, CREDENTIALS.user, CREDENTIALS.password);
+  const session = await VcenterSession.open(trust, CREDENTIALS);
   const hosts = await retrieveAll(session, { HostSystem: ['name', 'configManager.advancedOption'] });
   const { values } = hosts.find((host) => textOf(host.values.get('name')) === 'DC0_C0_H0')!;
   const set = (value: number) =>
@@ -297,7 +297,7 @@ test('a name reads as vCenter shows it, whatever stands for its characters on th
 
 test('the seed of a machine is taken away, seen to be gone, and not missed the second time', async () => {
   const trust = { server: simulator.server, caFile: null, thumbprint };
-  const session = await VcenterSession.open(trust, CREDENTIALS.user, CREDENTIALS.password);
+  const session = await VcenterSession.open(trust, CREDENTIALS);
   const [{ object, values }] = await retrieveAll(session, { VirtualMachine: ['config.uuid'] });
   const option = (key: string, value: string) =>
     `<extraConfig xsi:type="OptionValue"><key>${key}</key><value xsi:type="xsd:string" xmlns:xsd="http://www.w3.org/2001/XMLSchema">${value}</value></extraConfig>`;

@@ -22,11 +22,7 @@ let uuid: string;
 beforeAll(async () => {
   simulator = await startSimulator();
   thumbprint = await thumbprintOf(simulator);
-  session = await VcenterSession.open(
-    { server: simulator.server, caFile: null, thumbprint },
-    CREDENTIALS.user,
-    CREDENTIALS.password,
-  );
+  session = await VcenterSession.open({ server: simulator.server, caFile: null, thumbprint }, CREDENTIALS);
   const machines = await retrieveAll(session, { VirtualMachine: ['name', 'config.uuid'] });
   const found = machines.find(({ values }) => textOf(values.get('name')) === NAME)!;
   machine = found.object;

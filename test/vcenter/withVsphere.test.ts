@@ -1,7 +1,10 @@
 import * as pulumi from '@pulumi/pulumi';
+import { LENT_SESSION, lendSession } from '../../components/vcenter/lend';
+import { sessionText } from '../../components/vcenter/login';
 import { planned } from '../../scripts/render/vsphere';
 import { withVsphere } from '../../stacks/vsphere';
 import { controlPlane, kvmSite, planOf } from '../plan/site';
+import { endSoap, makeSession } from './madeSession';
 import { CREDENTIALS, startSimulator, thumbprintOf, type Simulator } from './simulator';
 
 /** What the program of a site does before it registers anything: it looks, or it ends with all that does not fit. */
@@ -62,6 +65,37 @@ test('a user that is not let in, and a certificate that nobody vouches for', asy
   );
   expect(await refusal(site({ thumbprint: undefined }))).toMatch(
     /certificate is not trusted .*\nNothing was changed\.$/,
+  );
+});
+
+test('a session in place of a user: the program looks with it, and the plugin gets neither of the two', async () => {
+  const trust = { server: simulator.server, caFile: null, thumbprint };
+  const session = await makeSession(trust);
+  pulumi.runtime.setAllConfig({ 'sitewright:vsphereSession': sessionText(session) });
+  const config = new pulumi.Config('sitewright');
+  expect(await refusal(site(), config)).toMatch(/: no session was lent: .*\nNothing was changed\.$/);
+  const lending = await lendSession(trust, session);
+  try {
+    process.env[LENT_SESSION] = lending.env[LENT_SESSION];
+    const access = await withVsphere(site(), config, () => planned);
+    expect(access).toMatchObject({ user: null, password: null });
+    expect(access!.ids.networks.nodes!.DC0).toMatch(/^dvportgroup-/);
+    await endSoap(trust, session);
+    expect(await refusal(site(), config)).toMatch(/it does not know the session .*\nNothing was changed\.$/);
+  } finally {
+    delete process.env[LENT_SESSION];
+    lending.end();
+  }
+});
+
+test('neither a user nor a session, or both', async () => {
+  pulumi.runtime.setAllConfig({});
+  expect(await refusal(site(), new pulumi.Config('sitewright'))).toMatch(
+    /^oslo lacks vsphereUser .*\noslo lacks vspherePassword .*\nor, in place of both, a session: .*\nNothing was changed\.$/,
+  );
+  pulumi.runtime.setAllConfig({ 'sitewright:vsphereSession': 'a', 'sitewright:vsphereUser': 'ann' });
+  expect(await refusal(site(), new pulumi.Config('sitewright'))).toMatch(
+    /^oslo has vsphereSession and also vsphereUser .*\nNothing was changed\.$/,
   );
 });
 

@@ -76,7 +76,9 @@ async function newSite(context: Context, site: string, options: NewOptions): Pro
       ...(user === null ? [] : [`     Let the user ${user} accept this key: ${publicKey} sitewright ${site}`]),
       ...(plan.machines.vsphere === null
         ? []
-        : [`     Give it a user of the vCenter: sitewright secrets set ${site} vsphereUser, and vspherePassword`]),
+        : [
+            `     Give it a user of the vCenter: sitewright secrets set ${site} vsphereUser, and vspherePassword (or vsphereSession)`,
+          ]),
       `  2. sitewright validate ${site}, then sitewright plan ${site}`,
       '  3. Commit both files: the secrets are encrypted',
       `  4. sitewright preview ${site}, then sitewright up ${site}`,

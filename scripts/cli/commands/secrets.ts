@@ -12,7 +12,7 @@ import { rotateSshKey } from '../rotateSshKey';
 import { openStack } from '../secrets';
 import { openSite } from '../site';
 import { readSettings } from '../stack';
-import { vsphereSecretKey } from '../vsphereSecrets';
+import { checkedSession, isSecretOfVsphere, setVsphereSecret } from '../vsphereSecrets';
 
 export function secretsCommand(): Command {
   const rotate = new Command('rotate')
@@ -36,7 +36,7 @@ Examples:
     .argument('<site>')
     .argument(
       '<what>',
-      'vsphereUser, vspherePassword; bgpPassword-<name>, by passwordFrom of the peer; registryPassword-<name of the registry>; ingressKey, of ingress.certificate',
+      'vsphereUser, vspherePassword, or vsphereSession in place of both; bgpPassword-<name>, by passwordFrom of the peer; registryPassword-<name of the registry>; ingressKey, of ingress.certificate',
     )
     .option('--file <file>', 'file with the secret, on one line unless it is a key (default: asked for)')
     .addHelpText('after', '\nExamples:\n  $ sitewright secrets set acme-prod bgpPassword-tor --file /run/secrets/tor')
@@ -54,24 +54,43 @@ async function setSecret(context: Context, site: string, what: string, file: str
     await stack.setSecret(key, value);
     return tellSet(context, site, what);
   }
-  const registry = what.startsWith(REGISTRY_PASSWORD) ? what.slice(REGISTRY_PASSWORD.length) : null;
-  const ofVsphere = vsphereSecretKey(plan, what);
-  const key = ofVsphere ?? (registry === null ? givenSecretKey(plan, what) : registryOf(plan, registry));
-  if (file === undefined && (!context.terminal || process.stdin.isTTY !== true)) {
-    throw badInput('without a terminal, give the secret with --file; nothing was changed');
+  if (isSecretOfVsphere(plan, what)) {
+    const isSession = what === 'vsphereSession';
+    const given = await askOrRead(context, site, what, file, isSession ? 2 : 1);
+    const value = isSession ? checkedSession(site, given) : given;
+    const removed = await setVsphereSecret(await openStack(context, plan), what, value);
+    return tellSet(context, site, what, removed);
   }
-  const value = file === undefined ? await askTwice(`${what} of ${site}`) : readSecretFile('--file', file);
+  const registry = what.startsWith(REGISTRY_PASSWORD) ? what.slice(REGISTRY_PASSWORD.length) : null;
+  const key = registry === null ? givenSecretKey(plan, what) : registryOf(plan, registry);
+  const value = await askOrRead(context, site, what, file);
   const open = await openStack(context, plan);
   if (registry === null) {
-    if (ofVsphere === null) checkPassword(value);
+    checkPassword(value);
     await open.stack.setSecret(key, value);
   } else await setRegistryPassword(open, plan, registry, value);
   tellSet(context, site, what);
 }
 
-function tellSet(context: Context, site: string, what: string): void {
-  if (context.json) printJson(context, { site, set: what });
-  else context.out(`${what} of ${site} is set; the next up uses it. Commit stacks/Pulumi.${site}.yaml`);
+function askOrRead(
+  context: Context,
+  site: string,
+  what: string,
+  file: string | undefined,
+  mostLines = 1,
+): Promise<string> | string {
+  if (file !== undefined) return readSecretFile('--file', file, mostLines);
+  if (context.terminal && process.stdin.isTTY === true) return askTwice(`${what} of ${site}`);
+  throw badInput('without a terminal, give the secret with --file; nothing was changed');
+}
+
+/** @param removed what it stands in place of */
+function tellSet(context: Context, site: string, what: string, removed: readonly string[] = []): void {
+  if (context.json) printJson(context, { site, set: what, ...(removed.length === 0 ? {} : { removed }) });
+  else {
+    const instead = removed.length === 0 ? '' : ` in place of ${removed.join(' and ')}`;
+    context.out(`${what} of ${site} is set${instead}; the next up uses it. Commit stacks/Pulumi.${site}.yaml`);
+  }
 }
 
 async function rotateSecret(context: Context, site: string, what: string, file: string | undefined): Promise<void> {
@@ -110,12 +129,14 @@ async function newPassphrase(context: Context, site: string): Promise<string> {
   return askTwice(`New passphrase for the secrets of ${site}`);
 }
 
-function readSecretFile(option: string, file: string): string {
+function readSecretFile(option: string, file: string, mostLines = 1): string {
   if (!existsSync(file)) throw badInput(`${option} ${file}: there is no such file; nothing was changed`);
   // As the engine reads PULUMI_CONFIG_PASSPHRASE_FILE: without white space around.
   const fresh = readFileSync(file, 'utf8').trim();
-  if (fresh === '' || fresh.includes('\n')) {
-    throw badInput(`${option} ${file}: it must hold one line; nothing was changed`);
+  if (fresh === '' || fresh.split('\n').length > mostLines) {
+    throw badInput(
+      `${option} ${file}: it must hold ${mostLines === 1 ? 'one line' : `at most ${mostLines} lines`}; nothing was changed`,
+    );
   }
   return fresh;
 }
