@@ -4,7 +4,8 @@ import type { VsphereMachinesArgs } from './vsphere';
 /** What a cluster knows the rules and groups of a site by. */
 export const RULE_NAMES = {
   apart: (site: string) => `sitewright ${site}: control plane`,
-  group: (site: string, hostGroup: string) => `sitewright ${site}: ${hostGroup}`,
+  /** Without a colon: the provider splits the id of a group there, and would never find it again. */
+  group: (site: string, hostGroup: string) => `sitewright ${site} on ${hostGroup}`,
   onHosts: (site: string, hostGroup: string) => `sitewright ${site}: on ${hostGroup}`,
 };
 

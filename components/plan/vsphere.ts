@@ -205,6 +205,14 @@ function checkPlacements(spec: SiteSpec, vsphere: VsphereSpec, findings: Finding
         `placement ${name} has a hostGroup and no cluster, and host groups are those of a cluster: state the cluster, or leave hostGroup out`,
       );
     }
+    // The group of the machines has its name, and the provider splits the id of a group at colons.
+    if (placement.hostGroup?.includes(':')) {
+      findings.error(
+        [...path, 'hostGroup'],
+        placement.hostGroup,
+        `the provider loses groups with a colon in their names, and the kit makes one for these hosts: rename the host group in the vCenter`,
+      );
+    }
     if (placement.datastoreCluster === undefined) return;
     if (placement.etcdDatastore !== undefined) {
       findings.error(

@@ -312,7 +312,7 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
     const computeClusterId = '[id of cluster compute-a]';
     const ids = ['cp1', 'cp2'].map((name) => (preview ? UNKNOWN : `id-of-acme-machines-${name}-domain`));
     expect(byName.get('acme-machines-group-DC1-compute-a-room-1')!.inputs).toEqual({
-      name: 'sitewright acme: room-1',
+      name: 'sitewright acme on room-1',
       computeClusterId,
       virtualMachineIds: ids,
     });
@@ -321,7 +321,7 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
     expect(rule.inputs).toEqual({
       name: 'sitewright acme: on room-1',
       computeClusterId,
-      vmGroupName: 'sitewright acme: room-1',
+      vmGroupName: 'sitewright acme on room-1',
       affinityHostGroupName: 'room-1',
       mandatory: true,
       enabled: true,

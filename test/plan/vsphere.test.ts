@@ -178,6 +178,13 @@ describe('placements', () => {
     expect(text).toMatch(/DC1: cluster all, hosts room-2 +│ w2/);
   });
 
+  test('a host group with a colon, which the provider would lose', () => {
+    const home = placement('main', { cluster: 'all', hostGroup: 'room:1' });
+    expect(errors(vsphereSite([controlPlane], { placements: [home] }))).toEqual([
+      expect.stringMatching(/placements\.0\.hostGroup: .*colon in their names.*: rename the host group/),
+    ]);
+  });
+
   test('a host group without its cluster, and a library item on a datastore cluster', () => {
     const alone = { name: 'main', datacenter: 'DC1', host: 'esx1', hostGroup: 'room-1', datastoreCluster: 'pod' };
     const site = vsphereSite([controlPlane], {

@@ -156,11 +156,11 @@ describe('rules of the cluster', () => {
     expect(await rulesOf(inRoom)).toEqual([`${ROOM}: must hold | absent`]);
     const rule = (more: string) =>
       `<rulesSpec><operation>add</operation><info xsi:type="ClusterVmHostRuleInfo"><enabled>true</enabled><mandatory>true</mandatory>` +
-      `<name>sitewright oslo: on room-1</name><vmGroupName>sitewright oslo: room-1</vmGroupName>${more}</info></rulesSpec>`;
+      `<name>sitewright oslo: on room-1</name><vmGroupName>sitewright oslo on room-1</vmGroupName>${more}</info></rulesSpec>`;
     await configure(rule('<affineHostGroupName>room-1</affineHostGroupName>'));
     expect(await rulesOf(inRoom)).toEqual([`${ROOM}: must hold | about other machines`]);
     await configure(
-      '<groupSpec><operation>add</operation><info xsi:type="ClusterVmGroup"><name>sitewright oslo: room-1</name>' +
+      '<groupSpec><operation>add</operation><info xsi:type="ClusterVmGroup"><name>sitewright oslo on room-1</name>' +
         `<vm type="VirtualMachine">${machine.id}</vm></info></groupSpec>`,
     );
     expect(await rulesOf(inRoom)).toEqual([]);

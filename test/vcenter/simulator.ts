@@ -22,7 +22,7 @@ const BUILD_LIMIT_SECONDS = 1800;
 async function program(): Promise<string> {
   const goVersion = await usableGo(path.join(SOURCE, 'go.mod'), 'The simulator of a vCenter has', 'skip these tests');
   const hash = createHash('sha256').update(goVersion);
-  for (const name of ['go.mod', 'go.sum', 'main.go'])
+  for (const name of ['go.mod', 'go.sum', 'main.go', 'vcenter.go'])
     hash.update(fs.readFileSync(path.join(SOURCE, name))).update('\0');
   const file = path.join(cacheDir(), 'vcenter-simulator', hash.digest('hex').slice(0, 16), 'simulator');
   if (fs.existsSync(file)) return file;

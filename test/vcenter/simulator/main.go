@@ -26,6 +26,10 @@ func main() {
 		fail(err)
 	}
 	registry := model.Map()
+	registry.Handler = keepSwapPlacement
+	if err := tellHardwareVersion(registry); err != nil {
+		fail(err)
+	}
 
 	dvs := registry.Any("DistributedVirtualSwitch").(*simulator.DistributedVirtualSwitch)
 	dvs.Config.(*types.VMwareDVSConfigInfo).MaxMtu = 9000
