@@ -73,7 +73,10 @@ export class Site extends pulumi.ComponentResource {
       (node, index) =>
         new Node(
           `${name}-${node.name}`,
-          { plan: node, hosts: plan.hosts, machine: machines[index]!, stamp },
+          {
+            ...{ plan: node, hosts: plan.hosts, machine: machines[index]!, stamp },
+            bundle: args.cluster?.bundle ?? null,
+          },
           { parent: this },
         ),
     );

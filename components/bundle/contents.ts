@@ -52,7 +52,15 @@ export const versionOf = (plan: BundlePlan, component: BundleComponent): string 
   return found.version;
 };
 
-/** Everything that a bundle of this plan holds, sorted by path. */
+/** Where the packages of a distribution are. */
+export const packageFolder = (distribution: string) => `packages/${distribution}`;
+export const packagePath = (distribution: string, name: string) => `${packageFolder(distribution)}/${name}.deb`;
+export const packageIndex = (distribution: string) => `${packageFolder(distribution)}/Packages`;
+
+/**
+ * Everything that a bundle of this plan holds, sorted by path; of packages only their index, because the archive decides
+ * which ones come along.
+ */
 export function wantedArtifacts(plan: BundlePlan): WantedArtifact[] {
   const programs = Object.entries(PROGRAMS).flatMap(([component, names]) =>
     names.map((name) => ({
@@ -81,13 +89,25 @@ export function wantedArtifacts(plan: BundlePlan): WantedArtifact[] {
     component,
     version: versionOf(plan, component),
   }));
-  return [...programs, ...plugins, ...images, ...manifests].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const indexes = plan.packages.map(({ distribution }) => ({
+    path: packageIndex(distribution),
+    kind: 'package-index' as const,
+    component: distribution,
+    version: distribution.slice(distribution.indexOf('-') + 1),
+  }));
+  return [...programs, ...plugins, ...images, ...manifests, ...indexes].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** What a bundle lacks of a plan, one line each; empty where it has everything in the planned versions. */
 export function lacking(lock: BundleLock, plan: BundlePlan): string[] {
   const found = new Map(lock.artifacts.map((artifact) => [artifact.path, artifact]));
-  return wantedArtifacts(plan).flatMap((wanted) => {
+  const packages = plan.packages.flatMap(({ distribution, names }) =>
+    names
+      .map((name) => packagePath(distribution, name))
+      .filter((path) => !found.has(path))
+      .map((path) => `${path} is missing`),
+  );
+  const others = wantedArtifacts(plan).flatMap((wanted) => {
     const { path, component, version } = wanted;
     const there = found.get(path);
     if (there === undefined) return [`${path} (${component} ${version}) is missing`];
@@ -96,4 +116,5 @@ export function lacking(lock: BundleLock, plan: BundlePlan): string[] {
     );
     return differs.map((key) => `${path}: ${key} is ${there[key] ?? 'none'}, the plan wants ${wanted[key] ?? 'none'}`);
   });
+  return [...others, ...packages];
 }

@@ -6,6 +6,7 @@
  *     cni/                 CNI plugins, for /opt/cni/bin
  *     images/<name>.tar    container images that `ctr images import` reads, one reference each
  *     manifests/           release manifests of other projects
+ *     packages/<name>/     packages of a distribution, such as debian-12, and their index as apt reads it
  *
  * The same files are an ISO image (label SITEWRIGHT, Rock Ridge) for machines that get the bundle as a disk.
  */
@@ -24,8 +25,8 @@ export interface BundleLock {
 export interface BundleArtifact {
   /** Inside the bundle, with slashes, such as bin/kubeadm. */
   path: string;
-  kind: 'binary' | 'cni-plugin' | 'image' | 'manifest';
-  /** Component of the plan that it belongs to, such as kubernetes, and that component's version. */
+  kind: 'binary' | 'cni-plugin' | 'image' | 'manifest' | 'package' | 'package-index';
+  /** Component of the plan that it belongs to, such as kubernetes, or distribution; and the version of what it is. */
   component: string;
   version: string;
   /** Where it is from: a Go module with its version, a distribution package with its version, or a URL. */
@@ -36,6 +37,8 @@ export interface BundleArtifact {
   licence: string;
   /** kind `image`: the reference that the image has on a node. */
   reference?: string;
+  /** kind `package`: such as amd64, or all. */
+  architecture?: string;
 }
 
 /** A bundle that is complete on the machine of the engine. `id` is the sha256 of its lock file. */

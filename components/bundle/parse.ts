@@ -5,13 +5,13 @@ import { LOCK_SCHEMA_VERSION, type BundleLock } from './lock';
 const path = z
   .string()
   .regex(
-    /^[A-Za-z0-9][A-Za-z0-9._-]*(\/[A-Za-z0-9][A-Za-z0-9._-]*)+$/,
-    'a path below the bundle, such as bin/kubeadm, with letters, digits, dots, dashes and underscores',
+    /^[A-Za-z0-9][A-Za-z0-9._+-]*(\/[A-Za-z0-9][A-Za-z0-9._+-]*)+$/,
+    'a path below the bundle, such as bin/kubeadm, with letters, digits, dots, dashes, underscores and plus signs',
   );
 
 const artifact = z.strictObject({
   path,
-  kind: z.enum(['binary', 'cni-plugin', 'image', 'manifest']),
+  kind: z.enum(['binary', 'cni-plugin', 'image', 'manifest', 'package', 'package-index']),
   component: z.string().min(1),
   version: z.string().min(1),
   source: z.string().min(1),
@@ -19,6 +19,7 @@ const artifact = z.strictObject({
   sizeBytes: z.int().nonnegative(),
   licence: z.string().min(1),
   reference: z.string().min(1).optional(),
+  architecture: z.string().min(1).optional(),
 });
 
 const schema = z.strictObject({
@@ -59,13 +60,16 @@ export function parseLock(text: string, where: string): BundleLock {
   }
   const lock = parsed.data;
   const problems: string[] = [];
-  lock.artifacts.forEach(({ path, kind, reference }, index) => {
+  lock.artifacts.forEach(({ path, kind, reference, architecture }, index) => {
     const before = lock.artifacts[index - 1]?.path;
     if (before !== undefined && before >= path) {
       problems.push(`${where}: ${path} comes after ${before}: each path once, sorted`);
     }
     if ((kind === 'image') !== (reference !== undefined)) {
       problems.push(`${where}: ${path}: an image has a reference, and nothing else has one`);
+    }
+    if ((kind === 'package') !== (architecture !== undefined)) {
+      problems.push(`${where}: ${path}: a package has an architecture, and nothing else has one`);
     }
   });
   if (problems.length > 0) throw new BundleError(problems.join('\n'));
@@ -76,9 +80,10 @@ export function parseLock(text: string, where: string): BundleLock {
 export function lockText(lock: BundleLock): string {
   const artifacts = [...lock.artifacts]
     .sort((a, b) => (a.path < b.path ? -1 : 1))
-    .map(({ path, kind, component, version, source, sha256, sizeBytes, licence, reference }) => ({
+    .map(({ path, kind, component, version, source, sha256, sizeBytes, licence, reference, architecture }) => ({
       ...{ path, kind, component, version, source, sha256, sizeBytes, licence },
       ...(reference === undefined ? {} : { reference }),
+      ...(architecture === undefined ? {} : { architecture }),
     }));
   const { schemaVersion, name, from } = lock;
   return `${JSON.stringify({ schemaVersion, name, from, artifacts }, null, 2)}\n`;

@@ -3,6 +3,7 @@ import type { Bundle, BundleArtifact } from '../bundle/lock';
 import { assignment } from '../nodes/bash';
 import { AS_ROOT } from '../nodes/prep/asRoot';
 import { CORE } from '../nodes/prep/core';
+import { bundlePlaceValues } from '../nodes/prep/openBundle';
 import { AUDIT_LOG } from '../nodes/script';
 import {
   CNI_CONFIGURATION_FILE,
@@ -85,10 +86,7 @@ export function bundleValues(settings: Pick<RuntimeSettings, 'cluster' | 'part' 
   const { bundle, bundlePlace } = settings;
   const { programs, images } = neededArtifacts(settings);
   return [
-    ['BUNDLE_ID', bundle.id],
-    ['BUNDLE_DEVICE', 'device' in bundlePlace ? bundlePlace.device : ''],
-    ['BUNDLE_FOLDER', 'directory' in bundlePlace ? bundlePlace.directory : ''],
-    ['BUNDLE_MOUNT', '/run/sitewright/bundle'],
+    ...bundlePlaceValues(bundle, bundlePlace),
     ['PROGRAMS', programs.map(({ artifact, target }) => `${artifact.sha256} ${artifact.path} ${target}`)],
     ['IMAGES', images.map(({ artifact, reference }) => `${artifact.sha256} ${artifact.path} ${reference}`)],
   ];

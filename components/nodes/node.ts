@@ -1,11 +1,12 @@
 import * as pulumi from '@pulumi/pulumi';
+import type { Bundle } from '../bundle/lock';
 import { remoteScript } from '../commands';
 import { goneWith, scriptFor, type Machine, type Stamp } from '../machines/machine';
 import { sizeOf } from '../plan/machineSize';
 import type { NodePlan, SitePlan } from '../plan/types';
 import { type NodeFacts, parseFacts } from './facts';
 import { renderRemoveScript } from './remove';
-import { renderNodeScript } from './script';
+import { bundledPackages, renderNodeScript } from './script';
 
 export interface NodeArgs {
   plan: NodePlan;
@@ -13,6 +14,8 @@ export interface NodeArgs {
   hosts: SitePlan['hosts'];
   machine: Machine;
   stamp: Stamp;
+  /** Of the site; null: it has none. */
+  bundle: Bundle | null;
 }
 
 /**
@@ -28,19 +31,20 @@ export class Node extends pulumi.ComponentResource {
     super('sitewright:nodes:Node', name, {}, opts);
     const { plan, hosts, machine, stamp } = args;
     const madeByKit = sizeOf(plan) !== null;
+    const packages = bundledPackages(args.bundle, machine.bundle);
     const prepare = remoteScript(
       `${name}-prepare`,
       machine.connection,
       {
         script: scriptFor(
           machine,
-          stamp.id.apply((stampId) => renderNodeScript(plan, { site: stamp.site, stampId, hosts })),
+          stamp.id.apply((stampId) => renderNodeScript(plan, { site: stamp.site, stampId, hosts }, packages)),
         ),
         ...(madeByKit ? {} : { onDelete: renderRemoveScript(stamp.site) }),
       },
       {
         parent: this,
-        dependsOn: machine.ready,
+        dependsOn: packages === null ? machine.ready : machine.bundleReady,
         ...goneWith(machine),
       },
     );

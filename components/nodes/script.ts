@@ -1,19 +1,25 @@
 import { Address6 } from 'ip-address';
 import { sizeOf } from '../plan/machineSize';
+import { neededPackages } from '../plan/packages';
 import type { NodePlan, OffloadRule, SitePlan, SysctlPlan } from '../plan/types';
+import type { Bundle } from '../bundle/lock';
+import type { Machine } from '../machines/machine';
 import { assignment, quote } from './bash';
-import { neededPackages } from './packages';
 import { AS_ROOT } from './prep/asRoot';
 import { CORE } from './prep/core';
+import { BUNDLE_PACKAGES } from './prep/bundlePackages';
 import { FACTS } from './prep/facts';
 import { KERNEL } from './prep/kernel';
 import { MAIN } from './prep/main';
+import { MIRROR_PACKAGES } from './prep/mirrorPackages';
 import { NETWORK } from './prep/network';
 import { OFFLOAD_RULES_LIBRARY } from './prep/offloadRules';
 import { OFFLOADS } from './prep/offloads';
+import { bundlePlaceValues, OPEN_BUNDLE } from './prep/openBundle';
 import { PORTS } from './prep/ports';
 import { PREFLIGHT } from './prep/preflight';
 import { SYSTEM } from './prep/system';
+import { WAIT_UNTIL } from './prep/waitUntil';
 
 /**
  * The script that prepares one node: what is planned for it as data, then the same functions for every node. It goes to
@@ -190,12 +196,34 @@ read -r KERNEL </proc/sys/kernel/osrelease
 /** The functions of preparation, in the order in which they use each other. */
 export const PREPARATION = [CORE, OFFLOAD_RULES_LIBRARY, PORTS, PREFLIGHT, KERNEL, SYSTEM, NETWORK, OFFLOADS, FACTS];
 
+/** Where a machine finds the packages that it lacks. */
+export interface BundledPackages {
+  bundle: Bundle;
+  place: { device: string } | { directory: string };
+}
+
+/** Null where the bundle holds none, or the site has no bundle: then machines get theirs as their own apt does. */
+export const bundledPackages = (bundle: Bundle | null, place: Machine['bundle']): BundledPackages | null =>
+  bundle !== null && place !== null && bundle.lock.artifacts.some(({ kind }) => kind === 'package-index')
+    ? { bundle, place }
+    : null;
+
+function packageData({ bundle, place }: BundledPackages): string {
+  const indexes = bundle.lock.artifacts.filter(({ kind }) => kind === 'package-index');
+  const values: [name: string, value: string | readonly string[]][] = [
+    ...bundlePlaceValues(bundle, place),
+    ['PACKAGE_INDEXES', indexes.map(({ sha256, path }) => `${sha256} ${path}`)],
+  ];
+  return values.map(([name, value]) => assignment(name, value)).join('');
+}
+
 /** The script of one node. Nothing runs before all of it has arrived: the call of `main` is its last line. */
-export function renderNodeScript(node: NodePlan, site: SiteOfNode): string {
+export function renderNodeScript(node: NodePlan, site: SiteOfNode, packages: BundledPackages | null = null): string {
   return [
     `# Prepares ${node.name} of site ${site.site} as a Kubernetes node. Made by sitewright.\n${AS_ROOT}${SURROUNDINGS}`,
-    nodeData(node, site),
+    nodeData(node, site) + (packages === null ? '' : packageData(packages)),
     ...PREPARATION,
+    ...(packages === null ? [MIRROR_PACKAGES] : [WAIT_UNTIL, OPEN_BUNDLE, BUNDLE_PACKAGES]),
     MAIN,
     'main </dev/null\n',
   ].join('\n');

@@ -1,3 +1,4 @@
+import type { SiteSpec } from '../spec/schema';
 import type { CalicoPlan } from './calicoTypes';
 import type { IngressPlan } from './ingressTypes';
 import type { PodDnsConfig } from './podDns';
@@ -103,7 +104,19 @@ export interface BundlePlan {
   images: Record<Exclude<ClusterImage, OptionalImage>, string> & Partial<Record<OptionalImage, string>>;
   /** Files of `manifests/` in the bundle, sorted by name. */
   manifests: BundleManifest[];
+  /** Packages of distributions for machines that lack some, sorted by distribution. Empty: the bundle has none. */
+  packages: BundlePackages[];
 }
+
+/** What of one distribution a bundle holds; all that these packages depend on is there with them. */
+export interface BundlePackages {
+  /** ID and VERSION_ID of /etc/os-release, such as debian-12. */
+  distribution: Distribution;
+  /** Sorted. */
+  names: string[];
+}
+
+export type Distribution = SiteSpec['artifacts']['packages'][number];
 
 /** A release manifest of another project, which the bundle carries as it is. */
 export interface BundleManifest {

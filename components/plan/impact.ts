@@ -79,6 +79,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['nodePrep.sysctls', 'node preparation sets them; one taken out keeps its value until the next start'],
     ['nodePrep.journald.maxUse', 'node preparation sets the limit of the journal'],
     ['nodePrep.hosts', 'node preparation writes /etc/hosts'],
+    ['artifacts.packages', 'machines get another bundle, and node preparation installs from it what they lack'],
     ['checks.**', 'only the next proof sees it'],
     ['machines.nodes[].zone', 'a label of the Node; pods that run stay where they are'],
     ['machines.nodes[].labels', 'labels of the Node; pods that run stay where they are'],

@@ -1,4 +1,6 @@
 import type { ClusterPlan } from './clusterTypes';
+import { byText } from './findings';
+import { packageNames } from './packages';
 import { renderCalico } from './renderCalico';
 import { renderIngress } from './renderIngress';
 import { renderPolicy } from './renderPolicy';
@@ -18,6 +20,7 @@ export function renderCluster(plan: SitePlan): string[] {
   const { calico, ingress, policy } = plan.cluster;
   return [
     summary(plan.cluster),
+    ...packages(plan.cluster, plan.nodes),
     ...(calico === null ? [] : renderCalico(calico)),
     ...(ingress === null ? [] : [renderIngress(ingress)]),
     ...(policy === null ? [] : [renderPolicy(policy)]),
@@ -69,6 +72,25 @@ function summary({
     ],
     [22, 96],
   );
+}
+
+/** What machines that lack it are given, by role. */
+function packages({ bundle }: ClusterPlan, nodes: NodePlan[]): string[] {
+  if (bundle.packages.length === 0) return [];
+  const distributions = bundle.packages.map(({ distribution }) => distribution.replace('-', ' ')).join(', ');
+  const roles = (['control-plane', 'worker'] as const).map((role): [string, string[]] => [
+    role,
+    nodes.filter((node) => node.role === role).flatMap(packageNames),
+  ]);
+  return [
+    table(
+      ['Role', `Packages of ${distributions} that the bundle has for machines that lack them`],
+      roles
+        .filter(([, names]) => names.length > 0)
+        .map(([role, names]) => [role, [...new Set(names)].sort(byText).join(', ')]),
+      [22, 96],
+    ),
+  ];
 }
 
 function podNetwork({ cni, calico, podMasquerade }: Pick<ClusterPlan, 'cni' | 'calico' | 'podMasquerade'>): string {

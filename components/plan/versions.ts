@@ -4,6 +4,7 @@ import type { BundleComponent, BundlePlan, ContainerdPlan, IngressImage } from '
 import { planCalicoRelease } from './calicoVersions';
 import { byText, type Findings } from './findings';
 import { planIngressRelease } from './ingressVersions';
+import { planPackages } from './packages';
 
 /** The one table of versions: what the kit builds a cluster from, by Kubernetes minor and by origin. */
 
@@ -117,6 +118,7 @@ export function planBundle(spec: SiteSpec, version: string, findings: Findings):
   };
   const calico = spec.network.cni === 'calico' ? planCalicoRelease(spec, findings) : null;
   const ingress = planIngressRelease(spec, findings);
+  const packages = planPackages(spec, findings);
   const components = Object.entries({
     ...companions,
     kubernetes: version,
@@ -127,11 +129,17 @@ export function planBundle(spec: SiteSpec, version: string, findings: Findings):
   const added = [calico, ingress].filter((part) => part !== null);
   return {
     from,
-    name: [from, version, ...added.map(({ bundleName }) => bundleName)].join('-'),
+    name: [
+      from,
+      version,
+      ...added.map(({ bundleName }) => bundleName),
+      ...packages.map(({ distribution }) => distribution),
+    ].join('-'),
     components: components.map(([name, each]) => ({ name, version: each })).sort((a, b) => byText(a.name, b.name)),
     imageRepository: repository,
     images: Object.assign({}, images, ...added.map((part) => part.images)) as BundlePlan['images'],
     manifests: added.flatMap((part) => part.manifests),
+    packages,
   };
 }
 

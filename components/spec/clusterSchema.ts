@@ -255,4 +255,14 @@ export const artifacts = z.strictObject({
     description:
       'Where the programs and images of the cluster come from: `upstream` are released ones, `source` are built on this machine from package registries.',
   }),
+  packages: z
+    .array(z.enum(['debian-12', 'debian-13', 'ubuntu-22.04', 'ubuntu-24.04']))
+    .default([])
+    .meta({
+      description:
+        'Distributions whose packages the bundle holds as well (such as conntrack, haproxy and keepalived, with all that they ' +
+        'depend on): machines that lack some then get them from the bundle, without a network. Without it they are in the ' +
+        'image of a machine, or come from its own package mirror. With `from: upstream` only.',
+      examples: [['debian-12']],
+    }),
 });

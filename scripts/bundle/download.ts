@@ -1,6 +1,8 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
+import { sha256OfText } from '../../components/bundle/checksum';
 import { BundleError } from '../../components/bundle/parse';
+import { cacheDir } from '../../components/cacheDir';
 import type { Log } from './parts';
 import { runProgram } from './program';
 
@@ -16,6 +18,10 @@ const isUrl = (text: string) => /^https?:\/\//.test(text);
 export function mirrored(url: string, mirror: Mirror): string {
   return mirror === null ? url : `${mirror.replace(/\/+$/, '')}/${url.replace(/^https?:\/\//, '')}`;
 }
+
+/** Downloads that were interrupted are gone on with here; what is complete is a part. */
+export const downloadsFolder = (url: string) =>
+  path.join(cacheDir(), 'bundle-downloads', sha256OfText(url).slice(0, 16));
 
 const LIMIT_SECONDS = 3600;
 const PROGRESS_INTERVAL_MILLISECONDS = 5000;

@@ -1,15 +1,15 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
-import { sha256OfFile, sha256OfText } from '../../components/bundle/checksum';
-import { lacking, wantedArtifacts } from '../../components/bundle/contents';
+import { sha256OfFile } from '../../components/bundle/checksum';
+import { lacking, packageIndex, wantedArtifacts } from '../../components/bundle/contents';
 import { teamLockPath } from '../../components/bundle/find';
 import { LOCK_SCHEMA_VERSION, type BundleArtifact, type BundleLock } from '../../components/bundle/lock';
 import { BundleError, lockText, parseLock } from '../../components/bundle/parse';
 import type { BundleManifest, BundlePlan } from '../../components/plan/clusterTypes';
-import { cacheDir } from '../../components/cacheDir';
 import { writeAtomically } from '../engine/cache';
-import { download, downloadText, type Mirror } from './download';
+import { download, downloadsFolder, downloadText, type Mirror } from './download';
 import { licenceOf } from './licences';
+import { packageFiles } from './packages';
 import { ensurePart, forgetPart, type Log, type MadePart, type Part } from './parts';
 import { placeBundle, type PlacedBundle } from './place';
 import { runProgram } from './program';
@@ -23,6 +23,8 @@ export interface UpstreamOptions {
   mirror: Mirror;
   /** For images: a registry, such as https://mirror.example.org/k8s, with the repositories below it. */
   registryMirror: string | null;
+  /** Keyring that packages of distributions are signed with, where a mirror does not have those of the distribution. */
+  archiveKey: string | null;
 }
 
 /**
@@ -50,16 +52,22 @@ export async function buildFromUpstream(
   const files = new Map<string, string>();
   const artifacts: BundleArtifact[] = [];
   const differences: string[] = [];
+  const wantedAt = (artifactPath: string) => wantedArtifacts(plan).find((artifact) => artifact.path === artifactPath)!;
+  /** Whether it is what the lock says. */
+  const keep = (artifact: BundleArtifact, file: string): boolean => {
+    const { path: artifactPath, sha256, source } = artifact;
+    const expected = inLock(agreed, artifactPath)?.sha256 ?? sha256;
+    files.set(artifactPath, file);
+    artifacts.push(artifact);
+    if (sha256 !== expected)
+      differences.push(`  ${artifactPath}: expected sha256 ${expected}, ${source} gave ${sha256}`);
+    return sha256 === expected;
+  };
   const add = async (artifactPath: string, part: MadePart, name: string, source: string) => {
-    const wanted = wantedArtifacts(plan).find((artifact) => artifact.path === artifactPath)!;
     const found = part.files[name];
-    const expected = inLock(agreed, artifactPath)?.sha256 ?? found.sha256;
-    files.set(artifactPath, path.join(part.folder, name));
-    artifacts.push({ ...wanted, source, ...found, licence: licenceOf(artifactPath) });
-    if (found.sha256 === expected) return;
-    differences.push(`  ${artifactPath}: expected sha256 ${expected}, ${source} gave ${found.sha256}`);
+    const artifact = { ...wantedAt(artifactPath), source, ...found, licence: licenceOf(artifactPath) };
     // The next run asks again: whoever gave the wrong bytes may have been put right.
-    await forgetPart(part);
+    if (!keep(artifact, path.join(part.folder, name))) await forgetPart(part);
   };
   for (const release of releasesOf(plan)) {
     const part = await releaseFiles(release, agreed, options, log);
@@ -71,6 +79,11 @@ export async function buildFromUpstream(
   for (const manifest of plan.manifests) {
     const part = await manifestFile(manifest, options, log);
     await add(`manifests/${manifest.name}`, part, manifest.name, manifest.url);
+  }
+  for (const packages of plan.packages) {
+    const index = wantedAt(packageIndex(packages.distribution));
+    const found = await packageFiles(packages, index, agreed, options, log);
+    for (const { artifact, file } of found) keep(artifact, file);
   }
   for (const [name, reference] of Object.entries(plan.images)) {
     const part = await imageFile(name, reference, agreed, options, log);
@@ -88,9 +101,6 @@ export async function buildFromUpstream(
 }
 
 const inLock = (lock: BundleLock | null, file: string) => lock?.artifacts.find((artifact) => artifact.path === file);
-
-/** Downloads that were interrupted are gone on with here; what is complete is a part. */
-const downloadsFolder = (url: string) => path.join(cacheDir(), 'bundle-downloads', sha256OfText(url).slice(0, 16));
 
 /** The files of a release. Without a lock only such as were once held against the project's own checksum. */
 async function releaseFiles(

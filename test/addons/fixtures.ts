@@ -25,6 +25,7 @@ export const clusterPlan: ClusterPlan = {
       pause: 'bundle.example/pause:3.10.2',
     },
     manifests: [],
+    packages: [],
   },
   kubeadm: { clusterConfiguration: {}, kubeletConfiguration: {}, upgradeConfiguration: {} },
   supportedUntil: '2027-06-28',

@@ -37,6 +37,7 @@ export function bundlePlan(from: BundlePlan['from'] = 'source'): BundlePlan {
       ...(from === 'source' ? { toolbox: `${repository}/toolbox:bookworm` } : {}),
     },
     manifests: [],
+    packages: [],
   };
 }
 

@@ -32,7 +32,7 @@ function newMachine(): void {
   stacksDir = join(folder, 'stacks');
 }
 const build = (mirror = `${publisher.url}/files`, registryMirror = publisher.url) =>
-  buildFromUpstream(plan, { stacksDir, mirror, registryMirror }, (line) => void lines.push(line));
+  buildFromUpstream(plan, { stacksDir, mirror, registryMirror, archiveKey: null }, (line) => void lines.push(line));
 const forgetCache = () => rmSync(join(folder, 'cache'), { recursive: true, force: true });
 
 beforeEach(async () => {
@@ -206,7 +206,7 @@ test('release manifests are taken from a mirror too, and must be those that the 
   const make = () =>
     buildFromUpstream(
       withCalico,
-      { stacksDir, mirror: `${publisher.url}/files`, registryMirror: publisher.url },
+      { stacksDir, mirror: `${publisher.url}/files`, registryMirror: publisher.url, archiveKey: null },
       () => undefined,
     );
   const { folder: bundle, lock: made } = await make();

@@ -37,6 +37,7 @@ export const cluster: ClusterPlan = {
       pause: `${repository}/pause:3.10.2`,
     },
     manifests: [],
+    packages: [],
   },
   kubeadm: {
     clusterConfiguration: {

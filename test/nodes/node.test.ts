@@ -1,4 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
+import type { Bundle } from '../../components/bundle/lock';
 import type { Machine } from '../../components/machines/machine';
 import { parseFacts } from '../../components/nodes/facts';
 import { networkSlice } from '../../components/nodes/networkSlice';
@@ -12,7 +13,7 @@ const facts = { schemaVersion: 1, kernel: '6.1.0' };
 /** A node on a machine, with stand-ins for the resources of the machine. */
 async function record(
   plan: typeof kvmNode,
-  { preview = false, incarnation = 'uuid-1', owned = plan.kvm !== null } = {},
+  { preview = false, incarnation = 'uuid-1', owned = plan.kvm !== null, bundle = null as Bundle | null } = {},
 ) {
   class StandIn extends pulumi.CustomResource {
     constructor(name: string) {
@@ -36,14 +37,14 @@ async function record(
           privateKey: pulumi.secret('PRIVATE'),
           hostKey: 'ssh-ed25519 AAAA',
         },
-        bundle: null,
-        bundleReady: ready,
+        bundle: bundle === null ? null : { directory: '/var/lib/sitewright/bundles/b1' },
+        bundleReady: new StandIn('bundle-ready'),
         ready,
         owner: owned ? new StandIn('owner') : null,
         incarnation,
       };
       const stamp = { site: site.site, id: pulumi.output(site.stampId) };
-      node = new Node(`oslo-${plan.name}`, { plan, hosts: site.hosts, machine, stamp });
+      node = new Node(`oslo-${plan.name}`, { plan, hosts: site.hosts, machine, stamp, bundle });
     },
     { preview, outputs: ({ inputs }) => ({ ...inputs, stdout: JSON.stringify(facts) }) },
   );
@@ -111,4 +112,25 @@ describe('the slice that decides which packets pass', () => {
       }),
     ).toEqual(slice);
   });
+});
+
+test('a bundle with packages is there before they are wanted; any other need not be', async () => {
+  const waitsFor = async (kind: 'package-index' | 'manifest') => {
+    const path = 'packages/debian-12/Packages';
+    const artifact = {
+      path,
+      kind,
+      component: 'x',
+      version: '1',
+      source: 'x',
+      sha256: 'a1',
+      sizeBytes: 1,
+      licence: 'x',
+    };
+    const lock = { schemaVersion: 1, name: 'x', from: 'upstream', artifacts: [artifact] } as const;
+    const { resources } = await record(vmxnet3Node, { bundle: { id: 'b1', lock: { ...lock, artifacts: [artifact] } } });
+    return resources[1]!.dependencies;
+  };
+  expect(await waitsFor('package-index')).toContain('bundle-ready');
+  expect(await waitsFor('manifest')).not.toContain('bundle-ready');
 });

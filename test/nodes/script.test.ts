@@ -1,12 +1,30 @@
+import type { Bundle } from '../../components/bundle/lock';
 import { renderRemoveScript } from '../../components/nodes/remove';
-import { offloadLines, renderNodeScript, sysctlPath } from '../../components/nodes/script';
+import { bundledPackages, offloadLines, renderNodeScript, sysctlPath } from '../../components/nodes/script';
 import { kvmNode, site, vmxnet3Node } from './fixtures';
 import { expectGolden } from './golden';
 import { describeScripts } from '../support/bashScripts';
 
+const index = {
+  path: 'packages/debian-12/Packages',
+  kind: 'package-index',
+  component: 'debian-12',
+  version: '12',
+} as const;
+const bundle: Bundle = {
+  id: 'b1'.repeat(32),
+  lock: {
+    schemaVersion: 1,
+    ...{ name: 'upstream-1.36.1-debian-12', from: 'upstream' },
+    artifacts: [{ ...index, source: 'a test', sha256: 'a1'.repeat(32), sizeBytes: 1, licence: 'Apache-2.0' }],
+  },
+};
+const withPackages = bundledPackages(bundle, { device: '/dev/disk/by-id/virtio-bundle' });
+
 const scripts: [name: string, text: string][] = [
   ['kvm.sh', renderNodeScript(kvmNode, site)],
   ['existing-vmxnet3.sh', renderNodeScript(vmxnet3Node, site)],
+  ['bundle-packages.sh', renderNodeScript(vmxnet3Node, site, withPackages)],
   ['remove.sh', renderRemoveScript(site.site)],
 ];
 describeScripts(scripts, expectGolden);
@@ -65,4 +83,15 @@ test('an offload rule is one line for each value', () => {
 test('a node needs the packages of what it does', () => {
   expect(renderNodeScript(kvmNode, site)).toContain("'ipset ipset' 'fio fio'");
   expect(renderNodeScript(vmxnet3Node, site)).not.toMatch(/PACKAGES=.*(ipset|fio)/);
+});
+
+test('packages come from a bundle that has some, and otherwise as the machine gets them', () => {
+  expect(renderNodeScript(vmxnet3Node, site, withPackages)).toContain(
+    `PACKAGE_INDEXES=('${'a1'.repeat(32)} packages/debian-12/Packages')`,
+  );
+  expect(bundledPackages(bundle, null)).toBeNull();
+  expect(bundledPackages(null, null)).toBeNull();
+  const without = { ...bundle, lock: { ...bundle.lock, artifacts: [] } };
+  expect(bundledPackages(without, { directory: '/var/lib/sitewright/bundles/b1' })).toBeNull();
+  expect(renderNodeScript(vmxnet3Node, site)).not.toContain('PACKAGE_INDEX');
 });

@@ -1,50 +1,9 @@
 import { bash } from '../../nodes/bash';
+import { OPEN_BUNDLE } from '../../nodes/prep/openBundle';
 
-/** The bundle on a node: found when something is needed from it, checked before anything is taken, closed at the end. */
-export const BUNDLE = bash`
-BUNDLE=''
-
-# A disk that the hypervisor attached, or the copy of a machine that is not the kit's. A disk that was exchanged while the
-# machine runs shows its new content a moment later.
-open_bundle() {
-  [ -z "$BUNDLE" ] || return 0
-  if [ -n "$BUNDLE_FOLDER" ]; then
-    bundle_is_planned "$BUNDLE_FOLDER" ||
-      refuse "$BUNDLE_FOLDER holds the bundle \${FOUND_ID:-of nobody}, and $BUNDLE_ID is planned: its copy did not end; run again"
-    BUNDLE=$BUNDLE_FOLDER
-    return
-  fi
-  trap close_bundle EXIT
-  wait_until 60 'the disk with the bundle shows' mount_bundle ||
-    refuse "the disk $BUNDLE_DEVICE holds the bundle \${FOUND_ID:-of nobody}, and $BUNDLE_ID is planned: stop the machine and start it again, so that it gets the disk that its definition names"
-  BUNDLE=$BUNDLE_MOUNT
-}
-
-mount_bundle() {
-  close_bundle
-  mkdir -p "$BUNDLE_MOUNT"
-  [ -b "$BUNDLE_DEVICE" ] && mount -t iso9660 -o ro,nosuid,nodev "$BUNDLE_DEVICE" "$BUNDLE_MOUNT" && bundle_is_planned "$BUNDLE_MOUNT"
-}
-
-# bundle_is_planned FOLDER
-bundle_is_planned() {
-  FOUND_ID=$(sha256sum "$1/bundle.lock.json" 2>/dev/null)
-  FOUND_ID=\${FOUND_ID%% *}
-  [ "$FOUND_ID" = "$BUNDLE_ID" ]
-}
-
-close_bundle() {
-  ! mountpoint -q "$BUNDLE_MOUNT" || umount "$BUNDLE_MOUNT" >&2
-}
-
-# check_sum FILE SHA256 PATH_IN_BUNDLE
-check_sum() {
-  local sum
-  sum=$(sha256sum "$1") || sum='no checksum, for it cannot be read'
-  [ "\${sum%% *}" = "$2" ] ||
-    refuse "$3 of the bundle has the sha256 \${sum%% *}, and its lock says $2: the bundle is damaged; check it with 'sitewright bundle verify'"
-}
-
+/** What a node takes from its bundle: programs and images. */
+export const BUNDLE = `${OPEN_BUNDLE}
+${bash`
 # Checked after the copy: what lies at the target is what the lock names, and a program is replaced as a whole.
 programs_apply() {
   step 'programs of the bundle'
@@ -126,4 +85,4 @@ images_release() {
     rm -f "$stamp"
   done
 }
-`;
+`}`;

@@ -1,7 +1,7 @@
 import { bash } from '../../nodes/bash';
+import { WAIT_UNTIL } from '../../nodes/prep/waitUntil';
 
-/** Words of the cluster's scripts beyond those of node preparation (../../nodes/prep/core). */
-export const CLUSTER_CORE = bash`
+const WORDS = bash`
 # The script goes on when its connection breaks: the next run waits for it, and half of what kubeadm does is worse than
 # all of it with nobody watching. Its words then go nowhere, and that must not end it.
 trap '' PIPE
@@ -33,21 +33,9 @@ enable_unit() {
   audit "unit $1" disabled enabled
   systemctl enable "$1.service" >&2 || problem "unit $1" enabled disabled 'systemctl enable failed; its message is above'
 }
+`;
 
-# wait_until SECONDS WHAT COMMAND...: true as soon as the command is; false after the limit.
-wait_until() {
-  local limit=$1 what=$2 begin=$SECONDS told=$SECONDS
-  shift 2
-  until "$@" >/dev/null 2>&1 </dev/null; do
-    [ $((SECONDS - begin)) -lt "$limit" ] || return 1
-    if [ "$SECONDS" -ge "$told" ]; then
-      step "waiting until $what ($((SECONDS - begin)) s of $limit s)"
-      told=$((SECONDS + 15))
-    fi
-    sleep 2
-  done
-}
-
+const KUBEADM_WORDS = bash`
 # run_kubeadm ARGUMENT...: its own words become progress. The last of them are shown where it fails.
 run_kubeadm() {
   local line code
@@ -80,3 +68,6 @@ finish() {
   if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
 }
 `;
+
+/** Words of the cluster's scripts beyond those of node preparation (../../nodes/prep/core). */
+export const CLUSTER_CORE = [WORDS, WAIT_UNTIL, KUBEADM_WORDS].join('\n');

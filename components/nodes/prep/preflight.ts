@@ -32,8 +32,12 @@ preflight() {
   fi
 
   find_missing_packages
-  if [ "\${#MISSING_PACKAGES[@]}" -gt 0 ] && ! command -v apt-get >/dev/null; then
-    refusals+=("missing packages, and no apt-get to install them: \${MISSING_PACKAGES[*]}")
+  if [ "\${#MISSING_PACKAGES[@]}" -gt 0 ]; then
+    if command -v apt-get >/dev/null; then
+      check_package_source
+    else
+      refusals+=("missing packages, and no apt-get to install them: \${MISSING_PACKAGES[*]}")
+    fi
   fi
 
   if command -v ip >/dev/null; then
@@ -70,16 +74,8 @@ find_missing_packages() {
   [ "\${#NTP_SERVERS[@]}" -eq 0 ] || [ "$TIME_SERVICE" != none ] || MISSING_PACKAGES+=(systemd-timesyncd)
 }
 
-install_packages() {
-  [ "\${#MISSING_PACKAGES[@]}" -gt 0 ] || return 0
-  step "installing \${MISSING_PACKAGES[*]}"
-  audit packages '' "\${MISSING_PACKAGES[*]}"
-  # A network that drops packets holds apt-get for very long: the limits make that a message.
-  local apt=(apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
-  local install=(timeout 900 "\${apt[@]}" install -y --no-install-recommends "\${MISSING_PACKAGES[@]}")
-  export DEBIAN_FRONTEND=noninteractive
-  "\${install[@]}" >&2 || { timeout 120 "\${apt[@]}" update >&2 && "\${install[@]}" >&2; } ||
-    refuse "apt-get could not install: \${MISSING_PACKAGES[*]}; let this machine reach a mirror of $DISTRIBUTION, or put these packages in its image"
+# What is missing after an installation is damaged.
+refuse_missing_packages() {
   hash -r
   find_missing_packages
   [ "\${#MISSING_PACKAGES[@]}" -eq 0 ] ||

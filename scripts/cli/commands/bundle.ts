@@ -1,3 +1,4 @@
+import * as path from 'node:path';
 import { Command, Option } from 'commander';
 import { plannedId } from '../../../components/bundle/find';
 import { lacking } from '../../../components/bundle/contents';
@@ -21,6 +22,7 @@ interface BuildOptions {
   from?: Origin;
   mirror?: string;
   registryMirror?: string;
+  archiveKey?: string;
 }
 
 /** What a site installs, as one pinned folder on this machine. */
@@ -31,6 +33,7 @@ export function bundleCommand(): Command {
     .addOption(new Option('--from <origin>', 'instead of artifacts.from of the site').choices(['source', 'upstream']))
     .option('--mirror <place>', 'upstream: folder or URL that has the files as <host>/<path>')
     .option('--registry-mirror <url>', 'upstream: registry that has the images, such as https://mirror.example.org/k8s')
+    .option('--archive-key <file>', 'upstream: keyring of a --mirror that signs packages itself')
     .addHelpText(
       'after',
       `
@@ -93,19 +96,24 @@ async function makeBundle(
   context: Context,
   site: string,
   plan: BundlePlan,
-  { mirror, registryMirror }: BuildOptions,
+  { mirror, registryMirror, archiveKey }: BuildOptions,
 ): Promise<PlacedBundle & { newLock: string | null }> {
   const log = (line: string) => context.say(line);
   if (plan.from === 'upstream') {
     return buildFromUpstream(
       plan,
-      { stacksDir: context.stacksDir, mirror: mirror ?? null, registryMirror: registryMirror ?? null },
+      {
+        stacksDir: context.stacksDir,
+        mirror: mirror ?? null,
+        registryMirror: registryMirror ?? null,
+        archiveKey: archiveKey === undefined ? null : path.resolve(archiveKey),
+      },
       log,
     );
   }
-  if (mirror !== undefined || registryMirror !== undefined) {
+  if (mirror !== undefined || registryMirror !== undefined || archiveKey !== undefined) {
     throw badInput(
-      `${site}: --mirror and --registry-mirror are for --from upstream; what is built from source comes from the mirrors of Go and Debian`,
+      `${site}: --mirror, --registry-mirror and --archive-key are for --from upstream; what is built from source comes from the mirrors of Go and Debian`,
     );
   }
   return { ...(await buildFromSource(plan, log)), newLock: null };

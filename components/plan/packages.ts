@@ -1,6 +1,9 @@
-import type { NodePlan } from '../plan/types';
+import type { SiteSpec } from '../spec/schema';
+import type { BundlePlan } from './clusterTypes';
+import { byText, type Findings } from './findings';
+import type { NodePlan } from './types';
 
-/** A package of the node's own distribution, and the command that proves it is there. */
+/** A package of a node's own distribution, and the command that proves it is there. */
 export interface NeededPackage {
   command: string;
   name: string;
@@ -54,7 +57,34 @@ const PACKAGES: readonly NeededPackage[] = [
   { command: 'fio', name: 'fio', reason: 'the proof of the etcd disk', when: (node) => node.role === 'control-plane' },
 ];
 
-/** What must be on a node before anything else: it comes from the image or from the node's distribution. */
+/** A clock that is set, where a machine has no chrony. */
+const TIME_SERVICE = 'systemd-timesyncd';
+
+/** What must be on a node before anything else: it comes from the image, from the bundle or from the node's distribution. */
 export function neededPackages(node: NodePlan): NeededPackage[] {
   return PACKAGES.filter(({ when }) => when === undefined || when(node));
+}
+
+/** Names of what a node may be given, with its time service, sorted. */
+export function packageNames(node: NodePlan): string[] {
+  const names = neededPackages(node).map(({ name }) => name);
+  return (node.ntpServers.length === 0 ? names : [...names, TIME_SERVICE]).sort(byText);
+}
+
+/**
+ * The packages that a bundle holds beside the programs of the cluster. They are those of every role and mode: sites with
+ * one list of distributions share a lock, whatever their machines do.
+ */
+export function planPackages(spec: SiteSpec, findings: Findings): BundlePlan['packages'] {
+  const { from, packages } = spec.artifacts;
+  if (from === 'source' && packages.length > 0) {
+    findings.error(
+      ['artifacts', 'packages'],
+      packages,
+      'a bundle from source holds no packages of distributions: leave it out, or set artifacts.from to upstream',
+    );
+    return [];
+  }
+  const names = [...PACKAGES.map(({ name }) => name), TIME_SERVICE].sort(byText);
+  return [...new Set(packages)].sort(byText).map((distribution) => ({ distribution, names }));
 }
