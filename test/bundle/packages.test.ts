@@ -1,14 +1,16 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { lacking, packagePath } from '../../components/bundle/contents';
+import { lacking, packagePath, wantedArtifacts } from '../../components/bundle/contents';
 import { teamLockPath } from '../../components/bundle/find';
+import { LOCK_SCHEMA_VERSION, type BundleLock } from '../../components/bundle/lock';
 import { parseLock } from '../../components/bundle/parse';
 import type { BundlePlan } from '../../components/plan/clusterTypes';
 import { packageLicence } from '../../scripts/bundle/debianLicences';
+import { packageFiles, type PackageFile } from '../../scripts/bundle/packages';
 import { buildFromUpstream } from '../../scripts/bundle/upstream';
 import { AptArchive, type TestPackage } from './aptArchive';
-import { bundlePlan } from './fixtures';
+import { bundlePlan, lockOf as bundleLock } from './fixtures';
 import { Publisher } from './publisher';
 
 // Packages of a distribution, resolved by the apt of this machine, from an archive on loopback that signs what it has.
@@ -57,13 +59,28 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const build = (mirror = `${publisher.url}/files`, archiveKey: string | null = archive.keyring) =>
-  buildFromUpstream(plan, { stacksDir, mirror, registryMirror: publisher.url, archiveKey }, () => undefined);
-const refusal = (...args: Parameters<typeof build>) =>
-  build(...args).then(
+const build = () =>
+  buildFromUpstream(
+    plan,
+    { stacksDir, mirror: `${publisher.url}/files`, registryMirror: publisher.url, archiveKey: archive.keyring },
+    () => undefined,
+  );
+const [wanted] = plan.packages as [BundlePlan['packages'][number]];
+const index = wantedArtifacts(plan).find(({ kind }) => kind === 'package-index')!;
+/** The packages alone. */
+const get = (
+  lock: BundleLock | null = null,
+  { mirror = `${publisher.url}/files`, archiveKey = archive.keyring } = {},
+) => packageFiles(wanted, index, lock, { mirror, archiveKey }, () => undefined);
+const refusal = (...args: Parameters<typeof get>) =>
+  get(...args).then(
     () => '',
     (error: Error) => error.message,
   );
+const lockOf = (files: PackageFile[]): BundleLock => ({
+  schemaVersion: LOCK_SCHEMA_VERSION,
+  ...{ name: plan.name, from: 'upstream', artifacts: files.map(({ artifact }) => artifact) },
+});
 const lockFile = () => teamLockPath(stacksDir, plan.name);
 const forgetCache = () => rmSync(join(folder, 'cache'), { recursive: true, force: true });
 const askedFor = (end: string) => publisher.requests.filter((line) => line.endsWith(end));
@@ -106,7 +123,8 @@ test('what the archive has is pinned with all that it depends on, and the lock a
 });
 
 test('packages that have left the archive or have other bytes are told together, by name', async () => {
-  const { id } = await build();
+  const files = await get();
+  const lock = lockOf(files);
   forgetCache();
   publisher.files.delete(AptArchive.pool(PACKAGES[1]!));
   const whole = publisher.files.get(AptArchive.pool(keepalived))!;
@@ -114,21 +132,20 @@ test('packages that have left the archive or have other bytes are told together,
     AptArchive.pool(keepalived),
     Buffer.from(whole.map((byte, at) => (at === 200 ? byte ^ 1 : byte))),
   );
-  const said = await refusal();
+  const said = await refusal(lock);
   expect(said).toMatch(/^packages of debian-12 that the lock of upstream-1\.36\.1-debian-12 pins cannot be had:\n/);
   expect(said).toMatch(/\n {2}conntrack 1\.4: https:\S+conntrack_1\.4_\w+\.deb could not be downloaded.*404\n/);
   expect(said).toMatch(/\n {2}keepalived 1:2\.2\.7-1\+b2: expected sha256 [0-9a-f]{64}, https:\S+ gave [0-9a-f]{64}\n/);
   expect(said).toContain('remove the lock and build again');
   archive.publish(publisher, PACKAGES);
-  expect((await build()).id).toBe(id);
+  expect(await get(lock)).toEqual(files);
 });
 
 test('a download that broke off is gone on with, and nothing is asked for twice', async () => {
   publisher.breakOnce = 'libnl++_3.7~rc1+b1_all.deb';
   expect(await refusal()).toMatch(/libnl\+\+_3\.7~rc1\+b1_all\.deb could not be downloaded/);
-  expect(existsSync(lockFile())).toBe(false);
   publisher.requests.length = 0;
-  await build();
+  await get();
   expect(askedFor('libnl++_3.7~rc1+b1_all.deb')).toEqual([expect.stringMatching(/^bytes=\d+- /)]);
   expect(publisher.requests.filter((line) => /\/keepalived_\S+\.deb$/.test(line))).toEqual([]);
 });
@@ -136,8 +153,8 @@ test('a download that broke off is gone on with, and nothing is asked for twice'
 test('lists that nobody signed, or another than the distribution, are refused before anything is pinned', async () => {
   const other = new AptArchive();
   try {
-    expect(await refusal(undefined, other.keyring)).toMatch(/apt-get: .*\n(.*\n)*.*NO_PUBKEY/);
-    expect(await refusal(undefined, join(folder, 'none.gpg'))).toBe(
+    expect(await refusal(null, { archiveKey: other.keyring })).toMatch(/apt-get: .*\n(.*\n)*.*NO_PUBKEY/);
+    expect(await refusal(null, { archiveKey: join(folder, 'none.gpg') })).toBe(
       `the keys of the archive of debian-12 are not on this machine: no file ${join(folder, 'none.gpg')}`,
     );
   } finally {
@@ -148,30 +165,33 @@ test('lists that nobody signed, or another than the distribution, are refused be
   expect(await refusal()).toMatch(/^packages of debian-12 cannot be had:\n {2}keepalived .* expected sha256 /);
   archive.publish(publisher, PACKAGES.slice(1));
   expect(await refusal()).toMatch(/apt-get: .*\n(.*\n)*.*keepalived/);
-  expect(existsSync(lockFile())).toBe(false);
 });
 
 test('a mirror of packages can be a folder', async () => {
-  const { id } = await build();
+  const files = await get();
   const mirror = join(folder, 'mirror');
   for (const [name, body] of publisher.files) {
     mkdirSync(join(mirror, dirname(name)), { recursive: true });
     writeFileSync(join(mirror, name), body);
   }
   forgetCache();
-  rmSync(lockFile());
-  expect((await build(mirror)).id).toBe(id);
-  expect(publisher.requests.length).toBeGreaterThan(0);
+  publisher.requests.length = 0;
+  expect(await get(null, { mirror })).toEqual(files);
+  expect(publisher.requests).toEqual([]);
   forgetCache();
   rmSync(join(mirror, AptArchive.pool(keepalived)));
-  expect(await refusal(mirror)).toMatch(/\n {2}keepalived 1:2\.2\.7-1\+b2: .* was looked for in the mirror: no file /);
+  expect(await refusal(lockOf(files), { mirror })).toMatch(
+    /\n {2}keepalived 1:2\.2\.7-1\+b2: .* was looked for in the mirror: no file /,
+  );
 });
 
 test('a lock without a package that is wanted is named', async () => {
-  const { lock } = await build();
+  const others = lockOf(await get());
+  const { artifacts } = bundleLock({ ...plan, packages: [] });
+  const lock = { ...others, artifacts: [...others.artifacts, ...artifacts] };
   expect(lacking(lock, plan)).toEqual([]);
-  const wanted = { ...plan, packages: [{ distribution: 'debian-12' as const, names: ['conntrack', 'fio'] }] };
-  expect(lacking(lock, wanted)).toEqual(['packages/debian-12/fio.deb is missing']);
+  const more = { ...plan, packages: [{ distribution: 'debian-12' as const, names: ['conntrack', 'fio'] }] };
+  expect(lacking(lock, more)).toEqual(['packages/debian-12/fio.deb is missing']);
   const other = { ...plan, packages: [{ distribution: 'debian-13' as const, names: ['conntrack'] }] };
   expect(lacking(lock, other)).toEqual([
     'packages/debian-13/Packages (debian-13 13) is missing',
