@@ -241,8 +241,9 @@ test('a site with every kind of secret has every one that the program asks for',
     'hostKeySeed',
     'registryPasswords',
     'sshPrivateKey',
-    // Of a vCenter, which no site here has: test/machines/vsphere.test.ts searches for these.
+    // Of a vCenter, which no site here has: test/machines/vsphere.test.ts and test/vcenter/session.test.ts search for these.
     'vspherePassword',
+    'vsphereSession',
     'vsphereUser',
   ]);
 });
