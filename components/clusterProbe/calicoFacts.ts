@@ -45,8 +45,6 @@ export interface CalicoFacts {
 export interface CalicoNodeFacts {
   /** MTU of the node's devices that the plan names. */
   devices: Record<string, number>;
-  /** Addresses of the pods' network that these devices have themselves; absent in results of versions that did not look. */
-  addresses?: Record<string, string[]>;
   /** Both ends of every pod's link. The pod's is null where its network namespace is gone. */
   links: { device: string; mtuBytes: number; podMtuBytes: number | null }[];
   routes: CalicoRoute[];

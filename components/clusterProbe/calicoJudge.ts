@@ -5,7 +5,7 @@ import type { BgpProbe, BgpSession, CalicoFacts, CalicoNodeFacts, CalicoProbe } 
 /** Compares what was found of Calico with its plan. Pure: the same facts give the same findings. */
 
 /** Devices by what they wrap packets into; without an entry packets leave by the card of the node. */
-export const TUNNEL_DEVICES: Record<Exclude<Encapsulation, 'none'>, Record<Family, string>> = {
+const TUNNEL_DEVICES: Record<Exclude<Encapsulation, 'none'>, Record<Family, string>> = {
   ipip: { ipv4: 'tunl0', ipv6: 'tunl0' },
   vxlan: { ipv4: 'vxlan.calico', ipv6: 'vxlan-v6.calico' },
   wireguard: { ipv4: 'wireguard.cali', ipv6: 'wg-v6.cali' },

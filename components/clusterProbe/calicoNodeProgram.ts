@@ -77,16 +77,10 @@ def birds():
     return ''.join(found) if found else None
 
 
-def own_addresses(device):
-    return [each['local'] for link in ip('address', 'show', 'dev', device) for each in link.get('addr_info', [])
-            if each.get('scope') == 'global']
-
-
 links = ip('link', 'show')
 names = {entry['nsid']: entry.get('name') for entry in ip('netns', 'list-id')}
 print(json.dumps({
     'devices': {link['ifname']: link['mtu'] for link in links if link['ifname'] in request['devices']},
-    'addresses': {name: own_addresses(name) for name in request['devices'] if any(link['ifname'] == name for link in links)},
     'links': [{'device': link['ifname'], 'mtuBytes': link['mtu'], 'podMtuBytes': pod_end(link, names)}
               for link in links if link['ifname'].startswith('cali')],
     'routes': routes(),

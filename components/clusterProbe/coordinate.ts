@@ -15,13 +15,12 @@ import { WIREGUARD_DEVICES } from './calicoJudge';
 import { calicoNodeProgram } from './calicoNodeProgram';
 import { readCalico } from './calicoRead';
 import { asRoot, Kubectl } from './kubectl';
-import { ingressFacts, pathFacts, tunnelFacts, type Asker } from './machines';
+import { ingressFacts, pathFacts, type Asker } from './machines';
 import { ruleProblems } from './judge';
 import { nodeFactsProgram } from './nodeProgram';
 import { PodRun } from './podRun';
 import { POLL_MILLISECONDS, ProbeRun } from './probeRun';
 import { nodeObject, type KubeNode } from './states';
-import { tunnelWays, type TunnelWay } from './tunnels';
 import { bgpSessions, etcdFacts, etcdMetrics, nftRules, virtualServers, type EtcdMetrics } from './parse';
 
 /** Of kubeadm: `listen-metrics-urls` of its etcd, on the node itself only. */
@@ -64,26 +63,25 @@ class Run extends ProbeRun {
       const around = async () => {
         calico = await this.calico(kubectl, members);
       };
-      const { pods, fences } = await new PodRun(this.request, this.opts, first.end, kubectl).run(objects, around);
+      const hosts = new Map(
+        members.flatMap(({ end, session }) => (session === undefined ? [] : [[end.name, { end, session }]])),
+      );
+      const { pods, fences } = await new PodRun(this.request, this.opts, first.end, { kubectl, hosts }).run(
+        objects,
+        around,
+      );
       const ask = (name: string) => this.asker(members, name);
-      const paths = 'measured' in pods ? await pathFacts(this.request, pods.measured, ask) : [];
-      const tunnels = 'skipped' in pods ? await tunnelFacts(this.request, this.tunnelWays(calico), ask) : [];
+      const paths = await pathFacts(this.request, pods, ask);
       const ingress = await ingressFacts(this.request.ingress, kubectl, { names, ask, command: this.command() });
       const after = await this.etcd(members);
       for (const node of nodes) {
         const [earlier, later] = [before.get(node.node), after.get(node.node)];
         if (earlier !== undefined && later !== undefined) node.etcd = betweenReadings(earlier, later);
       }
-      return { kind: 'cluster', nodes, pods, calico, paths, fences, tunnels, ingress };
+      return { kind: 'cluster', nodes, pods: { measured: pods }, calico, paths, fences, ingress };
     } finally {
       for (const { session } of members) session?.end();
     }
-  }
-
-  private tunnelWays(found: CalicoFacts | null): TunnelWay[] {
-    const { calico, nodes } = this.request;
-    if (calico === null || found === null) return [];
-    return tunnelWays(calico, found.nodes, Object.fromEntries(nodes.map(({ name, addresses }) => [name, addresses])));
   }
 
   private async connect(end: ClusterNodeEnd): Promise<Member> {

@@ -4,7 +4,6 @@ import type { CalicoFacts, CalicoProbe } from './calicoFacts';
 import type { Fence, FenceFacts } from './fences';
 import type { IngressFacts, IngressProbe } from './ingress';
 import type { PathBefore, PathFacts } from './layers';
-import type { TunnelFacts } from './tunnels';
 
 /** What the probes of a live cluster are asked and what they measured. Requests hold private keys; facts never do. */
 
@@ -13,8 +12,8 @@ export interface ClusterProbeRequest {
   kind: 'probe-cluster';
   /** Every node of the cluster, in the order of the site file. */
   nodes: ClusterNodeEnd[];
-  /** Null: the bundle has none, and nothing is probed from pods. */
-  toolboxImage: string | null;
+  /** What the probe's pods run: it does nothing. */
+  pauseImage: string;
   podMtuBytes: number;
   podFamilies: Family[];
   serviceFamilies: Family[];
@@ -65,14 +64,12 @@ export interface ClusterFacts {
   kind: 'cluster';
   /** In the order of the request. */
   nodes: ClusterNodeFacts[];
-  pods: { skipped: string } | { measured: PodFacts[] };
+  pods: { measured: PodFacts[] };
   /** Null: another CNI. */
   calico: CalicoFacts | null;
   /** What lies below each measured way between pods. Absent in results of versions that did not look. */
   paths?: PathFacts[];
   fences?: FenceFacts[];
-  /** Between the machines' own ends of the tunnels, where nothing can be probed from pods. */
-  tunnels?: TunnelFacts[];
   /** Null: no ingress controller. */
   ingress?: IngressFacts | null;
 }

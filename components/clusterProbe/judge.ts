@@ -20,7 +20,6 @@ import { judgeFences } from './fences';
 import { judgeIngress } from './ingress';
 import { faultyLayer, type PathFacts } from './layers';
 import { serviceKey } from './parse';
-import { judgeTunnels } from './tunnels';
 
 /** Compares the facts of a live cluster with its plan. Pure: the same facts give the same findings. */
 
@@ -64,11 +63,6 @@ export function judgeCluster(facts: ClusterFacts, request: Judged): ProofFinding
   }
   if (facts.ingress && request.ingress !== null) {
     report.findings.push(...judgeIngress(facts.ingress, request.ingress, severity('ingress')));
-  }
-  if ('skipped' in facts.pods) {
-    report.note('pod-start', 'cluster', `nothing is probed from pods: ${facts.pods.skipped}`);
-    report.findings.push(...judgeTunnels(facts.tunnels ?? [], severity('pod-mtu')));
-    return report.findings;
   }
   const nodes = facts.pods.measured.filter(({ measured }) => measured !== undefined).map(({ node }) => node);
   for (const pod of facts.pods.measured) judgePod(pod, { nodes, paths: facts.paths ?? [] }, request, report);

@@ -3,7 +3,6 @@ import { ingressQuestions, type IngressFacts, type IngressProbe } from './ingres
 import type { Kubectl } from './kubectl';
 import type { PathBefore, PathFacts } from './layers';
 import { familyOf } from './states';
-import type { TunnelFacts, TunnelWay } from './tunnels';
 
 /** What machines measure from their own network, below and beside the pods. */
 
@@ -41,26 +40,6 @@ export async function pathFacts(
     }
   }
   return paths;
-}
-
-/** Packets as large as a pod's, from machine to machine. */
-export async function tunnelFacts(
-  { podMtuBytes }: Pick<ClusterProbeRequest, 'podMtuBytes'>,
-  ways: TunnelWay[],
-  ask: (name: string) => Asker | null,
-): Promise<TunnelFacts[]> {
-  const facts: TunnelFacts[] = [];
-  for (const from of new Set(ways.map((way) => way.from))) {
-    const own = ways.filter((way) => way.from === from);
-    const asker = ask(from);
-    if (asker === null) continue;
-    const targets = own.map(({ family, address }) => ({ family, address, bytes: podMtuBytes }));
-    const largest = await asker<(number | null)[]>('packets through the tunnels', { part: 'ways', targets });
-    own.forEach(({ to, family, device }, index) =>
-      facts.push({ from, to, family, device, wantedBytes: podMtuBytes, largestBytes: largest[index] ?? null }),
-    );
-  }
-  return facts;
 }
 
 const layersOf = ({ underlay, tunnel, megabytesPerSecond }: PathBefore) => ({ underlay, tunnel, megabytesPerSecond });

@@ -1,7 +1,6 @@
 import type { KubeDocument } from '../plan/clusterTypes';
 import type { ClusterProbeRequest } from './facts';
 import type { Fence } from './fences';
-import { podProgram } from './podProgram';
 
 /** Everything of a run is in namespaces of its own, `sitewright-verify-<run>` and those of fences, and goes with them. */
 export const NAMESPACE_PREFIX = 'sitewright-verify-';
@@ -13,8 +12,6 @@ export const PROBE_PORT = 8080;
 export const POD_LIMIT_SECONDS = 900;
 
 const APP = { app: 'probe' };
-const FOLDER = '/probe';
-export const PROBE_COMMAND = ['python3', '-u', `${FOLDER}/probe.py`];
 
 export const podName = (node: string) => `probe-${node}`;
 /** Of a fenced pod: the baseline of policies lets those of a run alone by the name of their namespace. */
@@ -62,7 +59,6 @@ function place(namespace: string, runBy: string): KubeDocument[] {
     {
       apiVersion: 'v1',
       kind: 'Namespace',
-      // Echo requests need what every container has by default, and nothing else.
       metadata: {
         name: namespace,
         labels: { [RUN_LABEL]: 'run', 'pod-security.kubernetes.io/enforce': 'baseline' },
@@ -71,15 +67,11 @@ function place(namespace: string, runBy: string): KubeDocument[] {
     },
     // The default account of a new namespace comes a moment later, and pods are refused until then.
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'probe.py': podProgram } },
   ];
 }
 
-function pod(
-  metadata: object,
-  node: string,
-  { toolboxImage, podFamilies, limitFactor }: ClusterProbeRequest,
-): KubeDocument {
+/** It does nothing: what is measured in its network is a process of its node (podProgram), so that any bundle will do. */
+function pod(metadata: object, node: string, { pauseImage, limitFactor }: ClusterProbeRequest): KubeDocument {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -96,15 +88,11 @@ function pod(
       containers: [
         {
           name: 'probe',
-          image: toolboxImage,
+          image: pauseImage,
           // As the images of the add-ons: a node does not go out to a registry.
           imagePullPolicy: 'Never',
-          command: [...PROBE_COMMAND, 'serve', node, `${PROBE_PORT}`, podFamilies.join(',')],
-          readinessProbe: { tcpSocket: { port: PROBE_PORT }, periodSeconds: 2, timeoutSeconds: 10 },
-          volumeMounts: [{ name: 'program', mountPath: FOLDER, readOnly: true }],
         },
       ],
-      volumes: [{ name: 'program', configMap: { name: 'probe' } }],
     },
   };
 }

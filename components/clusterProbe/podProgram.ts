@@ -1,25 +1,14 @@
 import { nodeEcho } from '../proof/node/echo';
+import { podNetwork } from './podNetwork';
 
-const HEAD = String.raw`import ast, errno, os, socket, struct, sys, threading, time
+const HEAD = String.raw`import ctypes, errno, fcntl, json, os, socket, struct, subprocess, sys, threading, time
 HEADERS = {'ipv4': 28, 'ipv6': 48}
 TCP_INFO = 11
+SIOCGIFMTU = 0x8921
 LINK = 'eth0'
 `;
 
 const BODY = String.raw`
-
-def to_json(value):
-    if value is None or value is True or value is False:
-        return {None: 'null', True: 'true', False: 'false'}[value]
-    if isinstance(value, dict):
-        return '{' + ','.join(to_json(str(key)) + ':' + to_json(entry) for key, entry in value.items()) + '}'
-    if isinstance(value, (list, tuple)):
-        return '[' + ','.join(to_json(entry) for entry in value) + ']'
-    if isinstance(value, str):
-        plain = lambda c: ' ' <= c <= '~' and c not in '"\\'
-        return '"' + ''.join(c if plain(c) else '\\u%04x' % min(ord(c), 0xfffd) for c in value) + '"'
-    return repr(value)
-
 
 def step(text):
     print('step: ' + text, file=sys.stderr, flush=True)
@@ -61,7 +50,7 @@ def answer(connection, node):
         connection.settimeout(300)
         connection.sendall(b'\0' * count)
         read_line(connection)
-        connection.sendall((to_json(tcp_facts(connection)) + '\n').encode())
+        connection.sendall((json.dumps(tcp_facts(connection)) + '\n').encode())
     except (OSError, ValueError):
         pass
     finally:
@@ -84,14 +73,29 @@ def accept(listener, node):
         threading.Thread(target=answer, args=(connection, node), daemon=True).start()
 
 
-def serve(node, port, families):
-    # As process 1 it would ignore the signal that ends a pod.
-    import signal
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    for listener in [listen(family, port) for family in families]:
-        threading.Thread(target=accept, args=(listener, node), daemon=True).start()
-    while True:
-        time.sleep(3600)
+def link_is_there():
+    try:
+        return socket.if_nametoindex(LINK) > 0
+    except OSError:
+        return False
+
+
+def serve(request):
+    """Until the pod goes, and its link with it: whoever started this may be gone before."""
+    for listener in [listen(family, request['port']) for family in request['families']]:
+        threading.Thread(target=accept, args=(listener, request['node']), daemon=True).start()
+    print('listening', flush=True)
+    end = time.monotonic() + request['seconds']
+    while link_is_there() and time.monotonic() < end:
+        time.sleep(1)
+    # Threads that still wait for a client hold no one up.
+    os._exit(0)
+
+
+def link_mtu():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket, SIOCGIFMTU, struct.pack('16s16x', LINK.encode()))
+    return struct.unpack_from('=i', answer, 16)[0]
 
 
 def reason(error):
@@ -128,7 +132,7 @@ def transfer(connection, node, count, seconds):
         took = time.monotonic() - begin
         connection.sendall(b'\n')
         connection.settimeout(seconds)
-        down = ast.literal_eval(read_line(connection))
+        down = json.loads(read_line(connection))
         return {'node': node, 'bytes': count, 'seconds': took, 'error': None, 'up': up, 'down': down}
     except OSError as error:
         return {'node': node, 'bytes': count, 'seconds': time.monotonic() - begin, 'error': reason(error)}
@@ -238,7 +242,7 @@ def reach(targets):
 
 
 def measure(request):
-    mtu = int(open('/sys/class/net/%s/mtu' % LINK).read())
+    mtu = link_mtu()
     sizes, services, names, peers, servers = [], [], [], [], []
     for other in request['others']:
         step('packets to the pod of ' + other['node'])
@@ -260,18 +264,20 @@ def measure(request):
             'nameServers': servers, 'reach': reach(request['reach'])}
 
 
-if __name__ == '__main__':
-    if sys.argv[1] == 'serve':
-        serve(sys.argv[2], int(sys.argv[3]), sys.argv[4].split(','))
+def main(request):
+    enter(sandbox(request))
+    if request['part'] == 'serve':
+        serve(request)
     else:
-        print(to_json(measure(ast.literal_eval(sys.stdin.read()))))
+        print(json.dumps(measure(request)))
 `;
 
 /**
- * The program of the probe pods. `serve` is what a pod runs; `measure` is started in it once, with its request on stdin
- * and the facts on stdout.
- *
- * The image has Python without most of its library: a request is read as a Python literal, which its JSON is as well as
- * long as it has no null, true or false in it; facts are written by the few lines at the top.
+ * The program of the probe's pods, for Python 3 on the node of each, as root. It finds the pod by crictl, goes into its
+ * network, and there either answers the others (`serve`) or measures, with the facts on stdout.
  */
-export const podProgram = HEAD + nodeEcho + BODY;
+export const podProgram = HEAD + podNetwork + nodeEcho + BODY;
+
+/** What a node runs on stdin; the request goes with the program, because a command line has not room for every size of site. */
+export const podScript = (request: object): string =>
+  `${podProgram}\n\nmain(json.loads(${JSON.stringify(JSON.stringify(request))}))\n`;

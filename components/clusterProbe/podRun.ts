@@ -1,28 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunOptions } from '../agent/awaitSsh';
-import { SshError, SshSession } from '../ssh/session';
-import type {
-  ClusterFacts,
-  ClusterNodeEnd,
-  ClusterProbeRequest,
-  NodeObjectFacts,
-  PodFacts,
-  PodMeasurements,
-} from './facts';
+import { PROGRAM_FOLDER } from '../plan/clusterPaths';
+import { SshError, SshSession, type ExecOptions, type ExecResult } from '../ssh/session';
+import type { ClusterNodeEnd, ClusterProbeRequest, NodeObjectFacts, PodFacts, PodMeasurements } from './facts';
 import { API_TARGET, type Fence, type FenceFacts } from './fences';
-import { asRoot, CREATE, Kubectl, KubectlError } from './kubectl';
+import { asRoot, CREATE, Kubectl } from './kubectl';
 import { isAbandoned, thisRun } from './leftovers';
 import {
   fenceNamespace,
   fenceObjects,
   NAMESPACE_PREFIX,
-  PROBE_COMMAND,
+  POD_LIMIT_SECONDS,
   PROBE_PORT,
   RUN_LABEL,
   podName,
   probeObjects,
 } from './objects';
+import { podScript } from './podProgram';
 import { POLL_MILLISECONDS, ProbeRun } from './probeRun';
 import { familyOf, podStart, type KubeNamespace, type KubePod, type PodStart } from './states';
 
@@ -32,8 +27,19 @@ const LOOKUPS = 50;
 /** Behind policies it is asked whether names resolve at all. */
 const FENCED_LOOKUPS = 5;
 
-/** The probes between pods: made in namespaces of their own on every node, measured from one after the other, and removed. */
+/** A node that can be asked. */
+interface Host {
+  end: ClusterNodeEnd;
+  session: SshSession;
+}
+
+/**
+ * The probes between pods: these are made in namespaces of their own on every node, and removed. What answers and what
+ * measures is a process of each node in the network of its pod; one measures after the other.
+ */
 export class PodRun extends ProbeRun {
+  private readonly kubectl: Kubectl;
+  private readonly hosts: ReadonlyMap<string, Host>;
   private readonly namespace = `${NAMESPACE_PREFIX}${randomBytes(4).toString('hex')}`;
   private readonly inNamespace = ['-n', this.namespace];
   /** Everything that this run makes. */
@@ -44,21 +50,21 @@ export class PodRun extends ProbeRun {
     opts: RunOptions,
     /** Where kubectl runs. */
     private readonly end: ClusterNodeEnd,
-    private readonly kubectl: Kubectl,
+    { kubectl, hosts }: { kubectl: Kubectl; hosts: ReadonlyMap<string, Host> },
   ) {
     super(request, opts);
+    this.kubectl = kubectl;
+    this.hosts = hosts;
   }
 
   async run(
     objects: Map<string, NodeObjectFacts>,
     whileTheyRun: () => Promise<void>,
-  ): Promise<{ pods: ClusterFacts['pods']; fences: FenceFacts[] }> {
-    if (this.request.toolboxImage === null) {
-      await whileTheyRun();
-      return { pods: { skipped: 'the bundle of this site has no toolbox image' }, fences: [] };
-    }
-    // On a node that is not there a pod would wait for ever.
-    const names = this.request.nodes.map(({ name }) => name).filter((name) => objects.has(name));
+  ): Promise<{ pods: PodFacts[]; fences: FenceFacts[] }> {
+    // On a node that is not there a pod would wait for ever; on one that cannot be asked nobody would answer in it.
+    const names = this.request.nodes
+      .map(({ name }) => name)
+      .filter((name) => objects.has(name) && this.hosts.has(name));
     const probed = { ...this.request, nodes: this.request.nodes.filter(({ name }) => names.includes(name)) };
     await this.removeLeftovers();
     try {
@@ -67,7 +73,7 @@ export class PodRun extends ProbeRun {
       await this.kubectl.run([...CREATE, '-f', '-'], { ...this.command(), stdin: JSON.stringify(list) });
       const found = await this.measureAll(probed, names);
       await whileTheyRun();
-      return { pods: { measured: found.pods }, fences: found.fences };
+      return found;
     } finally {
       this.progress('removing the pods');
       await this.removeSurely();
@@ -126,7 +132,7 @@ export class PodRun extends ProbeRun {
     probed: ClusterProbeRequest,
     names: string[],
   ): Promise<{ pods: PodFacts[]; fences: FenceFacts[] }> {
-    const started = await this.awaitPods(this.namespace, names);
+    const started = await this.answering(this.namespace, await this.awaitPods(this.namespace, names));
     const running = [...started].flatMap(([node, pod]) => ('addresses' in pod ? [{ node, ...pod }] : []));
     const fences = await this.startFences(probed, running);
     const service = await this.kubectl.json<KubeService>(
@@ -163,7 +169,7 @@ export class PodRun extends ProbeRun {
     const started: StartedFence[] = [];
     for (const [index, fence] of this.request.fences.entries()) {
       const namespace = namespaces[index]!;
-      const states = await this.awaitPods(namespace, [node]);
+      const states = await this.answering(namespace, await this.awaitPods(namespace, [node]));
       started.push({ fence, namespace, node, pod: states.get(node)! });
     }
     return started;
@@ -208,6 +214,37 @@ export class PodRun extends ProbeRun {
     }
   }
 
+  /** The same, with somebody in each pod who answers, or why not. */
+  private async answering(namespace: string, pods: Map<string, PodStart>): Promise<Map<string, PodStart>> {
+    const started = [...pods].map(async ([node, pod]): Promise<[string, PodStart]> => {
+      const error = 'addresses' in pod ? await this.serve(namespace, node) : null;
+      return [node, error === null ? pod : { error: `nobody answers in it: ${error}` }];
+    });
+    return new Map(await Promise.all(started));
+  }
+
+  /** Resolves when it listens, or with why it does not. It ends with the pod. */
+  private serve(namespace: string, node: string): Promise<string | null> {
+    const { podFamilies: families, limitFactor } = this.request;
+    const seconds = POD_LIMIT_SECONDS * limitFactor;
+    return new Promise((resolve, reject) => {
+      const question = { part: 'serve', node, port: PROBE_PORT, families, seconds };
+      const onStdoutLine = (line: string) => void (line === 'listening' && resolve(null));
+      this.inPod(namespace, node, question, { timeoutSeconds: seconds, onStdoutLine }).then(
+        ({ stderr }) => resolve(lastLine(stderr)),
+        (error) => (error instanceof SshError ? resolve(error.message) : reject(error)),
+      );
+    });
+  }
+
+  /** Runs the program of the pods on a node, for its pod of a namespace. */
+  private inPod(namespace: string, node: string, question: object, opts: ExecOptions): Promise<ExecResult> {
+    const { end, session } = this.hosts.get(node)!;
+    const crictl = { crictl: `${PROGRAM_FOLDER}/crictl`, crictlSeconds: this.limits.command };
+    const stdin = podScript({ ...crictl, namespace, pod: podName(node), ...question });
+    return session.exec(asRoot(end.target, 'python3 -u -'), { ...opts, stdin, signal: this.opts.signal });
+  }
+
   private async measure(
     node: string,
     running: RunningPod[],
@@ -229,8 +266,7 @@ export class PodRun extends ProbeRun {
       },
       names: request.names,
       lookups: LOOKUPS,
-      // The pod's Python reads no null.
-      peers: request.peers.map((peer) => ({ ...peer, tcpPort: peer.tcpPort ?? 0 })),
+      peers: request.peers,
       bytes: TRANSFER_BYTES,
       transferSeconds: limits.transfer,
       nameServers: request.nameServers,
@@ -246,20 +282,25 @@ export class PodRun extends ProbeRun {
     question: object,
   ): Promise<PodMeasurements | { error: string }> {
     try {
-      const args = ['exec', '-i', '-n', namespace, podName(node), '--', ...PROBE_COMMAND, 'measure'];
-      const answer = await this.kubectl.run(args, {
-        stdin: JSON.stringify(question),
-        timeoutSeconds: this.limits.measure,
-        signal: this.opts.signal,
-        onStderrLine: (line) => line.startsWith('step: ') && this.progress(`${node}: ${line.slice('step: '.length)}`),
-      });
-      return JSON.parse(answer) as PodMeasurements;
+      const { code, stdout, stderr } = await this.inPod(
+        namespace,
+        node,
+        { ...question, part: 'measure' },
+        {
+          timeoutSeconds: this.limits.measure,
+          onStderrLine: (line) => line.startsWith('step: ') && this.progress(`${node}: ${line.slice('step: '.length)}`),
+        },
+      );
+      if (code !== 0) return { error: `its probe failed: ${lastLine(stderr)}` };
+      return JSON.parse(stdout) as PodMeasurements;
     } catch (error) {
-      if (!(error instanceof KubectlError)) throw error;
-      return { error: `its probe failed: ${error.message.split('\n').pop() ?? ''}` };
+      if (!(error instanceof SshError)) throw error;
+      return { error: `its probe failed: ${error.message}` };
     }
   }
 }
+
+const lastLine = (text: string) => text.trim().split('\n').pop() || 'it ended without a word';
 
 /** Addresses of a probe's pod, as what another one is to try to connect to. */
 const targets = (name: string, addresses: Record<string, string>) =>

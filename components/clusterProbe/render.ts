@@ -14,8 +14,9 @@ export function renderClusterProbe({ facts, findings }: ClusterProbeResult, opts
     ),
   ];
   if (facts.calico !== null) parts.push(calicoTable(facts.calico));
-  const pods = 'measured' in facts.pods ? facts.pods.measured : [];
-  const measured = pods.flatMap(({ node, measured }) => (measured === undefined ? [] : [{ node, measured }]));
+  const measured = facts.pods.measured.flatMap(({ node, measured }) =>
+    measured === undefined ? [] : [{ node, measured }],
+  );
   if (measured.length > 0) {
     parts.push(
       table(['pod on', 'to', 'family', 'packets', 'one byte more'], measured.flatMap(sizeRows)),
@@ -57,15 +58,6 @@ export function renderClusterProbe({ facts, findings }: ClusterProbeResult, opts
     }
     const peers = measured.flatMap(peerRows);
     if (peers.length > 0) parts.push(table(['pod on', 'peer', 'packets', 'TCP'], peers));
-  }
-  const tunnels = facts.tunnels ?? [];
-  if (tunnels.length > 0) {
-    parts.push(
-      table(
-        ['from', 'to', 'family', 'through', 'packets of pods'],
-        tunnels.map(({ from, to, family, device, ...size }) => [from, to, family, device ?? 'no tunnel', layer(size)]),
-      ),
-    );
   }
   if (facts.ingress && facts.ingress.asks.length > 0) {
     parts.push(table(['from', 'ingress on', 'port 80', 'port 443'], facts.ingress.asks.map(ingressRow)));

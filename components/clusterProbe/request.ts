@@ -40,7 +40,7 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
         conntrackMax: isOwn ? Number(planned.value) : null,
       };
     }),
-    toolboxImage: bundle.images.toolbox ?? null,
+    pauseImage: bundle.images.pause,
     podMtuBytes: mtu.podMtuBytes,
     podFamilies: address.podCidrs.map(familyOf),
     serviceFamilies: address.serviceCidrs.map(familyOf),

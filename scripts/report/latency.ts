@@ -30,7 +30,7 @@ export function latencies(plan: SitePlan, evidence: Evidence): Html | null {
 }
 
 function podNames(plan: SitePlan, { cluster }: Evidence): Piece {
-  const pods = cluster !== null && 'measured' in cluster.found.facts.pods ? cluster.found.facts.pods.measured : [];
+  const pods = cluster?.found.facts.pods.measured ?? [];
   const lookups = pods.flatMap(({ node, measured }) => (measured?.names ?? []).map((name) => ({ node, ...name })));
   if (cluster === null || lookups.length === 0) return null;
   const kinds = groupBy(lookups, ({ name, way }) => `${name}, ${way === 'parallel' ? 'at once' : 'in a row'}`);

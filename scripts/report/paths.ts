@@ -25,7 +25,7 @@ export interface Layer {
 /** The kinds that were measured, from the wire up. */
 export function layersOf({ pairs, cluster }: Evidence): Layer[] {
   const directions = (pairs?.found ?? []).flatMap(({ facts }) => facts.directions);
-  const pods = cluster !== null && 'measured' in cluster.found.facts.pods ? cluster.found.facts.pods.measured : [];
+  const pods = cluster?.found.facts.pods.measured ?? [];
   const layers: (Layer | null)[] = [
     pairs && {
       title: 'Between machines',

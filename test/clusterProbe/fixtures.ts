@@ -9,7 +9,7 @@ export const request = (more: Partial<ClusterProbeRequest> = {}): ClusterProbeRe
     { name: 'one', role: 'control-plane', target, addresses: ['192.0.2.11'], conntrackMax: 131072 },
     { name: 'two', role: 'worker', target, addresses: ['192.0.2.12'], conntrackMax: 131072 },
   ],
-  toolboxImage: 'bundle.sitewright.internal/toolbox:bookworm',
+  pauseImage: 'bundle.sitewright.internal/pause:3.10.2',
   podMtuBytes: 1500,
   podFamilies: ['ipv4'],
   serviceFamilies: ['ipv4'],

@@ -181,7 +181,7 @@ test('peers from pods: a closed port, a smaller path, no answer; never more than
   expect(onSmallerPods.filter((line) => line.includes('peers'))).toEqual([]);
 });
 
-test('a pod that does not start, and a site without the image', () => {
+test('a pod that does not start', () => {
   expect(
     spoiled((found) => {
       (found.pods.measured as unknown[])[1] = { node: 'two', error: 'ErrImageNeverPull' };
@@ -189,9 +189,6 @@ test('a pod that does not start, and a site without the image', () => {
       pod(found).services[0]!.transfer = null;
     }),
   ).toEqual(['error pod-start two: no pod can be probed there: ErrImageNeverPull']);
-  expect(lines({ ...facts(), pods: { skipped: 'the bundle of this site has no toolbox image' } })).toEqual([
-    'info pod-start cluster: nothing is probed from pods: the bundle of this site has no toolbox image',
-  ]);
 });
 
 test('a pod that gets no answer from a name server outside', () => {

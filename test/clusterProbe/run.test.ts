@@ -46,6 +46,10 @@ const ways: unknown[] = [];
 /** What the program for Calico says on each machine. */
 let calicoNodes: Record<string, object> = {};
 let measure: (node: string, opts: ExecOptions, namespace: string) => Promise<string>;
+let serve: (node: string, opts: ExecOptions) => Promise<ReturnType<typeof ok>>;
+/** Of the program on stdin: its last line. */
+const questionOf = (program: string) =>
+  JSON.parse(JSON.parse(/^main\(json\.loads\((.*)\)\)$/m.exec(program)![1]!) as string) as Record<string, unknown>;
 
 beforeAll(async () => {
   server = await ApiServer.start();
@@ -71,9 +75,20 @@ beforeEach(() => {
   questions.length = 0;
   ways.length = 0;
   measure = async (node) => JSON.stringify({ ...measurements(node === 'one' ? 'two' : 'one'), peers: [] });
+  serve = (_node, { onStdoutLine }) => {
+    onStdoutLine!('listening');
+    return new Promise(() => undefined);
+  };
   jest.spyOn(SshSession, 'connect').mockImplementation(async ({ host }) => {
     const exec = async (command: string, opts: ExecOptions = {}) => {
       opts.signal?.throwIfAborted();
+      if (command.endsWith('python3 -u -')) {
+        const question = questionOf(String(opts.stdin));
+        commands.push(`${host}: ${String(question.part)} in ${String(question.pod)}`);
+        if (question.part === 'serve') return serve(host, opts);
+        questions.push(question);
+        return ok(await measure(host, opts, String(question.namespace)));
+      }
       if (command.includes('python3 - ')) {
         commands.push(`${host}: ${command.split(' ').slice(0, 3).join(' ')}`);
         if (command.includes('"part":"etcd"')) return ok(JSON.stringify({ text: METRICS.join('\n') }));
@@ -90,10 +105,6 @@ beforeEach(() => {
       expect(command.startsWith(KUBECTL)).toBe(true);
       const args = command.slice(KUBECTL.length).split(' ');
       commands.push(`${host}: ${args.slice(0, 2).join(' ')}`);
-      if (args[0] === 'exec') {
-        questions.push(JSON.parse(String(opts.stdin)) as Record<string, unknown>);
-        return ok(await measure(args[4]!.replace('probe-', ''), opts, args[3]!));
-      }
       const all = ['--kubeconfig', join(server.dir, 'admin.conf'), ...args];
       const kubectl = program('kubernetes', 'kubectl');
       const done = await execa(kubectl, all, { input: String(opts.stdin ?? ''), reject: false });
@@ -126,15 +137,23 @@ test('a run: pods on every node, measured one after the other, and gone at the e
   expect(said).toContain('one: kube-proxy has no rule for the Service kube-dns (udp 10.96.0.10:53)');
   expect(result.facts.nodes[0]).toMatchObject({ object: { ready: true }, etcd: { hasLeader: true, quotaBytes: 1000 } });
   expect(commands.filter((command) => command.includes(': exec'))).toEqual([
-    ...['one: exec python3 -', 'two: exec sudo -n', 'one: exec python3 -', 'one: exec python3 -'],
-    ...['one: exec -i', 'one: exec -i', 'one: exec python3 -'],
+    ...[
+      'one: exec python3 -',
+      'two: exec sudo -n',
+      'one: exec python3 -',
+      'one: exec python3 -',
+      'one: exec python3 -',
+    ],
   ]);
-  // Sixteen connections for two pods, and what the pod's Python cannot read is not in it.
+  const inPods = commands.filter((command) => command.includes(' in '));
+  expect(inPods.slice(0, 2).sort()).toEqual(['one: serve in probe-one', 'two: serve in probe-two']);
+  expect(inPods.slice(2)).toEqual(['one: measure in probe-one', 'two: measure in probe-two']);
+  // Sixteen connections for two pods.
   expect(questions[0]).toMatchObject({
     ...{ node: 'one', mtuBytes: 1500, others: [{ node: 'two', addresses: { ipv4: '192.0.2.1' } }] },
     service: { addresses: { ipv4: expect.stringMatching(/^10\.96\./) }, port: 8080, pods: 2, tries: 16 },
+    ...{ crictl: '/usr/local/bin/crictl', crictlSeconds: 60, namespace: expect.stringMatching(/^sitewright-verify-/) },
   });
-  expect(JSON.stringify(questions)).not.toMatch(/null|true|false/);
   expect([await namespaces(), await pods()]).toEqual([[], []]);
 });
 
@@ -226,7 +245,7 @@ test('the ingress controller is asked by another machine than its own, and Ingre
   }
   await server.edit(`${path}/good/status`, { status: { loadBalancer: { ingress: [{ ip: '192.0.2.12' }] } } });
   const probe = { className: 'nginx', targets: [{ node: 'two', addresses: ['192.0.2.12'] }], reported: ['192.0.2.12'] };
-  const { facts, findings } = await probeCluster({ ...asked, toolboxImage: null, ingress: probe });
+  const { facts, findings } = await probeCluster({ ...asked, ingress: probe });
   expect(facts.ingress!.asks).toEqual([
     { from: 'one', node: 'two', address: '192.0.2.12', status: 404, error: null, tlsError: null },
   ]);
@@ -236,7 +255,7 @@ test('the ingress controller is asked by another machine than its own, and Ingre
   for (const name of ['good', 'bare', 'foreign']) await server.done('DELETE', `${path}/${name}`);
 });
 
-test('Calico: what the API server, BIRD and machines tell, and packets through the tunnels where no pod can be asked', async () => {
+test('Calico: what the API server, BIRD and machines tell', async () => {
   const file = resolve(__dirname, '../../../shared/upstream/calico-v3.32.1/calico.yaml');
   const kinds = ['blockaffinities', 'ippools'].map((kind) => `${kind}.crd.projectcalico.org`);
   const released = parseManifest(file, readFileSync(file, 'utf8'));
@@ -249,13 +268,13 @@ test('Calico: what the API server, BIRD and machines tell, and packets through t
     metadata: { name: 'one-10-244-1-0-26' },
     spec: { node: 'one', cidr: '10.244.1.0/26', state: 'confirmed', deleted: 'false' },
   });
-  const machineSays = (address: string, routes: object[], birds: string | null) => ({
-    ...{ devices: { tunl0: 1480 }, addresses: { tunl0: [address] }, links: [], routes, wireguardPeers: null, birds },
+  const machineSays = (routes: object[], birds: string | null) => ({
+    ...{ devices: { tunl0: 1480 }, links: [], routes, wireguardPeers: null, birds },
   });
   const session = '1002-Mesh BGP\n   BGP state:          Established\n     Neighbor address: 192.0.2.12\n';
   calicoNodes = {
-    one: machineSays('10.244.1.0', [], session),
-    two: machineSays('10.244.2.0', [{ cidr: '10.244.1.0/26', device: 'tunl0' }], null),
+    one: machineSays([], session),
+    two: machineSays([{ cidr: '10.244.1.0/26', device: 'tunl0' }], null),
   };
   const calico: CalicoProbe = {
     ...{ namespace: 'kube-system', encapsulation: { sameSubnet: 'ipip', crossSubnet: 'ipip' }, families: ['ipv4'] },
@@ -263,20 +282,14 @@ test('Calico: what the API server, BIRD and machines tell, and packets through t
     bgp: { addresses: { one: ['192.0.2.11'], two: ['192.0.2.12'] }, reflectors: [], routers: [] },
     objects: [{ apiVersion: 'crd.projectcalico.org/v1', kind: 'IPPool', metadata: { name: 'pool' }, spec: {} }],
   };
-  const result = await probeCluster({ ...asked, toolboxImage: null, podMtuBytes: 1480, calico });
-  const target = (address: string) => ({ part: 'ways', targets: [{ family: 'ipv4', address, bytes: 1480 }] });
-  expect(ways).toEqual([target('10.244.2.0'), target('10.244.1.0')]);
+  const result = await probeCluster({ ...asked, calico });
   expect(result.facts.calico).toMatchObject({ blocks: [{ node: 'one', cidr: '10.244.1.0/26' }], agents: {} });
   const absent = 'calico-node does not run on it: kubectl -n kube-system describe ds/calico-node';
-  const short = 'ipv4: 1480 does not pass through tunl0, 1450 does: a device between them has an MTU of 1450';
   expect(lines(result)).toEqual([
     'error calico cluster: IPPool pool is gone: `sitewright refresh` and then `up` put it back',
     `error calico one: ${absent}`,
     `error calico two: ${absent}`,
     'error calico two: no BIRD runs on it, planned: 1 BGP sessions',
-    'info pod-start cluster: nothing is probed from pods: the bundle of this site has no toolbox image',
-    `error pod-mtu one -> two: ${short}`,
-    `error pod-mtu two -> one: ${short}`,
   ]);
 });
 
@@ -322,18 +335,40 @@ test('a cancel in the middle removes the pods too', async () => {
   expect([await namespaces(), await pods()]).toEqual([[], []]);
 });
 
-test('a node that cannot be reached is a finding, and without the image no pod is made', async () => {
+test('a node that cannot be reached is a finding, and no pod is made there', async () => {
   const connect = jest.mocked(SshSession.connect);
   const reach = connect.getMockImplementation()!;
   connect.mockImplementation(async (to, opts) => {
     if (to.host === 'two') throw new SshRefusedError('admin@two:22', 'nobody listens');
     return reach(to, opts);
   });
-  const result = await probeCluster({ ...asked, toolboxImage: null });
-  expect(lines(result)).toEqual([
-    'error node-ready two: cannot be asked: admin@two:22: nobody listens',
-    'info pod-start cluster: nothing is probed from pods: the bundle of this site has no toolbox image',
+  measure = async () => JSON.stringify({ ...measurements('one'), sizes: [], services: [], peers: [] });
+  const result = await probeCluster(asked);
+  expect(lines(result)).toEqual(['error node-ready two: cannot be asked: admin@two:22: nobody listens']);
+  expect(result.facts.pods.measured.map(({ node }) => node)).toEqual(['one']);
+  expect(questions).toMatchObject([{ others: [], service: { pods: 1 } }]);
+});
+
+test('a pod in which nobody answers, or whose program fails, is told with its reason', async () => {
+  serve = async (node, { onStdoutLine }) => {
+    if (node === 'two') return { ...ok(''), code: 1, stderr: 'crictl: connection refused\n' };
+    onStdoutLine!('listening');
+    return new Promise(() => undefined);
+  };
+  const connect = jest.mocked(SshSession.connect).getMockImplementation()!;
+  jest.mocked(SshSession.connect).mockImplementation(async (to, opts) => {
+    const session = await connect(to, opts);
+    const exec = async (command: string, options: ExecOptions = {}) =>
+      /"part\\":\\"measure/.test(String(options.stdin))
+        ? { ...ok(''), code: 1, stderr: 'Traceback\nOSError: no such device\n' }
+        : session.exec(command, options);
+    return { ...session, exec } as unknown as SshSession;
+  });
+  expect(lines(await probeCluster(asked))).toEqual([
+    'error pod-start one: no pod can be probed there: its probe failed: OSError: no such device',
+    'error pod-start two: no pod can be probed there: nobody answers in it: crictl: connection refused',
   ]);
+  expect([await namespaces(), await pods()]).toEqual([[], []]);
 });
 
 test('without a control-plane node nothing can be asked', async () => {
