@@ -936,26 +936,22 @@ each_offload() {
 offloads_apply() {
   step 'offloads'
   local rules='' role seen=' ' match
-  if [ -n "$OFFLOAD_RULES" ]; then
-    while read -r role _; do
-      [[ $seen != *" $role "* ]] || continue
-      seen+="$role "
-      match="ENV{INTERFACE}==\"$role\""
-      [ "$role" != nic ] || match="ATTR{address}==\"$NIC_MAC\", DRIVERS==\"?*\""
-      rules+="ACTION==\"add|move\", SUBSYSTEM==\"net\", $match, RUN+=\"$OFFLOAD_HELPER \$name $role\""$'\n'
-    done <<<"$OFFLOAD_RULES"
-    write_file "$OFFLOAD_HELPER" 0755 "$OFFLOAD_HELPER_TEXT"
-    write_file "$UDEV_RULES_FILE" 0644 "$rules" udev
-  elif [ -e "$UDEV_RULES_FILE" ]; then
-    write_file "$UDEV_RULES_FILE" 0644 '' udev
-  fi
+  while read -r role _; do
+    [[ $seen != *" $role "* ]] || continue
+    seen+="$role "
+    match="ENV{INTERFACE}==\"$role\""
+    [ "$role" != nic ] || match="ATTR{address}==\"$NIC_MAC\", DRIVERS==\"?*\""
+    rules+="ACTION==\"add|move\", SUBSYSTEM==\"net\", $match, RUN+=\"$OFFLOAD_HELPER \$name $role\""$'\n'
+  done <<<"$OFFLOAD_RULES"
+  write_file "$OFFLOAD_HELPER" 0755 "$OFFLOAD_HELPER_TEXT"
+  write_file "$UDEV_RULES_FILE" 0644 "$rules" udev
   settle udev udevadm control --reload
-  [ -z "$OFFLOAD_RULES" ] || each_offload offload_set
+  each_offload offload_set
 }
 
 offloads_check() {
   OFFLOADS_FOUND=()
-  [ -z "$OFFLOAD_RULES" ] || each_offload offload_verify
+  each_offload offload_verify
 }
 
 # json VARIABLE TEXT: a JSON string. Neither jq nor Python is on every node.
