@@ -241,7 +241,7 @@ test('a site with every kind of secret has every one that the program asks for',
     'hostKeySeed',
     'registryPasswords',
     'sshPrivateKey',
-    // Of a vCenter, which no site here has: test/machines/vsphere.test.ts and test/vcenter/session.test.ts search for these.
+    // Of a vCenter, which no site here has: vcenterSecrets.test.ts plants these.
     'vspherePassword',
     'vsphereSession',
     'vsphereUser',
