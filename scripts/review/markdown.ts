@@ -3,7 +3,7 @@ import { IMPACT_ORDER, isDisruptive, type ChangeImpact } from './impact';
 import { worstOfReview, type Review } from './review';
 import type { SettingChange } from './settings';
 import type { SiteDiff } from './siteDiff';
-import { notComparedWith, shortened, shownMachines, shownValue, shownWhat, WHAT_IT_IS } from './tell';
+import { kitChange, notComparedWith, shortened, shownMachines, shownValue, shownWhat, WHAT_IT_IS } from './tell';
 
 /** What a report is about. */
 export interface Head {
@@ -110,6 +110,12 @@ interface Parts {
   notices: string[];
 }
 
+/** One kit makes all sites of a side. */
+function kitOf({ changed }: Review): string {
+  const kit = changed.map(({ kits }) => kitChange(kits)).find((text) => text !== '');
+  return kit === undefined ? '' : `, ${plain(kit)}`;
+}
+
 function compose(review: Review, { marker, about }: Head, { sections, rows, notices }: Parts, cut: Cuts): string {
   const worst = worstOfReview(review);
   const sites = review.changed.length + review.same.length + review.untouched + review.broken.length;
@@ -120,7 +126,7 @@ function compose(review: Review, { marker, about }: Head, { sections, rows, noti
   const parts = [
     marker,
     `## ${worst === null ? 'No site changes' : `${review.changed.length} of ${sites} sites change, worst is ${worst}`}${broken}`,
-    `${code(review.base)} compared with ${code(review.head)}. ${about}`,
+    `${code(review.base)} compared with ${code(review.head)}${kitOf(review)}. ${about}`,
   ];
   if (rows.length > 0)
     parts.push([...TABLE_HEAD, ...rows.slice(0, rows.length - cut.rows), ...more(cut.rows, 'row')].join('\n'));

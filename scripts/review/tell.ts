@@ -26,10 +26,14 @@ export const shownWhat = ({ change, what }: Effect): string => `${SIGNS[change]}
 
 export const WHAT_IT_IS = 'A comparison of desired states: it knows no state and shows no drift.';
 
+/** Empty where one kit made both sides. */
+export const kitChange = ({ before, after }: SiteDiff['kits']): string =>
+  before === after || before === null || after === null ? '' : `kit ${before} becomes ${after}`;
+
 /** For a person at a terminal. `lines`: how many lines of each difference are shown. */
 export function tellDiff(diff: SiteDiff, { color, lines }: { color: boolean; lines: number }): string {
-  const { before, after } = diff.kits;
-  const kits = before === after || before === null || after === null ? '' : ` (kit ${before} becomes ${after})`;
+  const kit = kitChange(diff.kits);
+  const kits = kit === '' ? '' : ` (${kit})`;
   if (diff.worst === null) return `${diff.site}: no changes${kits}\n${WHAT_IT_IS}`;
   const impact = (of: ChangeImpact) => (isDisruptive(of) ? paint(of, 'red', color) : of);
   const text = [`${diff.site}: worst is ${impact(diff.worst)}${kits}`, WHAT_IT_IS, ''];

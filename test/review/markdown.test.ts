@@ -30,6 +30,15 @@ const review = (changed: SiteDiff[], more: Partial<Review> = {}): Review => ({
   ...more,
 });
 
+test('another kit is named once, where both sides have one', () => {
+  const kits = { before: '0.1.0', after: '0.2.0' };
+  const text = reviewMarkdown(
+    review([diff('new', { kits: { before: null, after: '0.2.0' } }), diff('oslo', { kits })]),
+  );
+  expect(text).toContain('compared with `worktree`, kit 0.1.0 becomes 0.2.0. A comparison');
+  expect(text.match(/kit 0/g)).toHaveLength(1);
+});
+
 test('a table of the sites, a line for each change, differences folded', () => {
   const text = reviewMarkdown(review([diff('oslo')], { same: ['bergen'], untouched: 98 }), BUDGET_BYTES);
   expect(text).toBe(`${REVIEW.marker}
