@@ -197,7 +197,7 @@ export interface TcpFacts {
 
 export interface NameFacts {
   name: string;
-  /** One after another, or many at once. */
+  /** One after another, or ten at once. */
   way: 'sequence' | 'parallel';
   count: number;
   failed: number;

@@ -259,7 +259,7 @@ function judgeTransfer(
 }
 
 function judgeName(where: string, name: NameFacts, limitMilliseconds: number, report: Report): void {
-  const how = name.way === 'parallel' ? `${name.count} at once` : `${name.count} in a row`;
+  const how = name.way === 'parallel' ? `${name.count} ten at once` : `${name.count} in a row`;
   if (name.failed > 0) {
     report.fail('pod-dns', where, `${name.name}: ${name.failed} of ${how} failed: ${name.error ?? ''}`);
   }

@@ -4,7 +4,7 @@ import type { ClusterProbeRequest } from './facts';
 /** Multiplied by the limit factor. A command of an emulated node that is busy with its pods takes many seconds. */
 const LIMITS_SECONDS = {
   command: 60,
-  rules: 30,
+  rules: 60,
   start: 120,
   measure: 300,
   remove: 300,

@@ -205,7 +205,7 @@ function nameRow(node: string, name: NameFacts): string[] {
   return [
     node,
     name.name,
-    `${name.count} ${name.way === 'parallel' ? 'at once' : 'in a row'}`,
+    `${name.count} ${name.way === 'parallel' ? 'ten at once' : 'in a row'}`,
     milliseconds(name.p50Milliseconds),
     milliseconds(name.p99Milliseconds),
     milliseconds(name.maxMilliseconds),

@@ -33,7 +33,7 @@ function podNames(plan: SitePlan, { cluster }: Evidence): Piece {
   const pods = cluster?.found.facts.pods.measured ?? [];
   const lookups = pods.flatMap(({ node, measured }) => (measured?.names ?? []).map((name) => ({ node, ...name })));
   if (cluster === null || lookups.length === 0) return null;
-  const kinds = groupBy(lookups, ({ name, way }) => `${name}, ${way === 'parallel' ? 'at once' : 'in a row'}`);
+  const kinds = groupBy(lookups, ({ name, way }) => `${name}, ${way === 'parallel' ? 'ten at once' : 'in a row'}`);
   const rows = [...kinds].map(([label, found]) => {
     // A name that was never answered has no time.
     const answered = found.filter(({ failed, count }) => failed < count);

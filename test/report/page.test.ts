@@ -132,8 +132,8 @@ describe('a page', () => {
         ['-50', '1450'],
       ]),
     );
-    expect(page.table(/^Look-ups/).find(([name]) => name === 'erp.acme.example, at once')).toEqual([
-      ...['erp.acme.example, at once', '250', '0', '0.5 ms'],
+    expect(page.table(/^Look-ups/).find(([name]) => name === 'erp.acme.example, ten at once')).toEqual([
+      ...['erp.acme.example, ten at once', '250', '0', '0.5 ms'],
       ...['8 ms (pod on worker-002)', '34 ms (pod on worker-002)'],
     ]);
     expect(page.table(/^fsync of/).map(([node, p99]) => [node, p99])).toEqual(

@@ -70,6 +70,9 @@ func main() {
 	}
 	fmt.Println(server.URL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
+	server.Close()
+	// The folders of its datastores.
+	model.Remove()
 }
 
 // fillLibrary makes a library with an item of each kind that can be told apart: a template, and something else.
