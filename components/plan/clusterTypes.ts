@@ -112,11 +112,14 @@ export interface BundlePlan {
 export interface BundlePackages {
   /** ID and VERSION_ID of /etc/os-release, such as debian-12. */
   distribution: Distribution;
+  /** URLs of its archive, and of the one of its security updates. */
+  archive: string;
+  securityArchive: string;
   /** Sorted. */
   names: string[];
 }
 
-export type Distribution = SiteSpec['artifacts']['packages'][number];
+export type Distribution = SiteSpec['artifacts']['packages'][number]['name'];
 
 /** A release manifest of another project, which the bundle carries as it is. */
 export interface BundleManifest {

@@ -1,6 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { BundlePlan } from './clusterTypes';
-import { byText, type Findings } from './findings';
+import { byText, refuseDuplicates, type Findings } from './findings';
 import type { NodePlan } from './types';
 
 /** A package of a node's own distribution, and the command that proves it is there. */
@@ -80,11 +80,23 @@ export function planPackages(spec: SiteSpec, findings: Findings): BundlePlan['pa
   if (from === 'source' && packages.length > 0) {
     findings.error(
       ['artifacts', 'packages'],
-      packages,
+      packages.map(({ name }) => name),
       'a bundle from source holds no packages of distributions: leave it out, or set artifacts.from to upstream',
     );
     return [];
   }
+  refuseDuplicates(
+    packages.map(({ name }, index) => ({
+      key: name,
+      path: ['artifacts', 'packages', index, 'name'],
+      given: name,
+      item: index,
+    })),
+    findings,
+    (name) => `${name} is there twice: make one entry of both`,
+  );
   const names = [...PACKAGES.map(({ name }) => name), TIME_SERVICE].sort(byText);
-  return [...new Set(packages)].sort(byText).map((distribution) => ({ distribution, names }));
+  return packages
+    .map(({ name: distribution, archive, securityArchive }) => ({ distribution, archive, securityArchive, names }))
+    .sort((a, b) => byText(a.distribution, b.distribution));
 }

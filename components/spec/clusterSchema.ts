@@ -250,19 +250,40 @@ export const dns = z.strictObject({
     }),
 });
 
+const archiveUrl = () =>
+  text(
+    /^https?:\/\/[A-Za-z0-9.-]+(:[0-9]+)?(\/[A-Za-z0-9._~-]+)*$/,
+    'a URL without a final slash, and no log-in in it',
+  );
+
 export const artifacts = z.strictObject({
   from: z.enum(['upstream', 'source']).default('upstream').meta({
     description:
       'Where the programs and images of the cluster come from: `upstream` are released ones, `source` are built on this machine from package registries.',
   }),
   packages: z
-    .array(z.enum(['debian-12', 'debian-13', 'ubuntu-22.04', 'ubuntu-24.04']))
+    .array(
+      z.strictObject({
+        name: z.enum(['debian-12', 'debian-13', 'ubuntu-22.04', 'ubuntu-24.04']).meta({
+          description: 'ID and VERSION_ID of /etc/os-release; lists merge by it.',
+          examples: ['debian-12'],
+        }),
+        archive: archiveUrl().meta({
+          description:
+            "The distribution's archive or a mirror of it; what it gives must be signed by the distribution.",
+          examples: ['https://mirror.acme.example/debian'],
+        }),
+        securityArchive: archiveUrl().meta({
+          description: 'The same for its security updates; with Ubuntu it can be one with `archive`.',
+          examples: ['https://mirror.acme.example/debian-security'],
+        }),
+      }),
+    )
     .default([])
     .meta({
       description:
         'Distributions whose packages the bundle holds as well (such as conntrack, haproxy and keepalived, with all that they ' +
         'depend on): machines that lack some then get them from the bundle, without a network. Without it they are in the ' +
         'image of a machine, or come from its own package mirror. With `from: upstream` only.',
-      examples: [['debian-12']],
     }),
 });

@@ -15,48 +15,34 @@ export interface ArchivedPackage {
   version: string;
   /** Such as amd64, or all. */
   architecture: string;
-  /** On the distribution's own server, whichever mirror was asked. */
+  /** In the archive of the site, whichever mirror was asked. */
   url: string;
   sha256: string;
 }
 
-interface Archive {
-  /** Servers and what of them is used. */
-  places: { url: string; suites: string[] }[];
+interface Release {
+  suite: string;
   components: string;
   /** Of the distribution's keys, and the package that has it. */
   keyring: string;
   keyringPackage: string;
 }
 
-const debian = (release: string): Archive => ({
-  places: [
-    { url: 'https://archive.example.org/debian', suites: [release, `${release}-updates`] },
-    { url: 'https://archive.example.org/debian-security', suites: [`${release}-security`] },
-  ],
+const debian = (suite: string): Release => ({
+  suite,
   components: 'main',
   keyring: '/usr/share/keyrings/debian-archive-keyring.gpg',
   keyringPackage: 'debian-archive-keyring',
 });
 
-/** Its servers have no TLS; what they give is signed. */
-function ubuntu(release: string): Archive {
-  const [own, security] =
-    targetArch === 'amd64'
-      ? ['http://archive.example.org/ubuntu', 'http://archive.example.org/ubuntu']
-      : ['http://archive.example.org/ubuntu-ports', 'http://archive.example.org/ubuntu-ports'];
-  return {
-    places: [
-      { url: own, suites: [release, `${release}-updates`] },
-      { url: security, suites: [`${release}-security`] },
-    ],
-    components: 'main universe',
-    keyring: '/usr/share/keyrings/ubuntu-archive-keyring.gpg',
-    keyringPackage: 'ubuntu-keyring',
-  };
-}
+const ubuntu = (suite: string): Release => ({
+  suite,
+  components: 'main universe',
+  keyring: '/usr/share/keyrings/ubuntu-archive-keyring.gpg',
+  keyringPackage: 'ubuntu-keyring',
+});
 
-const ARCHIVES: Record<Distribution, Archive> = {
+const RELEASES: Record<Distribution, Release> = {
   'debian-12': debian('bookworm'),
   'debian-13': debian('trixie'),
   'ubuntu-22.04': ubuntu('jammy'),
@@ -73,25 +59,28 @@ const TIMEOUT_SECONDS = 1800;
  * @throws BundleError with what apt said
  */
 export async function resolvePackages(
-  { distribution, names }: BundlePackages,
+  { distribution, names, ...archives }: BundlePackages,
   { mirror, archiveKey }: { mirror: Mirror; archiveKey: string | null },
   log: Log,
 ): Promise<ArchivedPackage[]> {
-  const archive = ARCHIVES[distribution];
-  const keyring = archiveKey ?? archive.keyring;
+  const { suite, components, ...own } = RELEASES[distribution];
+  const keyring = archiveKey ?? own.keyring;
   if (!(await fs.stat(keyring).catch(() => undefined))) {
-    const fix = archiveKey === null ? `; install the package ${archive.keyringPackage}` : '';
+    const fix = archiveKey === null ? `; install the package ${own.keyringPackage}` : '';
     throw new BundleError(
       `the keys of the archive of ${distribution} are not on this machine: no file ${keyring}${fix}`,
     );
   }
-  const places = archive.places.map((place) => ({ ...place, asked: aptUrl(mirrored(place.url, mirror)) }));
+  const places = [
+    { url: archives.archive, suites: [suite, `${suite}-updates`] },
+    { url: archives.securityArchive, suites: [`${suite}-security`] },
+  ].map((place) => ({ ...place, asked: aptUrl(mirrored(place.url, mirror)) }));
   const parent = path.join(cacheDir(), 'bundle-downloads');
   await removeAbandoned(parent);
   const root = path.join(parent, `apt-${distribution}.partial-${process.pid}`);
   try {
     log(`${distribution}: reading the lists of its archive`);
-    await writeRoot(root, places, archive.components, keyring);
+    await writeRoot(root, places, components, keyring);
     const apt = (...args: string[]) =>
       runProgram('apt-get', [`--config-file=${path.join(root, 'apt.conf')}`, '--quiet=2', ...args], {
         env: proxies(),

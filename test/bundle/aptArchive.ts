@@ -16,6 +16,12 @@ export interface TestPackage {
   copyright?: string;
 }
 
+/** Where a site says that it is. */
+export const ARCHIVES = {
+  archive: 'https://archive.example.org/debian',
+  securityArchive: 'https://archive.example.org/debian-security',
+};
+
 /** An archive of Debian 12 with a key of its own, as the distribution lays it out. */
 export class AptArchive {
   readonly folder = mkdtempSync(join(tmpdir(), 'sitewright-archive-'));

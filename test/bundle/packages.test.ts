@@ -9,7 +9,7 @@ import type { BundlePlan } from '../../components/plan/clusterTypes';
 import { packageLicence } from '../../scripts/bundle/debianLicences';
 import { packageFiles, type PackageFile } from '../../scripts/bundle/packages';
 import { buildFromUpstream } from '../../scripts/bundle/upstream';
-import { AptArchive, type TestPackage } from './aptArchive';
+import { ARCHIVES, AptArchive, type TestPackage } from './aptArchive';
 import { bundlePlan, lockOf as bundleLock } from './fixtures';
 import { Publisher } from './publisher';
 
@@ -18,7 +18,7 @@ import { Publisher } from './publisher';
 const plan: BundlePlan = {
   ...bundlePlan('upstream'),
   name: 'upstream-1.36.1-debian-12',
-  packages: [{ distribution: 'debian-12', names: ['conntrack', 'keepalived'] }],
+  packages: [{ distribution: 'debian-12', ...ARCHIVES, names: ['conntrack', 'keepalived'] }],
 };
 const GPL = 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n';
 const keepalived: TestPackage = {
@@ -190,9 +190,12 @@ test('a lock without a package that is wanted is named', async () => {
   const { artifacts } = bundleLock({ ...plan, packages: [] });
   const lock = { ...others, artifacts: [...others.artifacts, ...artifacts] };
   expect(lacking(lock, plan)).toEqual([]);
-  const more = { ...plan, packages: [{ distribution: 'debian-12' as const, names: ['conntrack', 'fio'] }] };
+  const more = {
+    ...plan,
+    packages: [{ distribution: 'debian-12' as const, ...ARCHIVES, names: ['conntrack', 'fio'] }],
+  };
   expect(lacking(lock, more)).toEqual(['packages/debian-12/fio.deb is missing']);
-  const other = { ...plan, packages: [{ distribution: 'debian-13' as const, names: ['conntrack'] }] };
+  const other = { ...plan, packages: [{ distribution: 'debian-13' as const, ...ARCHIVES, names: ['conntrack'] }] };
   expect(lacking(lock, other)).toEqual([
     'packages/debian-13/Packages (debian-13 13) is missing',
     'packages/debian-13/conntrack.deb is missing',

@@ -3,11 +3,16 @@ import { packageNames } from '../../components/plan/packages';
 import { clusterSite, smallCluster } from './clusterSite';
 import { findingsOf, planOf } from './site';
 
+const archived = (name: string) => ({
+  name,
+  archive: 'https://mirror.acme.example/archive',
+  securityArchive: 'https://mirror.acme.example/security',
+});
 const withPackages = (packages: string[], from = 'upstream') =>
-  clusterSite({ more: { kubeProxy: { mode: 'nftables' }, artifacts: { from, packages } } });
+  clusterSite({ more: { kubeProxy: { mode: 'nftables' }, artifacts: { from, packages: packages.map(archived) } } });
 
 test('a bundle holds the packages of every role, for each distribution that the site names, under a name of its own', () => {
-  const { bundle } = planOf(withPackages(['ubuntu-24.04', 'debian-12', 'debian-12'])).cluster!;
+  const { bundle } = planOf(withPackages(['ubuntu-24.04', 'debian-12'])).cluster!;
   expect(bundle.name).toBe('upstream-1.36.1-debian-12-ubuntu-24.04');
   expect(bundle.packages.map(({ distribution }) => distribution)).toEqual(['debian-12', 'ubuntu-24.04']);
   for (const { names } of bundle.packages) {
@@ -15,7 +20,7 @@ test('a bundle holds the packages of every role, for each distribution that the 
   }
   // Sites with the same distributions share a lock, whatever their machines do.
   const other = planOf(
-    smallCluster({ more: { artifacts: { from: 'upstream', packages: ['debian-12', 'ubuntu-24.04'] } } }),
+    smallCluster({ more: { artifacts: { from: 'upstream', packages: ['debian-12', 'ubuntu-24.04'].map(archived) } } }),
   );
   expect(other.cluster!.bundle).toEqual(bundle);
 });
@@ -25,6 +30,9 @@ test('none are planned unless a site asks for them, and a bundle from source has
   expect(bundle).toMatchObject({ name: 'upstream-1.36.1', packages: [] });
   expect(findingsOf(withPackages(['debian-12'], 'source'))).toContain(
     'error artifacts.packages: a bundle from source holds no packages of distributions: leave it out, or set artifacts.from to upstream',
+  );
+  expect(findingsOf(withPackages(['debian-12', 'debian-12'])).join('\n')).toContain(
+    'debian-12 is there twice: make one entry of both',
   );
 });
 

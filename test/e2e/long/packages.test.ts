@@ -18,7 +18,13 @@ import { planOf } from '../../plan/site';
  */
 
 const LIMIT_MILLISECONDS = 1_800_000;
-const plan = planOf(clusterSite({ more: { artifacts: { packages: ['debian-12'] } } }));
+/** The archives that this machine itself gets its packages from. */
+const [archive, securityArchive] = readFileSync(aptSources()[0]!, 'utf8')
+  .match(/^URIs: \S+(?=\/?$)/gm)!
+  .map((line) => line.replace('URIs: ', ''));
+const plan = planOf(
+  clusterSite({ more: { artifacts: { packages: [{ name: 'debian-12', archive, securityArchive }] } } }),
+);
 const node = { ...plan.nodes[0]!, ntpServers: ['192.0.1.1'] };
 const wanted = plan.cluster!.bundle.packages[0]!;
 const index: WantedArtifact = {
