@@ -58,6 +58,7 @@ function run() {
       sshds.set(name, await startSshd({ hostKey: deriveHostKey(seed, name), authorizedKey: publicKeyOf(key) }));
     stack = await TestStack.make('vsphere');
     fs.cpSync(installedPlugin, path.join(stack.dir, 'home', PLUGIN), { recursive: true });
+    fs.writeFileSync(path.join(stack.dir, 'bundle.iso'), 'what machines read from a CD-ROM');
     fs.mkdirSync(path.join(stack.dir, 'node_modules'));
     fs.symlinkSync(path.resolve(__dirname, '../..'), path.join(stack.dir, 'node_modules/sitewright'));
     const trust = trustOf(plan(2));
@@ -103,6 +104,7 @@ function run() {
       vsphere: site.machines.vsphere!,
       access: { provider: loadVsphere(), ids, ...CREDENTIALS },
       nodes: site.nodes,
+      bundle: { id: '12'.repeat(32), isoSha256: '34'.repeat(32), isoFile: path.join(stack.dir, 'bundle.iso') },
       dead: [],
       jump: null,
       stamp: { site: site.site, id: pulumi.output('4b1d') },
@@ -124,22 +126,29 @@ function run() {
       const { op, urn, diffs } = event.metadata;
       return [[op, urn.split('::').pop(), ...(diffs ?? [])].join(' ')];
     });
-  /** A machine with its component, the wait for it and what clears its seed; stack, maker, provider, group and two rules. */
-  const resources = (machines: number) => 4 * machines + 6;
+  /** A machine with its component, the wait for it and what clears its seed; stack, maker, provider, bundle, group and two rules. */
+  const resources = (machines: number) => 4 * machines + 7;
 
-  test('create, no change, growth, destroy', async () => {
-    const first = plan(2);
-    const made = await stack.up(program(first));
+  // Each goes on where the one before it ended.
+  let made: Outcome;
+  const first = () => plan(2);
+  const grown = () => plan(4, ['w2']);
+
+  test('makes the site: nothing differs from the plan, and no key is told', async () => {
+    made = await stack.up(program(first()));
     expect(made.changes).toEqual({ create: resources(4) });
-    expect(await drift(first, made.outputs)).toEqual([]);
+    expect(await drift(first(), made.outputs)).toEqual([]);
     for (const text of [made.said, stack.state()]) expect(text).not.toContain(key.split('\n')[1]);
+  });
 
-    const again = await stack.up(program(first));
-    expect(again.changes).toEqual({ same: resources(4) });
-    expect(again.outputs).toEqual(made.outputs);
+  test('changes nothing the second time', async () => {
+    const { changes, outputs } = await stack.up(program(first()));
+    expect(changes).toEqual({ same: resources(4) });
+    expect(outputs).toEqual(made.outputs);
+  });
 
-    const grown = plan(4, ['w2']);
-    const after = await stack.up(program(grown));
+  test('gives a machine more CPUs where it is, and makes one more', async () => {
+    const after = await stack.up(program(grown()));
     expect(steps(after).sort()).toEqual([
       'create oslo-machines-w2',
       'create oslo-machines-w2-domain',
@@ -150,9 +159,12 @@ function run() {
       'update oslo-machines-w1-domain clone numCpus',
     ]);
     expect(after.outputs).toMatchObject(made.outputs);
-    expect(await drift(grown, after.outputs)).toEqual([]);
+    made = after;
+    expect(await drift(grown(), made.outputs)).toEqual([]);
+  });
 
+  test('leaves no machine', async () => {
     await stack.stack.destroy();
-    expect(await drift(grown, after.outputs)).toEqual(NAMES.map((name) => `${name} virtual machine: made | absent`));
+    expect(await drift(grown(), made.outputs)).toEqual(NAMES.map((name) => `${name} virtual machine: made | absent`));
   });
 }
