@@ -73,10 +73,7 @@ export class Site extends pulumi.ComponentResource {
       (node, index) =>
         new Node(
           `${name}-${node.name}`,
-          {
-            ...{ plan: node, hosts: plan.hosts, machine: machines[index]!, stamp },
-            bundle: args.cluster?.bundle ?? null,
-          },
+          { plan: node, hosts: plan.hosts, machine: machines[index]!, stamp, bundle: args.cluster?.bundle ?? null },
           { parent: this },
         ),
     );

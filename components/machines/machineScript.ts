@@ -41,9 +41,8 @@ export function kvmParts({ node, kvm }: Pick<MachineScriptSettings, 'node' | 'kv
  * Values that only the hypervisor knows; the script puts them in. Known beforehand are the domain type and the CPU mode where
  * the site states them.
  */
-const UUID_PLACEHOLDER = '@uuid@';
 const PLACEHOLDERS: HypervisorFacts = {
-  uuid: UUID_PLACEHOLDER,
+  uuid: '@uuid@',
   domainType: '@domainType@',
   cpuMode: '@cpuMode@',
   rootFile: '@rootFile@',
@@ -97,7 +96,7 @@ export function machineScript(settings: MachineScriptSettings): string {
   );
   const seed = cloudInitSeed({
     ...settings.seed,
-    instanceId: UUID_PLACEHOLDER,
+    instanceId: PLACEHOLDERS.uuid,
     ...seedOfNode(node),
   });
   return hypervisorScript({

@@ -35,5 +35,14 @@ export function refuseDuplicates<T>(
   }
 }
 
+/** The same for the items of a list that merges by name. */
+export function refuseDuplicateNames(items: readonly { name: string }[], path: SpecPath, findings: Findings): void {
+  refuseDuplicates(
+    items.map((item, index) => ({ key: item.name, path: [...path, index, 'name'], given: item.name, item })),
+    findings,
+    (name) => `${name} is there twice: make one entry of both`,
+  );
+}
+
 /** Order by code units: the same on every machine, whatever its locale. */
 export const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);

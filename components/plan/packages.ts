@@ -1,6 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { BundlePlan } from './clusterTypes';
-import { byText, refuseDuplicates, type Findings } from './findings';
+import { byText, refuseDuplicateNames, type Findings } from './findings';
 import type { NodePlan } from './types';
 
 /** A package of a node's own distribution, and the command that proves it is there. */
@@ -85,16 +85,7 @@ export function planPackages(spec: SiteSpec, findings: Findings): BundlePlan['pa
     );
     return [];
   }
-  refuseDuplicates(
-    packages.map(({ name }, index) => ({
-      key: name,
-      path: ['artifacts', 'packages', index, 'name'],
-      given: name,
-      item: index,
-    })),
-    findings,
-    (name) => `${name} is there twice: make one entry of both`,
-  );
+  refuseDuplicateNames(packages, ['artifacts', 'packages'], findings);
   const names = [...PACKAGES.map(({ name }) => name), TIME_SERVICE].sort(byText);
   return packages
     .map(({ name: distribution, archive, securityArchive }) => ({ distribution, archive, securityArchive, names }))

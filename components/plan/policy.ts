@@ -4,7 +4,7 @@ import { calicoObject } from './calicoBgp';
 import { usesCalico } from './calicoModes';
 import type { ClusterDnsPlan, KubeDocument } from './clusterTypes';
 import { API_PORT } from './endpoint';
-import { refuseDuplicates, type Findings } from './findings';
+import { refuseDuplicateNames, type Findings } from './findings';
 import type { IngressPlan } from './ingressTypes';
 import { BITS, parseIp } from './ip';
 import { planResidency, residencyObjects } from './policyResidency';
@@ -98,11 +98,7 @@ function checkEnforced(spec: SiteSpec, findings: Findings): void {
 
 function checkNamespaces({ policy }: SiteSpec, ingress: IngressPlan | null, findings: Findings): void {
   const at = (index: number, key: string) => ['policy', 'namespaces', index, key];
-  refuseDuplicates(
-    policy.namespaces.map((item, index) => ({ key: item.name, path: at(index, 'name'), given: item.name, item })),
-    findings,
-    (name) => `${name} is there twice: make one entry of both`,
-  );
+  refuseDuplicateNames(policy.namespaces, ['policy', 'namespaces'], findings);
   policy.namespaces.forEach(({ name, egress }, index) => {
     if (SYSTEM.includes(name) || name === ingress?.namespace || name.startsWith(VERIFY)) {
       findings.error(at(index, 'name'), name, `${name} is part of the cluster itself: name a namespace of your own`);

@@ -1,21 +1,12 @@
 import type { SiteSpec } from '../spec/schema';
 import type { RegistryPlan } from './clusterTypes';
-import { refuseDuplicates, type Findings } from './findings';
+import { refuseDuplicateNames, type Findings } from './findings';
 import { certificatesProblem } from './pem';
 import { CONTAINERD_HEAD, REGISTRY_CONFIG_FOLDER } from './containerd';
 
 /** Registries of the site's own images: what containerd reads for each, in every version of its configuration. */
 export function planRegistries(spec: SiteSpec, findings: Findings): RegistryPlan[] {
-  refuseDuplicates(
-    spec.registries.map(({ name }, index) => ({
-      key: name,
-      path: ['registries', index, 'name'],
-      given: name,
-      item: index,
-    })),
-    findings,
-    (name) => `${name} is there twice: make one entry of both`,
-  );
+  refuseDuplicateNames(spec.registries, ['registries'], findings);
   return spec.registries.map(({ name, mirrors, ca, username }, index) => {
     if (ca !== undefined) checkCertificates(ca, index, findings);
     const folder = `${REGISTRY_CONFIG_FOLDER}/${name}`;

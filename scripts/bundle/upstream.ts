@@ -52,7 +52,7 @@ export async function buildFromUpstream(
   const files = new Map<string, string>();
   const artifacts: BundleArtifact[] = [];
   const differences: string[] = [];
-  const wantedAt = (artifactPath: string) => wantedArtifacts(plan).find((artifact) => artifact.path === artifactPath)!;
+  const wanted = new Map(wantedArtifacts(plan).map((artifact) => [artifact.path, artifact]));
   /** Whether it is what the lock says. */
   const keep = (artifact: BundleArtifact, file: string): boolean => {
     const { path: artifactPath, sha256, source } = artifact;
@@ -65,7 +65,7 @@ export async function buildFromUpstream(
   };
   const add = async (artifactPath: string, part: MadePart, name: string, source: string) => {
     const found = part.files[name];
-    const artifact = { ...wantedAt(artifactPath), source, ...found, licence: licenceOf(artifactPath) };
+    const artifact = { ...wanted.get(artifactPath)!, source, ...found, licence: licenceOf(artifactPath) };
     // The next run asks again: whoever gave the wrong bytes may have been put right.
     if (!keep(artifact, path.join(part.folder, name))) await forgetPart(part);
   };
@@ -81,7 +81,7 @@ export async function buildFromUpstream(
     await add(`manifests/${manifest.name}`, part, manifest.name, manifest.url);
   }
   for (const packages of plan.packages) {
-    const index = wantedAt(packageIndex(packages.distribution));
+    const index = wanted.get(packageIndex(packages.distribution))!;
     const found = await packageFiles(packages, index, agreed, options, log);
     for (const { artifact, file } of found) keep(artifact, file);
   }

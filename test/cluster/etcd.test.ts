@@ -169,6 +169,8 @@ test('a machine without etcd, and a folder that is not there, are told', async (
     /cp1: error: this machine runs no etcd: \/etc\/kubernetes\/manifests\/etcd.yaml is not there/,
   );
   expect(fs.existsSync(machine.at('none'))).toBe(false);
+  // Otherwise the one that is about to end still answers below.
+  await until('etcd has ended', () => !fs.existsSync(machine.at('pods/etcd')));
   fs.renameSync(machine.at('etcd.yaml'), manifest);
   await answers();
 });

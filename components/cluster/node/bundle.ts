@@ -2,8 +2,9 @@ import { bash } from '../../nodes/bash';
 import { OPEN_BUNDLE } from '../../nodes/prep/openBundle';
 
 /** What a node takes from its bundle: programs and images. */
-export const BUNDLE = `${OPEN_BUNDLE}
-${bash`
+export const BUNDLE = [
+  OPEN_BUNDLE,
+  bash`
 # Checked after the copy: what lies at the target is what the lock names, and a program is replaced as a whole.
 programs_apply() {
   step 'programs of the bundle'
@@ -85,4 +86,5 @@ images_release() {
     rm -f "$stamp"
   done
 }
-`}`;
+`,
+].join('\n');
