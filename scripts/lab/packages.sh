@@ -62,6 +62,8 @@ for driver in $DRIVERS; do
     missing="$missing$package "
   fi
 done
+# libvirt's driver of QEMU does not start without this user, even where its configuration names another.
+id -u libvirt-qemu >/dev/null 2>&1 || missing="${missing}libvirt-daemon-system "
 # Release keys: mmdebstrap checks Debian's signatures with them, also on Ubuntu.
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="${missing}debian-archive-keyring "
 
