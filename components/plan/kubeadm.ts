@@ -130,6 +130,9 @@ export function planClusterConfiguration(args: ClusterConfigurationArgs): KubeDo
     clusterName: spec.name,
     kubernetesVersion: `v${version}`,
     controlPlaneEndpoint: `${endpoint.name}:${endpoint.port}`,
+    // As the authorities have it. With RSA 2048, kubeadm's default, every connection of a component costs a signature that takes
+    // twenty times as long (Go 1.26: 1.4 ms against 0.07 ms).
+    encryptionAlgorithm: 'ECDSA-P256',
     imageRepository: bundle.imageRepository,
     networking: { dnsDomain: domain, podSubnet: podCidrs.join(','), serviceSubnet: serviceCidrs.join(',') },
     apiServer: {
