@@ -10,7 +10,7 @@ import {
   STORE_BUNDLE_OVER_SSH,
 } from './bundleImageScript';
 import { cloudInitSeed, seedOfNode, type SeedSettings } from './cloudInit';
-import { CACHED_ACCESS, DIRECT_ACCESS, domainXml, type HypervisorFacts } from './domainXml';
+import { CACHED_ACCESS, DIRECT_ACCESS, domainXml, EMULATED_CPU_FEATURES, type HypervisorFacts } from './domainXml';
 import { hypervisorScript, hypervisorVariables, type ShellValue } from './hypervisorScript';
 import { MACHINE_FUNCTIONS, MACHINE_MAIN } from './machineSteps';
 
@@ -110,6 +110,7 @@ export function machineScript(settings: MachineScriptSettings): string {
       etcdBytes: machine.etcdDiskBytes === null ? '' : wholeSectors(machine.etcdDiskBytes),
       domainType: hypervisor.domainType,
       cpuMode: kvm.cpuMode,
+      emulatedCpuFeatures: EMULATED_CPU_FEATURES,
       bridge: 'bridge' in machine.attach ? machine.attach.bridge : '',
       libvirtNetwork: 'libvirtNetwork' in machine.attach ? machine.attach.libvirtNetwork : '',
       mac,

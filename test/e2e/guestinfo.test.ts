@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { seedOfNode } from '../../components/machines/cloudInit';
+import { EMULATED_CPU_FEATURES } from '../../components/machines/domainXml';
 import { guestinfoConfig, guestinfoSeed, METADATA_KEY, USER_DATA_KEY } from '../../components/machines/guestinfo';
 import type { NodePlan } from '../../components/plan';
 import { deriveHostKey, publicKeyOf } from '../../components/secrets/hostKey';
@@ -141,7 +142,7 @@ const domainXml = (image: LabImage, domainType: string, mac: string, disks: Disk
     <smbios mode='sysinfo'/>
   </os>
   <features><acpi/><apic/></features>
-  <cpu mode='${domainType === 'kvm' ? 'host-passthrough' : 'maximum'}' check='none'/>
+  ${domainType === 'kvm' ? `<cpu mode='host-passthrough' check='none'/>` : `<cpu mode='maximum' check='none'>${EMULATED_CPU_FEATURES}</cpu>`}
   <devices>${scsiDisk(disks.root, 0)}${scsiDisk(disks.etcd, 1)}
     <controller type='scsi' index='0' model='virtio-scsi'/>
     <controller type='usb' model='none'/>

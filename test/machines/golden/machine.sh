@@ -29,6 +29,7 @@ rootBytes='21474836480'
 etcdBytes='8589934592'
 domainType='auto'
 cpuMode='auto'
+emulatedCpuFeatures='<feature policy="disable" name="erms"/><feature policy="disable" name="fsrm"/><feature policy="disable" name="avx2"/>'
 bridge='br0'
 libvirtNetwork=''
 mac='52:54:00:12:34:56'
@@ -491,6 +492,7 @@ check_free() {
 
 # kvm where libvirt offers it and the device opens. A machine keeps the type it was made with.
 detect_domain_type() {
+  cpuFeatures=
   if [ "$domainType" = auto ] && [ -n "$existing" ]; then
     domainType=$(printf '%s\n' "$existing" | sed -n "s/^<domain type='\([a-z]*\)'.*/\1/p")
   elif [ "$domainType" = auto ]; then
@@ -498,7 +500,7 @@ detect_domain_type() {
     if vir domcapabilities --virttype kvm >/dev/null 2>&1 && (: <>/dev/kvm) 2>/dev/null; then domainType=kvm; fi
   fi
   if [ "$cpuMode" = auto ]; then
-    case $domainType in kvm) cpuMode=host-passthrough ;; *) cpuMode=maximum ;; esac
+    case $domainType in kvm) cpuMode=host-passthrough ;; *) cpuMode=maximum cpuFeatures=$emulatedCpuFeatures ;; esac
   fi
 }
 
@@ -529,6 +531,7 @@ complete_xml() {
   fill uuid "$uuid"
   fill domainType "$domainType"
   fill cpuMode "$cpuMode"
+  if [ -n "$cpuFeatures" ]; then xml=${xml/'check="none"/>'/'check="none">'"$cpuFeatures</cpu>"}; fi
   fill rootFile "$rootFile"
   fill etcdFile "$etcdFile"
   fill seedFile "$seedFile"
