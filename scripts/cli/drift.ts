@@ -14,7 +14,7 @@ import { connectFirst } from '../../components/ssh/first';
 import { runScript, ScriptError } from '../../components/ssh/script';
 import { SshSession, type SshTarget } from '../../components/ssh/session';
 import { day } from './clusterKeys';
-import { readNodeCertificates, type NodeCertificate } from './nodeCerts';
+import { hasExpired, readNodeCertificates, type NodeCertificates } from './nodeCerts';
 import { machineResource, nameOf } from './resources';
 import { controlPlaneTargets, keysOf, nodeTargets, otherTargets, type NamedTarget } from './targets';
 import type { OpenStack } from './secrets';
@@ -57,11 +57,10 @@ export async function auditSite(plan: SitePlan, open: OpenStack, options: AuditO
       take(node.name, async () => {
         const target = targets.get(node.name)!;
         const reading = await readNode(node, plan, target, options);
-        const ofControlPlane = plan.cluster !== null && node.role === 'control-plane';
-        const certificates = ofControlPlane ? await readNodeCertificates({ name: node.name, target }) : null;
+        const certificates = plan.cluster === null ? null : await readNodeCertificates({ name: node.name, target });
         return [
           ...nodeDifferences(plan, node, reading, recorded.get(node.name)),
-          ...expiredCertificates(plan.site, node.name, certificates ?? [], options.now),
+          ...expiredCertificates(plan.site, node.name, certificates, options.now),
         ];
       }),
     ),
@@ -152,14 +151,17 @@ export function nodeDifferences(
 }
 
 /** Those that are due are told by `sitewright certs`: they still do what the plan wants of them. */
-const expiredCertificates = (site: string, where: string, certificates: NodeCertificate[], now: Date): Difference[] =>
-  certificates
-    .filter(({ expires }) => expires <= now)
-    .map(({ name, expires }) => ({
-      ...{ where, role: null, what: `certificate ${name}`, wanted: 'valid' },
-      found: `expired on ${day(expires)}`,
-      why: `sitewright certs ${site} --renew renews it`,
-    }));
+function expiredCertificates(site: string, where: string, read: NodeCertificates | null, now: Date): Difference[] {
+  const expired = (read?.certificates ?? []).filter((one) => hasExpired(one, now));
+  return expired.map(({ name, expires }) => ({
+    ...{ where, role: null, what: `certificate ${name}`, wanted: 'valid' },
+    found: expires === null ? 'none that can be read' : `expired on ${day(expires)}`,
+    why:
+      read?.role === 'worker'
+        ? `sitewright up ${site} has the machine join again`
+        : `sitewright certs ${site} --renew renews it`,
+  }));
+}
 
 /** A line of a file and the value that it sets may be told by the same words. */
 const unique = (found: Difference[]): Difference[] => [

@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { parse } from 'yaml';
+import { expiryOf } from '../../components/secrets/pki';
 import { program, until } from '../plugins/kubernetes/apiServer';
 import { startSshd, type TestSshd } from '../ssh/sshd';
 import type { NamedTarget } from '../../scripts/cli/targets';
@@ -10,11 +11,14 @@ import type { NamedTarget } from '../../scripts/cli/targets';
 /**
  * A control-plane machine without a machine: folders, addresses and processes of its own in namespaces, with a real etcd
  * and API server of manifests that the real kubeadm writes. In the place of kubelet, containerd and systemd are stand-ins:
- * what is in the folder of manifests runs, and what leaves it ends.
+ * what is in the folder of manifests runs, and what leaves it ends. As kubelet does, its stand-in ends at its start where
+ * the certificate of kubelet.conf has expired.
  */
 
 const PODS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
 const BOUND = { etc: '/etc', lib: '/var/lib', log: '/var/log', bin: '/usr/local/bin' };
+/** Where a site has it. */
+export const KUBEADM_FILE = '/etc/kubernetes/sitewright/kubeadm.yaml';
 const POLL_MILLISECONDS = 100;
 
 interface Running {
@@ -29,6 +33,7 @@ export class ControlPlaneMachine {
   private timer: NodeJS.Timeout | undefined;
   private sshd: TestSshd | undefined;
   private started = 0;
+  private kubeletRuns = true;
 
   private constructor(
     readonly name: string,
@@ -85,7 +90,11 @@ export class ControlPlaneMachine {
     }
     const standIn = (name: string, text: string) =>
       fs.writeFileSync(this.at(`bin/${name}`), `#!/bin/bash\n${text}\n`, { mode: 0o755 });
-    standIn('systemctl', `echo "$*" >>'${this.at('systemctl.log')}'`);
+    standIn(
+      'systemctl',
+      `echo "$*" >>'${this.at('systemctl.log')}'
+case $* in 'start kubelet.service' | 'restart kubelet.service') : >'${this.at('start-kubelet')}' ;; esac`,
+    );
     // crictl ps --quiet --state running --name ^NAME$, crictl inspect --output go-template --template T ID, crictl stop --timeout SECONDS ID
     standIn(
       'crictl',
@@ -109,11 +118,11 @@ esac`,
       config: [`ForceCommand nsenter ${this.inside().join(' ')} bash -c "$SSH_ORIGINAL_COMMAND"`],
     });
     fs.writeFileSync(
-      this.at('etc/kubeadm.yaml'),
+      this.at(KUBEADM_FILE.slice(1)),
       JSON.stringify(this.initConfiguration()) + '\n---\n' + JSON.stringify(this.clusterConfiguration()),
     );
     for (const phase of ['certs all', 'kubeconfig all', 'etcd local', 'control-plane all']) {
-      this.sh(`kubeadm init phase ${phase} --config /etc/kubeadm.yaml`);
+      this.sh(`kubeadm init phase ${phase} --config ${KUBEADM_FILE}`);
     }
     this.timer = setInterval(() => this.poll(), POLL_MILLISECONDS);
     await until('the API', () => {
@@ -159,7 +168,31 @@ esac`,
     };
   }
 
+  /** As a loss of power: all that runs is gone. The machine starts again, and kubelet with it. */
+  async restart(): Promise<void> {
+    this.kubeletRuns = false;
+    for (const { child } of this.pods.values()) child.kill('SIGKILL');
+    await until('its processes have ended', () => this.pods.size === 0);
+    this.sh('systemctl start kubelet.service');
+    await until('kubelet has tried', () => !fs.existsSync(this.at('start-kubelet')));
+  }
+
+  /** What kubelet asks at its start (isClientConfigStillValid of its bootstrap). */
+  private kubeletMayStart(): boolean {
+    const { users } = parse(fs.readFileSync(this.at('etc/kubernetes/kubelet.conf'), 'utf8')) as {
+      users: { user: { 'client-certificate'?: string; 'client-certificate-data'?: string } }[];
+    };
+    const { 'client-certificate': file, 'client-certificate-data': data = '' } = users[0]!.user;
+    const pem = file === undefined ? Buffer.from(data, 'base64').toString() : this.sh(`cat ${file}`);
+    return expiryOf(pem) > new Date();
+  }
+
   private poll(): void {
+    if (fs.existsSync(this.at('start-kubelet'))) {
+      this.kubeletRuns ||= this.kubeletMayStart();
+      fs.rmSync(this.at('start-kubelet'));
+    }
+    if (!this.kubeletRuns) return;
     for (const name of PODS) {
       const file = this.at(`etc/kubernetes/manifests/${name}.yaml`);
       const manifest = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';

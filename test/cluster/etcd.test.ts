@@ -12,7 +12,7 @@ import { receiveSnapshot } from '../../scripts/cli/etcdSnapshot';
 import { rewriteSecrets, takeOverKeys } from '../../scripts/cli/secretsAtRest';
 import { until } from '../plugins/kubernetes/apiServer';
 import { Restore } from '../../scripts/cli/etcdRestore';
-import { ControlPlaneMachine } from './controlPlaneMachine';
+import { ControlPlaneMachine, KUBEADM_FILE } from './controlPlaneMachine';
 
 /** Snapshot and restore on a real etcd and API server (controlPlaneMachine), as the commands do them. */
 
@@ -243,7 +243,7 @@ test('the key of Secrets is rotated: all of them are written with the new one be
 describe('a control plane that does not answer', () => {
   const run = (words: string) => {
     const values =
-      'NODE=cp1 SITE=oslo CHANGES=0 LIMIT_SECONDS=120 STATE_FOLDER=/var/lib/state KUBEADM_FILE=/etc/kubeadm.yaml ETCD_FOLDER=/var/lib/etcd AUDIT_LOG=/var/log/audit RUN_DIR=/run/sitewright CONTROL_PLANE_SUM=plan SERVING_CERTIFICATE_SUM=names INITIALISED=/etc/kubernetes';
+      `NODE=cp1 SITE=oslo CHANGES=0 LIMIT_SECONDS=120 STATE_FOLDER=/var/lib/state KUBEADM_FILE=${KUBEADM_FILE} ETCD_FOLDER=/var/lib/etcd AUDIT_LOG=/var/log/audit RUN_DIR=/run/sitewright CONTROL_PLANE_SUM=plan SERVING_CERTIFICATE_SUM=names INITIALISED=/etc/kubernetes`;
     const libraries = [CORE, CLUSTER_CORE, KUBELET_UPDATE, CONTROL_PLANE_UPDATE, REPAIR].join('\n');
     fs.writeFileSync(machine.at('etc/repair'), `set -u; ${values}; mkdir -p /var/lib/state\n${libraries}\n${words}\n`);
     return machine.sh('bash /etc/repair 2>&1');

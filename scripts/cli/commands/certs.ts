@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { SitePlan } from '../../../components/plan';
+import type { NodePlan, SitePlan } from '../../../components/plan';
 import { pkiExpiries, renewAdmin } from '../../../components/secrets/pki';
 import { SshError } from '../../../components/ssh/errors';
 import { checkedClusterPki, clusterPkiOf, storePki } from '../clusterKeys';
@@ -7,7 +7,7 @@ import { contextOf, printJson, type Context } from '../context';
 import { failed } from '../errors';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
-import { readNodeCertificates, renewOn, type NodeCertificate } from '../nodeCerts';
+import { hasExpired, readNodeCertificates, renewEverywhere, type NodeCertificate } from '../nodeCerts';
 import { openStack, type OpenStack } from '../secrets';
 import { openSiteAloud } from '../site';
 import { paint, table } from '../table';
@@ -26,9 +26,11 @@ export function certsCommand(): Command {
     .addHelpText(
       'after',
       `
-Shows the authorities and the kit's own certificate from the secrets of the site, and those on each control-plane
-machine that answers. Exit code 1 when one has expired. \`up\` renews the kit's own by itself; an upgrade of Kubernetes
-renews those of the machines. --renew restarts the control plane of each machine, and waits for it.
+Shows the authorities and the kit's own certificate from the secrets of the site, and those on each machine that answers:
+all of a control-plane machine, and of a worker the one of kubelet. Exit code 1 when one has expired. \`up\` renews the
+kit's own by itself; an upgrade of Kubernetes renews those of control-plane machines, and kubelet its own. --renew restarts
+the control plane of each machine, and waits for it; where kubelet's own has expired, it signs another there. A worker
+whose kubelet has none that is valid joins again with the next \`up\`.
 
 Examples:
   $ sitewright certs acme-prod
@@ -39,14 +41,16 @@ Examples:
     );
 }
 
-/** What a control-plane machine answered. */
+/** What a machine answered. */
 interface Answer {
   host: NamedTarget;
+  /** By the site file. */
+  role: NodePlan['role'];
   certificates: NodeCertificate[];
   /** Why there are none: it did not answer. */
   problem?: string;
   /** It is a control plane by now. */
-  member: boolean;
+  controlPlane: boolean;
 }
 
 /** `secrets` for what the site keeps, else the name of a machine. */
@@ -59,19 +63,22 @@ async function certs(context: Context, site: string, renew: boolean): Promise<vo
   const now = new Date();
   const pki = renew ? checkedClusterPki(open.config, plan, now)! : clusterPkiOf(open.config, plan);
   if (renew) refuseLocked(plan);
-  const controlPlane = await controlPlaneOf(plan, open);
-  let answers = await readAll(controlPlane);
+  const hosts = await hostsOf(plan, open);
+  let answers = await readAll(hosts);
   if (renew) {
-    const unanswered = problemsOf(answers);
+    const unanswered = problemsOf(answers.filter(({ role }) => role === 'control-plane'));
     if (unanswered.length > 0) {
       const lines = unanswered.map(({ where, message }) => `${where}: ${message}`);
       throw failed(`${lines.join('\n')}\nNothing was renewed: every control-plane machine must answer`);
     }
     await storePki(open, await renewAdmin(pki, now));
     context.say(`secrets of ${site}: the kit's own certificate is made anew. Commit stacks/Pulumi.${site}.yaml`);
-    const members = answers.filter(({ member }) => member);
-    for (const { host } of members) await renewOn(host, RESTART_LIMIT_SECONDS, context.say);
-    answers = await readAll(controlPlane);
+    await renewEverywhere(
+      answers.filter(({ controlPlane }) => controlPlane),
+      now,
+      { limitSeconds: RESTART_LIMIT_SECONDS, say: context.say },
+    );
+    answers = await readAll(hosts);
   }
   const rows: Row[] = [
     ...pkiExpiries(clusterPkiOf(open.config, plan)).map((one) => ({ where: 'secrets', ...one })),
@@ -79,9 +86,9 @@ async function certs(context: Context, site: string, renew: boolean): Promise<vo
   ];
   const unanswered = problemsOf(answers);
 
-  const expired = rows.filter(({ expires }) => expires <= now);
+  const expired = rows.filter((row) => hasExpired(row, now));
   if (context.json) {
-    const shown = rows.map(({ where, name, expires }) => ({ where, name, expires: expires.toISOString() }));
+    const shown = rows.map(({ where, name, expires }) => ({ where, name, expires: expires?.toISOString() ?? null }));
     printJson(context, { site, certificates: shown, unanswered });
   } else {
     const lines = rows.map(({ where, name, expires }) => [where, name, minute(expires), left(context, expires, now)]);
@@ -89,38 +96,49 @@ async function certs(context: Context, site: string, renew: boolean): Promise<vo
     for (const { where, message } of unanswered) context.say(`${where}: ${message}`);
   }
   if (expired.length > 0) {
-    const names = expired.map(({ where, name }) => `${name} (${where})`).join(', ');
-    throw failed(context.json ? '' : `expired: ${names}. sitewright certs ${site} --renew renews all but authorities`);
+    const workers = answers.filter(({ controlPlane }) => !controlPlane).map(({ host }) => host.name);
+    throw failed(context.json ? '' : whatNow(site, expired, workers));
   }
+}
+
+function whatNow(site: string, expired: Row[], workers: string[]): string {
+  const joining = expired.filter(({ where }) => workers.includes(where)).map(({ where }) => where);
+  return [
+    `expired: ${expired.map(({ where, name }) => `${name} (${where})`).join(', ')}.`,
+    ...(joining.length < expired.length ? [`sitewright certs ${site} --renew renews all but authorities.`] : []),
+    ...(joining.length > 0 ? [`sitewright up ${site} has ${joining.join(', ')} join again.`] : []),
+  ].join(' ');
 }
 
 const problemsOf = (answers: Answer[]) =>
   answers.flatMap(({ host, problem }) => (problem === undefined ? [] : [{ where: host.name, message: problem }]));
 /** `2026-03-01 12:00`, in UTC. */
-const minute = (date: Date) => date.toISOString().slice(0, 16).replace('T', ' ');
+const minute = (date: Date | null) => date?.toISOString().slice(0, 16).replace('T', ' ') ?? '-';
 
-function left(context: Context, expires: Date, now: Date): string {
+function left(context: Context, expires: Date | null, now: Date): string {
+  if (expires === null) return paint('cannot be used', 'red', context.color);
   const days = Math.floor((expires.getTime() - now.getTime()) / 86_400_000);
   if (expires <= now) return paint('expired', 'red', context.color);
   return days < DUE_DAYS ? paint(`${days} days: due`, 'yellow', context.color) : `${days} days`;
 }
 
+type Host = Pick<Answer, 'host' | 'role'>;
+
 /** The machines to ask; none before the site is built. */
-async function controlPlaneOf(plan: SitePlan, { stack, config }: OpenStack): Promise<NamedTarget[]> {
+async function hostsOf(plan: SitePlan, { stack, config }: OpenStack): Promise<Host[]> {
   if (((await stack.resourceCount()) ?? 0) === 0) return [];
-  const names = plan.nodes.filter(({ role }) => role === 'control-plane').map(({ name }) => name);
-  return nodeTargets(plan, keysOf(config, plan.site)).filter(({ name }) => names.includes(name));
+  return nodeTargets(plan, keysOf(config, plan.site)).map((host, index) => ({ host, role: plan.nodes[index].role }));
 }
 
 /** What every machine has; one that does not answer is no reason not to show the others. */
-async function readAll(hosts: NamedTarget[]): Promise<Answer[]> {
-  const found = await Promise.allSettled(hosts.map(readNodeCertificates));
+async function readAll(hosts: Host[]): Promise<Answer[]> {
+  const found = await Promise.allSettled(hosts.map(({ host }) => readNodeCertificates(host)));
   return found.map((outcome, index) => {
-    const host = hosts[index];
     if (outcome.status === 'fulfilled') {
-      return { host, certificates: outcome.value ?? [], member: outcome.value !== null };
+      const { certificates = [], role } = outcome.value ?? {};
+      return { ...hosts[index], certificates, controlPlane: role === 'control-plane' };
     }
-    return { host, certificates: [], problem: reasonOf(outcome.reason), member: false };
+    return { ...hosts[index], certificates: [], problem: reasonOf(outcome.reason), controlPlane: false };
   });
 }
 
