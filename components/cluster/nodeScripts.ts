@@ -1,5 +1,6 @@
 import { assignment } from '../nodes/bash';
 import { AS_ROOT } from '../nodes/prep/asRoot';
+import { CERTIFICATES } from '../nodes/prep/certificates';
 import { CORE } from '../nodes/prep/core';
 import { AUDIT_LOG } from '../nodes/script';
 import {
@@ -329,6 +330,7 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
   ];
   return render(`Makes ${node} a node of the control plane.`, values, [
     ETCD_DISK,
+    CERTIFICATES,
     KUBELET_CERTIFICATES,
     ENDPOINT,
     VIP,

@@ -1,4 +1,5 @@
 import { Address6 } from 'ip-address';
+import { INITIALISED_FILE } from '../plan/clusterPaths';
 import { sizeOf } from '../plan/machineSize';
 import { neededPackages } from '../plan/packages';
 import type { NodePlan, OffloadRule, SitePlan, SysctlPlan } from '../plan/types';
@@ -6,6 +7,7 @@ import type { Bundle } from '../bundle/lock';
 import type { Machine } from '../machines/machine';
 import { assignment, quote } from './bash';
 import { AS_ROOT } from './prep/asRoot';
+import { CERTIFICATES } from './prep/certificates';
 import { CORE } from './prep/core';
 import { BUNDLE_PACKAGES } from './prep/bundlePackages';
 import { FACTS } from './prep/facts';
@@ -173,6 +175,7 @@ export function nodeData(node: NodePlan, site: SiteOfNode): string {
     ['OFFLOAD_RULES', rules],
     ['OFFLOAD_HELPER_TEXT', offloadHelper(rules)],
     ['HOSTS_BLOCK', hosts],
+    ['INITIALISED', INITIALISED_FILE],
     ['STAMP_FILE', STAMP_FILE],
     ['AUDIT_LOG', AUDIT_LOG],
     ['MODULES_FILE', MODULES_FILE],
@@ -194,7 +197,18 @@ read -r KERNEL </proc/sys/kernel/osrelease
 `;
 
 /** The functions of preparation, in the order in which they use each other. */
-export const PREPARATION = [CORE, OFFLOAD_RULES_LIBRARY, PORTS, PREFLIGHT, KERNEL, SYSTEM, NETWORK, OFFLOADS, FACTS];
+export const PREPARATION = [
+  CORE,
+  OFFLOAD_RULES_LIBRARY,
+  PORTS,
+  CERTIFICATES,
+  PREFLIGHT,
+  KERNEL,
+  SYSTEM,
+  NETWORK,
+  OFFLOADS,
+  FACTS,
+];
 
 /** Where a machine finds the packages that it lacks. */
 export interface BundledPackages {

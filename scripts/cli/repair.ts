@@ -3,11 +3,13 @@ import type { SitePlan } from '../../components/plan';
 import { apiServerUrl } from '../../components/plan/endpoint';
 import type { ClusterPki } from '../../components/secrets/pki';
 import { SshError } from '../../components/ssh/errors';
+import { ScriptError } from '../../components/ssh/script';
 import { SshSession } from '../../components/ssh/session';
 import type { Context } from './context';
 import { nameOf } from './resources';
 import type { OpenStack } from './secrets';
-import { keysOf, nodeTargets } from './targets';
+import { keysOf, nodeTargets, type NamedTarget } from './targets';
+import { refuseUnfit, unfitness, type Unfit } from './unfit';
 
 /** An API server that takes longer is of no use to an `up` either. */
 const ANSWER_LIMIT_MILLISECONDS = 20_000;
@@ -26,7 +28,8 @@ interface StateResource {
 /**
  * The engine runs what has changed in the site file, and a control plane that died or a kubelet that was stopped is no such
  * change. So the cluster is asked first, by one request; what is not as it should be has its resources marked, by which
- * this run does them again. Their scripts find what is missing. Does nothing to a site whose cluster is not built.
+ * this run does them again. Their scripts find what is missing. Machines that cannot be repaired by that, because of their
+ * certificates or their clock, are refused here, before any other is changed. Does nothing to a site whose cluster is not built.
  */
 export async function markBroken(context: Context, plan: SitePlan, open: OpenStack, pki: ClusterPki): Promise<void> {
   const state = JSON.parse(await open.stack.exportState()) as ExportedState;
@@ -36,22 +39,22 @@ export async function markBroken(context: Context, plan: SitePlan, open: OpenSta
   if (plan.cluster === null || !isBuilt) return;
 
   const url = apiServerUrl(plan.cluster);
-  const found = await notReady(url, pki);
-  const suspects = plan.nodes.filter(({ name, role }) =>
-    Array.isArray(found) ? found.includes(name) : role === 'control-plane',
-  );
-  if (suspects.length === 0) return;
-  const why = Array.isArray(found) ? `not Ready: ${found.join(', ')}` : `${url} does not answer (${found.problem})`;
-  context.say(`The cluster of ${plan.site} needs a look: ${why}`);
+  const { problem, notReady, wrongClock } = await askCluster(url, pki);
+  const controlPlane = plan.nodes.filter(({ role }) => role === 'control-plane').map(({ name }) => name);
+  const broken = problem === null ? notReady : controlPlane;
+  if (broken.length === 0 && wrongClock.length === 0) return;
+  const why = [
+    ...(problem === null ? [] : [`${url} does not answer (${problem})`]),
+    ...(notReady.length === 0 ? [] : [`not Ready: ${notReady.join(', ')}`]),
+    ...(wrongClock.length === 0 ? [] : [`another time on: ${wrongClock.join(', ')}`]),
+  ];
+  context.say(`The cluster of ${plan.site} needs a look: ${why.join('; ')}`);
 
-  const answering = await answerOf(
-    context,
-    plan,
-    open,
-    suspects.map(({ name }) => name),
-  );
+  const answering = await answerOf(context, plan, open, [...broken, ...wrongClock]);
+  const again = answering.filter((node) => broken.includes(node));
+  if (again.length === 0) return;
   const marked = new Set(
-    answering.flatMap((node) => ['runtime', 'control-plane', 'join'].map((role) => named(node, role))),
+    again.flatMap((node) => ['runtime', 'control-plane', 'join'].map((role) => named(node, role))),
   );
   markToRunAgain(resources.filter(({ urn }) => marked.has(nameOf(urn))));
   await open.stack.importState(JSON.stringify(state));
@@ -63,20 +66,49 @@ export function markToRunAgain(resources: readonly StateResource[]): void {
     for (const values of [inputs, outputs]) if (values !== undefined) values.stdin = 'to be run again';
 }
 
-/** Names of Nodes that are not Ready, or why nobody could be asked. */
-async function notReady(url: string, pki: ClusterPki): Promise<string[] | { problem: string }> {
+/** Names of Nodes. */
+interface Suspects {
+  notReady: string[];
+  /** By what their kubelets write; the machine has the last word. */
+  wrongClock: string[];
+}
+
+/** `problem`: why nobody could be asked. */
+async function askCluster(url: string, pki: ClusterPki): Promise<Suspects & { problem: string | null }> {
   try {
-    const { items } = JSON.parse(await get(`${url}/api/v1/nodes`, pki)) as NodeList;
-    return items
-      .filter(({ status }) => status.conditions?.find(({ type }) => type === 'Ready')?.status !== 'True')
-      .map(({ metadata }) => metadata.name);
+    const nodes = JSON.parse(await get(`${url}/api/v1/nodes`, pki)) as NodeList;
+    return { problem: null, ...suspectsOf(nodes, new Date()) };
   } catch (error) {
-    return { problem: (error as Error).message };
+    return { problem: (error as Error).message, notReady: [], wrongClock: [] };
   }
 }
 
-interface NodeList {
-  items: { metadata: { name: string }; status: { conditions?: { type: string; status: string }[] } }[];
+export interface NodeList {
+  items: {
+    metadata: { name: string };
+    status: { conditions?: { type: string; status: string; lastHeartbeatTime?: string | null }[] };
+  }[];
+}
+
+/** kubelet writes its time with its conditions, every 5 minutes where nothing changes, and later on a busy machine. */
+const HEARTBEAT_MILLISECONDS = { ahead: 5 * 60_000, behind: 15 * 60_000 };
+
+export function suspectsOf({ items }: NodeList, now: Date): Suspects {
+  const ready = items.map(({ metadata, status }) => ({
+    name: metadata.name,
+    condition: status.conditions?.find(({ type }) => type === 'Ready'),
+  }));
+  const isReady = ({ condition }: (typeof ready)[number]) => condition?.status === 'True';
+  const namesOf = (nodes: typeof ready) => nodes.map(({ name }) => name);
+  return {
+    notReady: namesOf(ready.filter((node) => !isReady(node))),
+    wrongClock: namesOf(
+      ready.filter((node) => {
+        const ahead = new Date(node.condition?.lastHeartbeatTime ?? now).getTime() - now.getTime();
+        return isReady(node) && (ahead > HEARTBEAT_MILLISECONDS.ahead || ahead < -HEARTBEAT_MILLISECONDS.behind);
+      }),
+    ),
+  };
 }
 
 function get(url: string, { ca, admin }: ClusterPki): Promise<string> {
@@ -104,15 +136,34 @@ function get(url: string, { ca, admin }: ClusterPki): Promise<string> {
   });
 }
 
-/** A machine that is down is no reason to hold up what else the run is for. */
+/** Those that answer. A machine that is down is no reason to hold up what else the run is for; one that is unfit is. */
 async function answerOf(context: Context, plan: SitePlan, open: OpenStack, names: string[]): Promise<string[]> {
   const targets = nodeTargets(plan, keysOf(open.config, plan.site)).filter(({ name }) => names.includes(name));
-  const tries = await Promise.allSettled(targets.map(async ({ target }) => (await SshSession.connect(target)).end()));
-  return targets.flatMap(({ name }, index) => {
+  const tries = await Promise.allSettled(targets.map((host) => lookAt(context, host)));
+  const unfit: Unfit[] = [];
+  const answering = targets.flatMap(({ name }, index) => {
     const outcome = tries[index]!;
-    if (outcome.status === 'fulfilled') return [name];
+    if (outcome.status === 'fulfilled') {
+      if (outcome.value !== null) unfit.push(outcome.value);
+      return [name];
+    }
     if (!(outcome.reason instanceof SshError)) throw outcome.reason;
     context.say(`${name} is left as it is: ${outcome.reason.message}`);
     return [];
   });
+  refuseUnfit(plan.site, unfit);
+  return answering;
+}
+
+async function lookAt(context: Context, { name, target }: NamedTarget): Promise<Unfit | null> {
+  const session = await SshSession.connect(target);
+  try {
+    return await unfitness(name, session);
+  } catch (error) {
+    if (!(error instanceof ScriptError)) throw error;
+    context.say(`its certificates and clock were not looked at: ${error.message}`);
+    return null;
+  } finally {
+    session.end();
+  }
 }

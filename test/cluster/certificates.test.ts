@@ -7,17 +7,33 @@ import { JOIN } from '../../components/cluster/node/join';
 import { CORE } from '../../components/nodes/prep/core';
 import { expiryOf } from '../../components/secrets/pki';
 import { hasExpired, readNodeCertificates, renewEverywhere, type NodeCertificate } from '../../scripts/cli/nodeCerts';
+import { unfitness } from '../../scripts/cli/unfit';
+import { INITIALISED_FILE } from '../../components/plan/clusterPaths';
+import { SshSession } from '../../components/ssh/session';
 import { until } from '../plugins/kubernetes/apiServer';
 import { ControlPlaneMachine, KUBEADM_FILE } from './controlPlaneMachine';
 
 /** Certificates that the real kubeadm made, and that have expired, on a machine with a real etcd and API server. */
 const KEYS = [{ name: 'key1', secret: Buffer.alloc(32, 1).toString('base64') }];
 const CURRENT = '/var/lib/kubelet/pki/kubelet-client-current.pem';
+/** All that kubeadm makes on a machine with etcd. */
+const EXPIRED = [
+  ...['apiserver', 'apiserver-etcd-client', 'apiserver-kubelet-client', 'front-proxy-client'].map(pki),
+  ...['etcd/server', 'etcd/peer', 'etcd/healthcheck-client'].map(pki),
+  ...['admin', 'super-admin', 'controller-manager', 'scheduler', 'kubelet'].map(
+    (name) => `/etc/kubernetes/${name}.conf`,
+  ),
+];
 let machine: ControlPlaneMachine;
 let said: string[];
 
+function pki(name: string): string {
+  return `/etc/kubernetes/pki/${name}.crt`;
+}
+
 beforeAll(async () => {
   machine = await ControlPlaneMachine.start('cp1', '192.0.2.11', encryptionConfiguration(KEYS));
+  machine.sh(`mkdir -p $(dirname ${INITIALISED_FILE}) && touch ${INITIALISED_FILE}`);
 });
 afterAll(async () => machine?.stop());
 beforeEach(() => (said = []));
@@ -43,6 +59,16 @@ function shortLived(): string {
   );
   fs.writeFileSync(machine.at('etc/short.yaml'), changed.map((one) => stringify(one)).join('---\n'));
   return '/etc/short.yaml';
+}
+
+/** What `up` finds before it changes anything. */
+async function unfit() {
+  const session = await SshSession.connect(machine.host.target);
+  try {
+    return await unfitness('cp1', session);
+  } finally {
+    session.end();
+  }
 }
 
 /** In the form in which kubelet keeps it, as after a year of rotations. */
@@ -94,8 +120,10 @@ test('a machine that was off while everything expired gets its control plane bac
   );
   await machine.restart();
   expect(fs.readdirSync(machine.at('pods'))).toEqual([]);
+  expect(await unfit()).toEqual({ name: 'cp1', expired: EXPIRED, clock: null });
 
   await renew();
+  expect(await unfit()).toBeNull();
   expect(expired(await read())).toEqual([]);
   expect(answers()).toBe(true);
   // It is a node to the API server, and begins with the certificate that it will renew.

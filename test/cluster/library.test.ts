@@ -15,6 +15,7 @@ import { INVITE, JOIN } from '../../components/cluster/node/join';
 import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
 import { REGISTRIES } from '../../components/cluster/node/registries';
 import { CONTROL_PLANE_UPDATE, KUBELET_UPDATE } from '../../components/cluster/node/updates';
+import { CERTIFICATES } from '../../components/nodes/prep/certificates';
 import { CORE } from '../../components/nodes/prep/core';
 
 /** The functions of the scripts, on files of a folder of their own and with stand-ins for the programs of a node. */
@@ -506,7 +507,7 @@ describe('the clock of a control-plane machine', () => {
   ).stdout;
   const check = (now: number) =>
     run(
-      CONTROL_PLANE,
+      CERTIFICATES + CONTROL_PLANE,
       `CA_CERTIFICATE='${certificate}'\nprintf() { if [ "$2" = now ]; then now=${now}; else builtin printf "$@"; fi; }\nrefuse_wrong_clock && echo fine`,
     );
 

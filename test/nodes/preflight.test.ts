@@ -2,9 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { CERTIFICATES } from '../../components/nodes/prep/certificates';
 import { CORE } from '../../components/nodes/prep/core';
 import { PREFLIGHT } from '../../components/nodes/prep/preflight';
 import { SYSTEM } from '../../components/nodes/prep/system';
+import { mintPki } from '../../components/secrets/pki';
 
 /** What makes a machine unfit as a node, on files of a folder of their own and with stand-ins for its programs. */
 let folder: string;
@@ -24,12 +26,12 @@ function file(name: string, text: string): void {
 }
 
 function preflight(swap = 'off'): { refusals: string[]; status: number | null } {
-  const library = [CORE, SYSTEM, PREFLIGHT].join('\n').replace(/\/(etc|proc|sys\/fs)\//g, `${folder}$&`);
+  const library = [CORE, SYSTEM, CERTIFICATES, PREFLIGHT].join('\n').replace(/\/(etc|proc|sys\/fs)\//g, `${folder}$&`);
   const standIns =
     'systemd-detect-virt() { return 1; }; find_missing_packages() { MISSING_PACKAGES=(); }; ip_snapshot() { :; }; ' +
     'find_interface() { :; }; check_ingress_ports() { :; }; audit() { echo changed >>"$FOLDER/changed"; }';
   const { stderr, status } = spawnSync('bash', ['-s'], {
-    input: `set -u; export LC_ALL=C FOLDER=${folder}; SWAP=${swap} STAMP_FILE=$FOLDER/stamp SITE=oslo STAMP_ID=1\n${library}\n${standIns}\npreflight`,
+    input: `set -u; export LC_ALL=C FOLDER=${folder}; SWAP=${swap} STAMP_FILE=$FOLDER/stamp INITIALISED=$FOLDER/initialised SITE=oslo STAMP_ID=1\n${library}\n${standIns}\npreflight`,
     encoding: 'utf8',
   });
   expect(existsSync(join(folder, 'changed'))).toBe(false);
@@ -57,4 +59,44 @@ test('cgroup v1, another distribution and swap that cannot be turned off are tol
     expect.stringMatching(/^swap is to be off and holds 2000 MiB, and only 1000 MiB of memory are free for them: /),
   ]);
   expect(preflight('keep').refusals).toHaveLength(2);
+});
+
+describe('a member of a cluster', () => {
+  const daysFromNow = (days: number) => new Date(Date.now() + days * 86_400_000);
+  const member = async (made: Date) => {
+    const { ca, admin } = await mintPki('oslo', made);
+    file('etc/kubernetes/pki/ca.crt', ca.certificate);
+    file('etc/kubernetes/pki/apiserver.crt', admin.certificate);
+    const data = Buffer.from(admin.certificate).toString('base64');
+    file('etc/kubernetes/admin.conf', `users:\n- name: admin\n  user:\n    client-certificate-data: ${data}\n`);
+    file('etc/kubernetes/kubelet.conf', 'users:\n- user:\n    client-certificate: /nowhere/current.pem\n');
+  };
+
+  test('of the control plane with certificates that cannot be used is refused, with all of them', async () => {
+    await member(daysFromNow(-400));
+    expect(preflight()).toEqual({ refusals: [], status: 0 });
+    file('initialised', '');
+    const path = (name: string) => join(folder, 'etc/kubernetes', name);
+    expect(preflight().refusals).toEqual([
+      `expired on this machine: ${path('pki/apiserver.crt')} ${path('admin.conf')} ${path('kubelet.conf')}. ` +
+        "Nothing was changed: renew them with 'sitewright certs oslo --renew', or correct the machine's clock, and run again",
+    ]);
+    await member(new Date());
+    expect(preflight().refusals).toEqual([
+      expect.stringContaining(`expired on this machine: ${path('kubelet.conf')}.`),
+    ]);
+  });
+
+  test('whose clock is before its authority is refused by that alone, a worker too', async () => {
+    await member(daysFromNow(30));
+    file('initialised', '');
+    expect(preflight().refusals).toEqual([
+      expect.stringMatching(/^the clock of this machine says .*Nothing was changed/),
+    ]);
+    rmSync(join(folder, 'initialised'));
+    expect(preflight().refusals).toHaveLength(1);
+    // Somebody's own, or what a crash has left of it.
+    file('etc/kubernetes/pki/ca.crt', 'PEM\n');
+    expect(preflight()).toEqual({ refusals: [], status: 0 });
+  });
 });

@@ -34,17 +34,15 @@ refuse_other_identity() {
     refuse "/etc/kubernetes/pki/ca.crt is not the certificate authority of this site's secrets: put the configuration value sitewright:clusterPki back; this release of the kit does not change the authority of a running cluster"
 }
 
-# Certificates are made and checked by the clock of this machine; a wrong one shows as anything but itself.
 refuse_wrong_clock() {
-  local from until now
-  from=$(openssl x509 -noout -startdate <<<"$CA_CERTIFICATE")
-  until=$(openssl x509 -noout -enddate <<<"$CA_CERTIFICATE")
-  if ! from=$(date -d "\${from#*=}" +%s) || ! until=$(date -d "\${until#*=}" +%s); then
+  clock_problem "$CA_CERTIFICATE" ||
     refuse 'openssl does not read the certificate authority of this site: put the configuration value sitewright:clusterPki back'
-  fi
-  printf -v now '%(%s)T' -1
-  [ "$now" -lt "$from" ] || [ "$now" -ge "$until" ] || return 0
-  refuse "the clock of this machine says $(date -u -d "@$now" +%FT%TZ), and the certificate authority of the site is valid from $(date -u -d "@$from" +%FT%TZ) to $(date -u -d "@$until" +%FT%TZ): set the clock, or underlay.ntp.servers in the site file"
+  [ -z "$PROBLEM" ] || refuse "$PROBLEM"
+}
+
+refuse_expired() {
+  expired_problem
+  [ -z "$PROBLEM" ] || refuse "$PROBLEM"
 }
 
 # A machine that was installed anew by hand looks as one that is new; the API servers of its peers tell the difference. With

@@ -2,19 +2,6 @@ import { bash } from '../../nodes/bash';
 
 /** A control plane that does not answer, or cannot for much longer. */
 export const REPAIR = bash`
-# With an expired certificate nothing of the control plane can talk to the rest; a run that changed something first would
-# end in the middle.
-refuse_expired() {
-  [ -e "$INITIALISED" ] || return 0
-  local path
-  local -a expired=()
-  for path in /etc/kubernetes/pki/{apiserver,apiserver-etcd-client,apiserver-kubelet-client,front-proxy-client,etcd/server,etcd/peer}.crt; do
-    [ ! -s "$path" ] || openssl x509 -checkend 0 -noout -in "$path" >/dev/null || expired+=("$path")
-  done
-  [ "\${#expired[@]}" -eq 0 ] ||
-    refuse "expired on this machine: \${expired[*]}. Nothing was changed: renew them with 'sitewright certs $SITE --renew', or correct the machine's clock, and run again"
-}
-
 # repair_control_plane: what is needed for an API server to run, and is there, stays as it is; kubeadm writes what is
 # missing, and static pods that are not those it wrote last.
 repair_control_plane() {

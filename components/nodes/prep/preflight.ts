@@ -31,6 +31,15 @@ preflight() {
     fi
   fi
 
+  # Of a member of a cluster. The clock of a machine that is new is set by its time servers below, and proved.
+  local authority PROBLEM=''
+  slurp authority /etc/kubernetes/pki/ca.crt
+  if [ -n "$authority" ]; then
+    clock_problem "$authority"
+    [ -n "$PROBLEM" ] || expired_problem
+    [ -z "$PROBLEM" ] || refusals+=("$PROBLEM")
+  fi
+
   find_missing_packages
   if [ "\${#MISSING_PACKAGES[@]}" -gt 0 ]; then
     if command -v apt-get >/dev/null; then

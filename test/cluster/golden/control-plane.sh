@@ -867,6 +867,55 @@ etcd_disk_apply() {
     refuse "$ETCD_FOLDER is not on $ETCD_DISK: see systemctl status $(systemd-escape --path --suffix=mount "$ETCD_FOLDER")"
 }
 
+# client_certificate KUBECONFIG: what somebody logs in with, as kubeadm and kubelet write it.
+client_certificate() {
+  local key value
+  while read -r key value; do
+    case $key in
+      client-certificate-data:) base64 -d <<<"$value"; return ;;
+      client-certificate:) cat "$value"; return ;;
+    esac
+  done <"$1"
+}
+
+# client_is_valid KUBECONFIG
+client_is_valid() { client_certificate "$1" 2>/dev/null | openssl x509 -checkend 0 -noout >/dev/null 2>&1; }
+
+# expired_certificates: sets EXPIRED to the files of this control-plane machine whose certificate has expired or cannot be read.
+expired_certificates() {
+  local path
+  EXPIRED=()
+  for path in /etc/kubernetes/pki/{apiserver,apiserver-etcd-client,apiserver-kubelet-client,front-proxy-client,etcd/server,etcd/peer,etcd/healthcheck-client}.crt; do
+    [ ! -s "$path" ] || openssl x509 -checkend 0 -noout -in "$path" >/dev/null 2>&1 || EXPIRED+=("$path")
+  done
+  for path in /etc/kubernetes/{admin,super-admin,controller-manager,scheduler,kubelet}.conf; do
+    [ ! -s "$path" ] || client_is_valid "$path" || EXPIRED+=("$path")
+  done
+}
+
+# expired_problem: sets PROBLEM; empty: this is no control-plane machine of a cluster, or none has expired.
+expired_problem() {
+  PROBLEM=
+  [ -e "$INITIALISED" ] || return 0
+  expired_certificates
+  [ "${#EXPIRED[@]}" -eq 0 ] ||
+    PROBLEM="expired on this machine: ${EXPIRED[*]}. Nothing was changed: renew them with 'sitewright certs $SITE --renew', or correct the machine's clock, and run again"
+}
+
+# clock_problem AUTHORITY: sets PROBLEM. Certificates are made and checked by the clock of this machine; a wrong one shows
+# as anything but itself. Fails where openssl does not read the authority.
+clock_problem() {
+  local from until now
+  PROBLEM=
+  from=$(openssl x509 -noout -startdate <<<"$1" 2>/dev/null)
+  until=$(openssl x509 -noout -enddate <<<"$1" 2>/dev/null)
+  # An empty date is this day.
+  if [ -z "$from" ] || [ -z "$until" ] || ! from=$(date -d "${from#*=}" +%s) || ! until=$(date -d "${until#*=}" +%s); then return 1; fi
+  printf -v now '%(%s)T' -1
+  [ "$now" -lt "$from" ] || [ "$now" -ge "$until" ] || return 0
+  PROBLEM="the clock of this machine says $(date -u -d "@$now" +%FT%TZ), and the certificate authority of the site is valid from $(date -u -d "@$from" +%FT%TZ) to $(date -u -d "@$until" +%FT%TZ). Nothing was changed: set the clock, and underlay.ntp.servers in the site file where nothing keeps it right"
+}
+
 kubelet_certificates_apply() {
   local unit=$KUBELET_CERTIFICATES_UNIT.timer
   step 'certificates of kubelets'
@@ -1225,19 +1274,6 @@ snapshot_timer_apply() {
   settle "$unit" systemctl restart "$unit.timer"
 }
 
-# With an expired certificate nothing of the control plane can talk to the rest; a run that changed something first would
-# end in the middle.
-refuse_expired() {
-  [ -e "$INITIALISED" ] || return 0
-  local path
-  local -a expired=()
-  for path in /etc/kubernetes/pki/{apiserver,apiserver-etcd-client,apiserver-kubelet-client,front-proxy-client,etcd/server,etcd/peer}.crt; do
-    [ ! -s "$path" ] || openssl x509 -checkend 0 -noout -in "$path" >/dev/null || expired+=("$path")
-  done
-  [ "${#expired[@]}" -eq 0 ] ||
-    refuse "expired on this machine: ${expired[*]}. Nothing was changed: renew them with 'sitewright certs $SITE --renew', or correct the machine's clock, and run again"
-}
-
 # repair_control_plane: what is needed for an API server to run, and is there, stays as it is; kubeadm writes what is
 # missing, and static pods that are not those it wrote last.
 repair_control_plane() {
@@ -1278,17 +1314,15 @@ refuse_other_identity() {
     refuse "/etc/kubernetes/pki/ca.crt is not the certificate authority of this site's secrets: put the configuration value sitewright:clusterPki back; this release of the kit does not change the authority of a running cluster"
 }
 
-# Certificates are made and checked by the clock of this machine; a wrong one shows as anything but itself.
 refuse_wrong_clock() {
-  local from until now
-  from=$(openssl x509 -noout -startdate <<<"$CA_CERTIFICATE")
-  until=$(openssl x509 -noout -enddate <<<"$CA_CERTIFICATE")
-  if ! from=$(date -d "${from#*=}" +%s) || ! until=$(date -d "${until#*=}" +%s); then
+  clock_problem "$CA_CERTIFICATE" ||
     refuse 'openssl does not read the certificate authority of this site: put the configuration value sitewright:clusterPki back'
-  fi
-  printf -v now '%(%s)T' -1
-  [ "$now" -lt "$from" ] || [ "$now" -ge "$until" ] || return 0
-  refuse "the clock of this machine says $(date -u -d "@$now" +%FT%TZ), and the certificate authority of the site is valid from $(date -u -d "@$from" +%FT%TZ) to $(date -u -d "@$until" +%FT%TZ): set the clock, or underlay.ntp.servers in the site file"
+  [ -z "$PROBLEM" ] || refuse "$PROBLEM"
+}
+
+refuse_expired() {
+  expired_problem
+  [ -z "$PROBLEM" ] || refuse "$PROBLEM"
 }
 
 # A machine that was installed anew by hand looks as one that is new; the API servers of its peers tell the difference. With

@@ -198,6 +198,7 @@ IFS= read -r -d '' HOSTS_BLOCK <<'END_OF_HOSTS_BLOCK'
 192.0.2.12 node-b
 2001:db8::11 node-a
 END_OF_HOSTS_BLOCK
+INITIALISED='/var/lib/sitewright/cluster/initialised'
 STAMP_FILE='/etc/sitewright/stamp.json'
 AUDIT_LOG='/var/log/sitewright/audit.log'
 MODULES_FILE='/etc/modules-load.d/k8s-net.conf'
@@ -409,6 +410,55 @@ check_ingress_ports() {
   done < <(ss -Hltnp)
 }
 
+# client_certificate KUBECONFIG: what somebody logs in with, as kubeadm and kubelet write it.
+client_certificate() {
+  local key value
+  while read -r key value; do
+    case $key in
+      client-certificate-data:) base64 -d <<<"$value"; return ;;
+      client-certificate:) cat "$value"; return ;;
+    esac
+  done <"$1"
+}
+
+# client_is_valid KUBECONFIG
+client_is_valid() { client_certificate "$1" 2>/dev/null | openssl x509 -checkend 0 -noout >/dev/null 2>&1; }
+
+# expired_certificates: sets EXPIRED to the files of this control-plane machine whose certificate has expired or cannot be read.
+expired_certificates() {
+  local path
+  EXPIRED=()
+  for path in /etc/kubernetes/pki/{apiserver,apiserver-etcd-client,apiserver-kubelet-client,front-proxy-client,etcd/server,etcd/peer,etcd/healthcheck-client}.crt; do
+    [ ! -s "$path" ] || openssl x509 -checkend 0 -noout -in "$path" >/dev/null 2>&1 || EXPIRED+=("$path")
+  done
+  for path in /etc/kubernetes/{admin,super-admin,controller-manager,scheduler,kubelet}.conf; do
+    [ ! -s "$path" ] || client_is_valid "$path" || EXPIRED+=("$path")
+  done
+}
+
+# expired_problem: sets PROBLEM; empty: this is no control-plane machine of a cluster, or none has expired.
+expired_problem() {
+  PROBLEM=
+  [ -e "$INITIALISED" ] || return 0
+  expired_certificates
+  [ "${#EXPIRED[@]}" -eq 0 ] ||
+    PROBLEM="expired on this machine: ${EXPIRED[*]}. Nothing was changed: renew them with 'sitewright certs $SITE --renew', or correct the machine's clock, and run again"
+}
+
+# clock_problem AUTHORITY: sets PROBLEM. Certificates are made and checked by the clock of this machine; a wrong one shows
+# as anything but itself. Fails where openssl does not read the authority.
+clock_problem() {
+  local from until now
+  PROBLEM=
+  from=$(openssl x509 -noout -startdate <<<"$1" 2>/dev/null)
+  until=$(openssl x509 -noout -enddate <<<"$1" 2>/dev/null)
+  # An empty date is this day.
+  if [ -z "$from" ] || [ -z "$until" ] || ! from=$(date -d "${from#*=}" +%s) || ! until=$(date -d "${until#*=}" +%s); then return 1; fi
+  printf -v now '%(%s)T' -1
+  [ "$now" -lt "$from" ] || [ "$now" -ge "$until" ] || return 0
+  PROBLEM="the clock of this machine says $(date -u -d "@$now" +%FT%TZ), and the certificate authority of the site is valid from $(date -u -d "@$from" +%FT%TZ) to $(date -u -d "@$until" +%FT%TZ). Nothing was changed: set the clock, and underlay.ntp.servers in the site file where nothing keeps it right"
+}
+
 # Everything that makes this machine unfit, found before anything is changed, and told at once.
 preflight() {
   local refusals=() container site='' id='' stamp
@@ -436,6 +486,15 @@ preflight() {
     if [ "$site" != "$SITE" ] || [ "$id" != "$STAMP_ID" ]; then
       refusals+=("$STAMP_FILE says that this machine belongs to site '$site' (state $id), and this is site '$SITE' (state $STAMP_ID): take it out of that site with 'sitewright destroy $site'; if that state no longer exists, remove $STAMP_FILE on this machine")
     fi
+  fi
+
+  # Of a member of a cluster. The clock of a machine that is new is set by its time servers below, and proved.
+  local authority PROBLEM=''
+  slurp authority /etc/kubernetes/pki/ca.crt
+  if [ -n "$authority" ]; then
+    clock_problem "$authority"
+    [ -n "$PROBLEM" ] || expired_problem
+    [ -z "$PROBLEM" ] || refusals+=("$PROBLEM")
   fi
 
   find_missing_packages
