@@ -1,5 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
+import { planAdmissionPlugins } from './admissionPlugins';
 import { AUDIT_POLICY, planAdmission } from './apiServerPolicy';
 import type { ClusterPlan, NodeClusterPlan, Taint } from './clusterTypes';
 import { planCalico } from './calico';
@@ -17,7 +18,9 @@ import {
   planLivenessFailures,
   planRegistration,
   planSnapshots,
+  planTimeouts,
   planUpgradeConfiguration,
+  type KubeadmTimeouts,
 } from './kubeadm';
 import { wholeSeconds, ZONE_LABEL } from './kubeValues';
 import { planKubelet } from './kubelet';
@@ -65,6 +68,8 @@ export function planCluster(
   const dns = planDns(spec, version, DOMAIN, addressing, findings);
   const kubelet = planKubelet(spec, DOMAIN, dns, bundle, findings);
   const etcd = planEtcd(spec, machines, findings);
+  const admissionPlugins = planAdmissionPlugins(spec, version, findings);
+  const timeouts = planTimeouts(spec, findings);
   const etcdSnapshots = planSnapshots(spec, findings);
   const drainLimitSeconds = wholeSeconds(spec.kubernetes.drainLimit, ['kubernetes', 'drainLimit'], findings);
   const registries = planRegistries(spec, findings);
@@ -92,9 +97,10 @@ export function planCluster(
         addressing,
         etcd,
         admission,
+        admissionPlugins,
       }),
       kubeletConfiguration: kubelet,
-      upgradeConfiguration: planUpgradeConfiguration(spec, version),
+      upgradeConfiguration: planUpgradeConfiguration(spec, version, timeouts),
     },
     supportedUntil: supportedUntil(version),
     upgrade: spec.kubernetes.upgrade,
@@ -119,17 +125,22 @@ export function planCluster(
             ruleset: podRuleset({ masquerade: routes === null ? [] : addressing.plan.podCidrs, mssClamp }),
           },
   };
-  const nodes = spec.machines.nodes.map((_, index) => planNode(spec, addressing, index, routes?.podCidrs[index], mtu));
+  const nodes = spec.machines.nodes.map((_, index) =>
+    planNode({ spec, addressing, index, podCidrs: routes?.podCidrs[index], mtu, timeouts }),
+  );
   return { cluster, nodes, routes: routes?.routes ?? spec.machines.nodes.map(() => []) };
 }
 
-function planNode(
-  spec: SiteSpec,
-  addressing: Addressing,
-  index: number,
-  podCidrs: string[] | undefined,
-  mtu: MtuPlan,
-): NodeClusterPlan {
+interface NodeArgs {
+  spec: SiteSpec;
+  addressing: Addressing;
+  index: number;
+  podCidrs: string[] | undefined;
+  mtu: MtuPlan;
+  timeouts: KubeadmTimeouts;
+}
+
+function planNode({ spec, addressing, index, podCidrs, mtu, timeouts }: NodeArgs): NodeClusterPlan {
   const node = spec.machines.nodes[index];
   const first = spec.machines.nodes.findIndex(({ role, state }) => role === 'control-plane' && state === 'active');
   const part = index === first ? 'init' : node.role === 'control-plane' ? 'join-control-plane' : 'join-worker';
@@ -143,7 +154,7 @@ function planNode(
   const taints = planTaints(spec, index);
   return {
     part,
-    registration: planRegistration({ spec, index, part, nodeIps, taints }),
+    registration: planRegistration({ spec, index, part, nodeIps, taints, timeouts }),
     sharesVip: part !== 'join-worker' && node.state !== 'leaving' && spec.kubernetes.vip !== undefined,
     podCidrs: podCidrs ?? [],
     cniConfiguration: podCidrs ? cniConfiguration(podCidrs, mtu.podMtuBytes) : null,

@@ -1,6 +1,7 @@
 import type { SiteSpec } from '../spec/schema';
 import { sizeToBytes } from '../spec/units';
 import type { Addressing } from './address';
+import type { AdmissionPlugins } from './admissionPlugins';
 import {
   ADMISSION_FILE,
   API_SERVER_FOLDER,
@@ -25,6 +26,7 @@ import { sizeOf } from './machineSize';
 const API_VERSION = 'kubeadm.k8s.io/v1beta4';
 
 const arg = (name: string, value: string) => ({ name, value });
+const namesArg = (name: string, names: string[]) => (names.length === 0 ? [] : [arg(name, names.join(','))]);
 
 const MEBIBYTE = 1024 ** 2;
 /** etcd's own default where nobody knows the disk, and the most that it recommends (etcd documentation, system limits). */
@@ -119,10 +121,11 @@ export interface ClusterConfigurationArgs {
   addressing: Addressing;
   etcd: EtcdSettings;
   admission: boolean;
+  admissionPlugins: AdmissionPlugins;
 }
 
 export function planClusterConfiguration(args: ClusterConfigurationArgs): KubeDocument {
-  const { spec, version, domain, endpoint, bundle, addressing, etcd, admission } = args;
+  const { spec, version, domain, endpoint, bundle, addressing, etcd, admission, admissionPlugins } = args;
   const { podCidrs, serviceCidrs } = addressing.plan;
   return {
     apiVersion: API_VERSION,
@@ -144,6 +147,8 @@ export function planClusterConfiguration(args: ClusterConfigurationArgs): KubeDo
         arg('audit-log-maxsize', '100'),
         arg('audit-log-path', `${AUDIT_LOG_FOLDER}/audit.log`),
         arg('audit-policy-file', AUDIT_POLICY_FILE),
+        ...namesArg('disable-admission-plugins', admissionPlugins.disable),
+        ...namesArg('enable-admission-plugins', admissionPlugins.enable),
         arg('encryption-provider-config', ENCRYPTION_FILE),
         arg('etcd-compaction-interval', etcd.compaction),
         // Without it the API server sends what exec and port-forward carry to whoever answers at a node's address.
@@ -222,8 +227,24 @@ const UPGRADE_IGNORED = ['CoreDNSMigration', 'CoreDNSUnsupportedPlugins'];
 /** kubeadm gives the Job that it tries a cluster with 60 s, whatever the time limits are; an emulated node needs longer. */
 const EMULATION_UPGRADE_IGNORED = ['CreateJob'];
 
+export type KubeadmTimeouts = Partial<Record<keyof SiteSpec['kubernetes']['timeouts'], string>>;
+
+/** As Go writes durations; one that is missing is kubeadm's own. */
+export function planTimeouts(spec: SiteSpec, findings: Findings): KubeadmTimeouts {
+  const planned: KubeadmTimeouts = emulated(spec) ? { ...EMULATION_TIMEOUTS } : {};
+  for (const [key, text] of Object.entries(spec.kubernetes.timeouts)) {
+    const path = ['kubernetes', 'timeouts', key];
+    const limitSeconds = wholeSeconds(text, path, findings);
+    if (limitSeconds === 0) findings.error(path, text, `${text} is no time to wait: write 1s or more`);
+    planned[key as keyof KubeadmTimeouts] = seconds(limitSeconds);
+  }
+  return planned;
+}
+
+const timeoutsOf = (timeouts: KubeadmTimeouts) => (Object.keys(timeouts).length === 0 ? {} : { timeouts });
+
 /** UpgradeConfiguration for every node: `apply` counts on the first control-plane node, `node` on the others. */
-export function planUpgradeConfiguration(spec: SiteSpec, version: string): KubeDocument {
+export function planUpgradeConfiguration(spec: SiteSpec, version: string, timeouts: KubeadmTimeouts): KubeDocument {
   const ignorePreflightErrors = [...UPGRADE_IGNORED, ...(emulated(spec) ? EMULATION_UPGRADE_IGNORED : [])];
   const common = { ignorePreflightErrors, imagePullPolicy: 'Never', ...staticPodPatches(spec) };
   return {
@@ -231,7 +252,7 @@ export function planUpgradeConfiguration(spec: SiteSpec, version: string): KubeD
     kind: 'UpgradeConfiguration',
     apply: { kubernetesVersion: `v${version}`, ...common },
     node: common,
-    ...(emulated(spec) ? { timeouts: EMULATION_TIMEOUTS } : {}),
+    ...timeoutsOf(timeouts),
   };
 }
 
@@ -241,10 +262,11 @@ export interface RegistrationArgs {
   part: NodeClusterPlan['part'];
   nodeIps: NodeClusterPlan['nodeIps'];
   taints: Taint[];
+  timeouts: KubeadmTimeouts;
 }
 
 /** InitConfiguration of the first control-plane node, JoinConfiguration without `discovery` of the others. */
-export function planRegistration({ spec, index, part, nodeIps, taints }: RegistrationArgs): KubeDocument {
+export function planRegistration({ spec, index, part, nodeIps, taints, timeouts }: RegistrationArgs): KubeDocument {
   const ips = Object.values(nodeIps);
   const common = {
     nodeRegistration: {
@@ -259,7 +281,7 @@ export function planRegistration({ spec, index, part, nodeIps, taints }: Registr
         ? { ignorePreflightErrors: [`Port-${API_PORT}`] }
         : {}),
     },
-    ...(emulated(spec) ? { timeouts: EMULATION_TIMEOUTS } : {}),
+    ...timeoutsOf(timeouts),
   };
   const localAPIEndpoint = { advertiseAddress: ips[0], bindPort: API_PORT };
   switch (part) {

@@ -100,6 +100,31 @@ const etcd = z.strictObject({
     }),
 });
 
+const admissionPlugins = (description: string, examples: string[]) =>
+  z
+    .array(text(/^[A-Z][A-Za-z]*$/, 'the name of an admission plugin, such as DenyServiceExternalIPs'))
+    .default([])
+    .meta({ description, examples: [examples] });
+
+const timeout = (description: string) => duration().optional().meta({ description });
+
+/** kubeadm.k8s.io/v1beta4 `timeouts`, by the same names. */
+const timeouts = z.strictObject({
+  controlPlaneComponentHealthCheck: timeout(
+    'A new API server, controller manager or scheduler must be healthy within it (kubeadm: 4m, in a lab 15m).',
+  ),
+  discovery: timeout('A node that joins must have made sure of the API server within it (kubeadm: 5m, in a lab 15m).'),
+  etcdAPICall: timeout('A request to etcd must be answered within it (kubeadm: 2m, in a lab 10m).'),
+  kubeletHealthCheck: timeout('kubelet of a new node must be healthy within it (kubeadm: 4m, in a lab 10m).'),
+  kubernetesAPICall: timeout('A request to the API server must be answered within it (kubeadm: 1m, in a lab 5m).'),
+  tlsBootstrap: timeout(
+    'kubelet of a node that joins must have its certificate within it (kubeadm: 5m, in a lab 15m).',
+  ),
+  upgradeManifests: timeout(
+    'A static pod must run with its new version within it, in an upgrade (kubeadm: 5m, in a lab 15m).',
+  ),
+});
+
 export const kubernetes = z.strictObject({
   version: text(/^[0-9]+\.[0-9]+\.[0-9]+$/, 'a version of Kubernetes in quotes and without v, such as 1.36.1')
     .optional()
@@ -137,6 +162,26 @@ export const kubernetes = z.strictObject({
   podSecurity: z.enum(['privileged', 'baseline', 'restricted']).default('privileged').meta({
     description:
       'Pod Security Standard that every namespace enforces unless its labels say otherwise; kube-system is exempt. `privileged` is what Kubernetes does by itself.',
+  }),
+  admissionPlugins: z
+    .strictObject({
+      enable: admissionPlugins(
+        'Plugins beside those that the API server has by itself and NodeRestriction, such as DenyServiceExternalIPs.',
+        ['DenyServiceExternalIPs'],
+      ),
+      disable: admissionPlugins(
+        'Plugins that the API server has by itself and does without. Those that the kit or the security of the cluster relies on are refused.',
+        ['DefaultStorageClass'],
+      ),
+    })
+    .prefault({})
+    .meta({
+      description: 'Admission plugins of the API server (enable-admission-plugins, disable-admission-plugins).',
+    }),
+  timeouts: timeouts.prefault({}).meta({
+    description:
+      'How long kubeadm waits when a node comes into the cluster or is upgraded, in whole seconds, for sites with slow disks or hosts. One that is left out is ' +
+      "kubeadm's own; in a lab, whose machines may be emulated, a longer one.",
   }),
   drainLimit: duration().default('10m').meta({
     description:

@@ -1,3 +1,4 @@
+import { controlPlaneSum } from '../../components/cluster/nodeScripts';
 import { clusterSite, controlPlanes, smallCluster, type ClusterSiteChanges } from './clusterSite';
 import { controlPlane, findingsOf, kvmSite, node, planOf, siteOf, subnet } from './site';
 
@@ -181,6 +182,35 @@ describe('etcd keeps', () => {
       'error kubernetes.etcd.quota: 9GiB is too large: etcd recommends no more, whatever the disk, so at most 8192MiB; leave it out to have it computed',
     ]);
   });
+});
+
+describe('how long kubeadm waits', () => {
+  const timeouts = { tlsBootstrap: '10m', upgradeManifests: '20m' };
+  const planned = planOf(clusterSite({ kubernetes: { timeouts } }));
+
+  test('is what the site says, with every document that knows of it', () => {
+    const written = { tlsBootstrap: '600s', upgradeManifests: '1200s' };
+    for (const { cluster } of planned.nodes) expect(cluster!.registration.timeouts).toEqual(written);
+    expect(planned.cluster!.kubeadm.upgradeConfiguration.timeouts).toEqual(written);
+  });
+
+  test('restarts no control plane when it changes', () =>
+    expect(controlPlaneSum(planned.cluster!)).toBe(controlPlaneSum(planOf(clusterSite()).cluster!)));
+
+  test('in a lab is longer, but for what the site says', () => {
+    const lab = planOf(clusterSite({ kubernetes: { timeouts }, more: { environment: 'lab' } }));
+    expect(lab.nodes[3]!.cluster!.registration.timeouts).toMatchObject({
+      discovery: '15m0s',
+      tlsBootstrap: '600s',
+      upgradeManifests: '1200s',
+    });
+  });
+
+  test('is whole seconds, and some', () =>
+    expect(findings({ kubernetes: { timeouts: { discovery: '0s', etcdAPICall: '1500ms' } } })).toEqual([
+      'error kubernetes.timeouts.discovery: 0s is no time to wait: write 1s or more',
+      'error kubernetes.timeouts.etcdAPICall: 1500ms is not a whole number of seconds: write 2s',
+    ]));
 });
 
 describe('what the API server admits', () => {

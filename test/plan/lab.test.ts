@@ -6,7 +6,9 @@ import { stringify } from 'yaml';
 import { computePlan, type SitePlan } from '../../components/plan';
 import { loadSite } from '../../components/spec';
 import { cachedBundles } from '../../components/bundle/store';
+import { clusterSite } from './clusterSite';
 import { expectGolden } from './golden';
+import { planOf } from './site';
 
 /** What the lab's cluster is made of, whole, as its nodes get it. */
 
@@ -30,21 +32,39 @@ test('kubeadm: what the control plane shares, kubelet, and each node', () => {
   expectGolden('lab-nodes.yaml', yaml(...plan.nodes.map(({ name, cluster: node }) => ({ name, ...node }))));
 });
 
-test('the real kubeadm takes every document of the lab', async () => {
+/** With every key that only some sites have. */
+function slowSite(): SitePlan {
+  const timeouts = {
+    controlPlaneComponentHealthCheck: '20m',
+    discovery: '20m',
+    etcdAPICall: '5m',
+    kubeletHealthCheck: '20m',
+    kubernetesAPICall: '5m',
+    tlsBootstrap: '20m',
+    upgradeManifests: '20m',
+  };
+  const admissionPlugins = { enable: ['DenyServiceExternalIPs'], disable: ['DefaultStorageClass'] };
+  return planOf(clusterSite({ kubernetes: { timeouts, admissionPlugins } }));
+}
+
+test.each([
+  ['the lab', plan],
+  ['a slow site', slowSite()],
+])('the real kubeadm takes every document of %s', async (_, { cluster: planned, nodes }) => {
   const store = cachedBundles();
   const id = await store.idOf(cluster.bundle.name);
   if (id === null) throw new Error('the bundle of the lab is not on this machine: sitewright bundle build lab');
   const kubeadm = join(store.bundleFolder(id), 'bin/kubeadm');
-  const { clusterConfiguration, kubeletConfiguration } = cluster.kubeadm;
+  const { clusterConfiguration, kubeletConfiguration, upgradeConfiguration } = planned!.kubeadm;
   const discovery = {
     bootstrapToken: { token: 'abcdef.0123456789abcdef', apiServerEndpoint: 'x:1', caCertHashes: ['a'] },
   };
-  const documents = plan.nodes.map(({ cluster: node }) =>
+  const documents = nodes.map(({ cluster: node }) =>
     node!.part === 'init'
       ? [clusterConfiguration, kubeletConfiguration, node!.registration]
       : [{ ...node!.registration, discovery }],
   );
-  documents.push([cluster.kubeadm.upgradeConfiguration]);
+  documents.push([upgradeConfiguration]);
   const folder = mkdtempSync(join(tmpdir(), 'kubeadm-'));
   try {
     documents.forEach((ofNode, index) => {

@@ -34,9 +34,14 @@ export class ApiServer {
   private port = 0;
   private etcdPort = 0;
 
-  /** @param authority signs its certificates, in PEM, and is the one whose clients it lets in. Default: a new one. */
-  static async start(authority?: { certificate: string; privateKey: string }): Promise<ApiServer> {
-    const server = new ApiServer();
+  private constructor(private readonly args: string[]) {}
+
+  /**
+   * @param authority signs its certificates, in PEM, and is the one whose clients it lets in. Default: a new one.
+   * @param args beside those that it needs here
+   */
+  static async start(authority?: { certificate: string; privateKey: string }, args: string[] = []): Promise<ApiServer> {
+    const server = new ApiServer(args);
     try {
       await server.run(authority);
     } catch (error) {
@@ -106,6 +111,7 @@ export class ApiServer {
       '--allow-privileged=true',
       // Without its controller nobody would give a pod its token, and no pod runs here.
       '--disable-admission-plugins=ServiceAccount',
+      ...this.args,
     ]);
   }
 
