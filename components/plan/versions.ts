@@ -28,8 +28,9 @@ interface Release {
 }
 
 /**
- * etcd, CoreDNS and pause of `upstream` are what kubeadm of that minor asks for (its app/constants), containerd and runc
- * a pair that containerd is tested with (its script/setup/runc-version). `source` takes containerd and runc from the
+ * etcd, CoreDNS and pause of `upstream` are what kubeadm of that minor asks for (its app/constants), from 1.36 on the CNI
+ * plugins and crictl what Kubernetes tests with (its build/dependencies.yaml), containerd and runc a pair that containerd is
+ * tested with (its script/setup/runc-version). `source` takes containerd and runc from the
  * packages of Debian 12, because they need cgo, and what else can be built from Go modules.
  */
 const RELEASES: readonly Release[] = [
@@ -78,6 +79,25 @@ const RELEASES: readonly Release[] = [
       },
     },
     upstreamEtcdTag: '3.6.8-0',
+  },
+  {
+    minor: '1.37',
+    supportedUntil: '2027-10-28',
+    sourcePatches: [],
+    companions: {
+      // containerd has 2.3 and newer for this minor (its RELEASES.md, "Kubernetes Support"), and Debian 12 has 1.6.
+      source: null,
+      upstream: {
+        'cni-plugins': '1.9.1',
+        containerd: '2.3.7',
+        coredns: '1.14.6',
+        'cri-tools': '1.36.0',
+        etcd: '3.7.0',
+        pause: '3.10.2',
+        runc: '1.5.2',
+      },
+    },
+    upstreamEtcdTag: '3.7.0-0',
   },
 ];
 

@@ -48,7 +48,10 @@ describe('refused is', () => {
     // Neither can be enabled.
     expect(unknown).not.toMatch(/EventRateLimit|AlwaysDeny/);
     expect(findings({ disable: ['JobValidation'] })).toEqual([]);
-    expect(findings({ disable: ['JobValidation'] }, { version: '1.35.4' })).toHaveLength(1);
+    for (const version of ['1.35.4', '1.37.2']) {
+      expect(findings({ disable: ['JobValidation'] }, { version })).toHaveLength(1);
+    }
+    expect(findings({ disable: ['PodResizeValidator'] }, { version: '1.37.2' })).toEqual([]);
   });
 
   test.each([

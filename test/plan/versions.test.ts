@@ -1,4 +1,4 @@
-import { containerdConfigVersion, proxyGate, upgradeProblem } from '../../components/plan/versions';
+import { containerdConfigVersion, etcdProblem, proxyGate, upgradeProblem } from '../../components/plan/versions';
 import { clusterSite, smallCluster } from './clusterSite';
 import { findingsOf, planOf } from './site';
 
@@ -32,6 +32,12 @@ test('a bundle names its components and images by origin', () => {
     pause: 'registry.k8s.io/pause:3.10.2',
   });
   expect(bundleOf('1.36.1', 'upstream').images).not.toHaveProperty('toolbox');
+  expect(bundleOf('1.37.2', 'upstream').images).toMatchObject({
+    'kube-apiserver': 'registry.k8s.io/kube-apiserver:v1.37.2',
+    etcd: 'registry.k8s.io/etcd:3.7.0-0',
+    coredns: 'registry.k8s.io/coredns/coredns:v1.14.6',
+    pause: 'registry.k8s.io/pause:3.10.2',
+  });
   expect(bundleOf('1.35.4', 'upstream').images).toMatchObject({
     etcd: 'registry.k8s.io/etcd:3.6.6-0',
     coredns: 'registry.k8s.io/coredns/coredns:v1.13.1',
@@ -44,8 +50,9 @@ test('an unknown version is refused with the ones that are known', () => {
     expect(findingsOf(clusterSite({ kubernetes: { version }, more: { artifacts: { from } } }))).toEqual([
       `error kubernetes.version: ${version} is not supported with artifacts.from ${from}: choose ${allowed}`,
     ]);
-  refused('1.34.0', 'upstream', '1.35.x or 1.36.x');
-  refused('1.37.0', 'upstream', '1.35.x or 1.36.x');
+  refused('1.34.0', 'upstream', '1.35.x or 1.36.x or 1.37.x');
+  refused('1.38.0', 'upstream', '1.35.x or 1.36.x or 1.37.x');
+  refused('1.37.2', 'source', '1.36.1 or 1.36.3');
   refused('1.36.2', 'source', '1.36.1 or 1.36.3');
   refused('1.35.4', 'source', '1.36.1 or 1.36.3');
 });
@@ -62,6 +69,8 @@ describe('ipvs', () => {
   test('is deprecated from 1.35, behind a gate from 1.40, and gone from 1.43', () => {
     expect(at('1.34.9')).toEqual({ featureGates: {}, problem: null });
     expect(at('1.35.0')).toMatchObject({ featureGates: {}, problem: { severity: 'warning' } });
+    // The gate is there from 1.37 on, and on.
+    expect(at('1.37.2')).toMatchObject({ featureGates: {}, problem: { severity: 'warning' } });
     expect(at('1.39.9')).toMatchObject({ featureGates: {}, problem: { severity: 'warning' } });
     expect(at('1.40.0')).toMatchObject({ featureGates: { KubeProxyIPVS: true }, problem: { severity: 'warning' } });
     expect(at('1.42.9')).toMatchObject({ featureGates: { KubeProxyIPVS: true }, problem: { severity: 'warning' } });
@@ -91,13 +100,16 @@ test('a plan knows how long its minor gets fixes', () => {
   const untilOf = (version: string) =>
     planOf(smallCluster({ kubernetes: { version }, more: { artifacts: { from: 'upstream' } } })).cluster!
       .supportedUntil;
-  expect([untilOf('1.35.4'), untilOf('1.36.1')]).toEqual(['2027-02-28', '2027-06-28']);
+  expect(['1.35.4', '1.36.1', '1.37.2'].map(untilOf)).toEqual(['2027-02-28', '2027-06-28', '2027-10-28']);
 });
 
 test('an upgrade is one minor at a time, and never back', () => {
   expect(upgradeProblem('1.36.1', '1.36.1')).toBeNull();
   expect(upgradeProblem('1.36.1', '1.36.3')).toBeNull();
   expect(upgradeProblem('1.35.4', '1.36.1')).toBeNull();
+  expect(upgradeProblem('1.36.3', '1.37.2')).toBeNull();
+  expect(etcdProblem('3.6.5', bundleOf('1.37.2', 'upstream'))).toBeNull();
+  expect(etcdProblem('3.7.0', bundleOf('1.36.3', 'upstream'))).toMatch(/has etcd 3\.6\.8, and 3\.7\.0 runs/);
   expect(upgradeProblem('1.36.3', '1.36.1')).toMatch(/^1\.36\.1 is older than the 1\.36\.3 that runs/);
   expect(upgradeProblem('1.35.0', '1.37.0')).toBe(
     '1.37.0 is more than one minor away from the 1.35.0 that runs: go to 1.36 first',
