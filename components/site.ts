@@ -123,7 +123,7 @@ export class Site extends pulumi.ComponentResource {
         ...cluster,
         snapshotKeyPem,
         after: [proof],
-        protectEtcd: keepsEtcd(plan),
+        protectedRoles: protectedRoles(plan),
         network: (made, apiAnswers) =>
           calico === null ? [] : [this.makeCalico(name, args, { stamp, calico, cluster: made, apiAnswers })],
         limitFactor,
@@ -204,7 +204,7 @@ export class Site extends pulumi.ComponentResource {
       jump,
       stamp,
       secrets,
-      protectEtcd: keepsEtcd(plan),
+      protectedRoles: protectedRoles(plan),
       sshLimitSeconds,
     };
     if (vsphere !== null) {
@@ -225,8 +225,14 @@ export class Site extends pulumi.ComponentResource {
   }
 }
 
-/** A lab is made to be destroyed. */
-const keepsEtcd = ({ environment }: SitePlan) => environment !== 'lab';
+/**
+ * A member of a cluster keeps its machine until it has left, whichever command is run; the machines of a lab come and go.
+ * Where there is no cluster, a control-plane machine may hold the etcd of somebody else's.
+ */
+const protectedRoles = ({ environment, cluster }: SitePlan): Machine['role'][] => {
+  if (environment === 'lab') return [];
+  return cluster === null ? ['control-plane'] : ['control-plane', 'worker'];
+};
 
 /** Of an administrator; secret. */
 const adminKubeconfig = (site: string, { apiServerUrl }: Cluster, pki: pulumi.Output<ClusterPki>) =>

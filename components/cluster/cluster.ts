@@ -31,8 +31,8 @@ export interface ClusterArgs {
   registryPasswords: pulumi.Input<RegistryPasswords>;
   /** The proof of the network. An option of the component would not reach its commands. */
   after: pulumi.Resource[];
-  /** Protects what would take a control-plane node apart where its lines are deleted: its data of etcd would be gone. */
-  protectEtcd: boolean;
+  /** Of the nodes for which the engine protects what would take them apart where their lines are deleted. */
+  protectedRoles: readonly Machine['role'][];
   /** Makes what a node is Ready by inside the cluster, when its API answers: nodes join after it. Default: nothing. */
   network?(cluster: Cluster, apiAnswers: pulumi.Resource): pulumi.Resource[];
   /** Multiplies the time limits. */
@@ -165,7 +165,7 @@ export class Cluster extends pulumi.ComponentResource {
         parent: this,
         dependsOn: [upgrade, ...args.after, machine.bundleReady],
         // Where the kit made the machine, that is protected.
-        protect: args.protectEtcd && machine.owner === null && machine.role === 'control-plane',
+        protect: machine.owner === null && args.protectedRoles.includes(machine.role),
         ...goneWith(machine),
       },
     );

@@ -110,7 +110,7 @@ export class KvmHypervisor extends pulumi.ComponentResource {
 
 export interface KvmMachineArgs extends Pick<
   KvmMachinesArgs,
-  'kvm' | 'jump' | 'stamp' | 'secrets' | 'protectEtcd' | 'sshLimitSeconds' | 'bundle'
+  'kvm' | 'jump' | 'stamp' | 'secrets' | 'protectedRoles' | 'sshLimitSeconds' | 'bundle'
 > {
   node: NodePlan;
   image: KvmImagePlan;
@@ -148,7 +148,7 @@ export class KvmMachine extends pulumi.ComponentResource {
         parent: this,
         // Here and not at the component: children do not inherit what a component depends on.
         dependsOn: [hypervisor.baseImage, ...(hypervisor.bundleImage === null ? [] : [hypervisor.bundleImage])],
-        protect: args.protectEtcd && node.role === 'control-plane',
+        protect: args.protectedRoles.includes(node.role),
       },
     );
 
@@ -178,7 +178,7 @@ export class KvmMachine extends pulumi.ComponentResource {
   }
 }
 
-export interface LostKvmMachineArgs extends Pick<KvmMachinesArgs, 'secrets' | 'protectEtcd'> {
+export interface LostKvmMachineArgs extends Pick<KvmMachinesArgs, 'secrets' | 'protectedRoles'> {
   plan: DeadMachinePlan;
   hypervisor: KvmHypervisor;
 }
@@ -201,7 +201,7 @@ export class LostKvmMachine extends pulumi.ComponentResource {
         dependsOn: [hypervisor.baseImage],
         // Everything as the state has it: neither the script above nor the connection counts for a machine that was made.
         ignoreChanges: ['*'],
-        protect: args.protectEtcd && plan.role === 'control-plane',
+        protect: args.protectedRoles.includes(plan.role),
       },
     );
     this.machine = { name: plan.name, role: plan.role, addresses: plan.addresses, owner };

@@ -17,8 +17,8 @@ export interface MakerArgs {
   jump: SshEndpointPlan | null;
   stamp: Stamp;
   secrets: SiteSecrets;
-  /** Protects control-plane machines, which hold etcd, from deletion and replacement. */
-  protectEtcd: boolean;
+  /** Of the machines that the engine keeps from deletion and replacement. */
+  protectedRoles: readonly Machine['role'][];
   /** Time for a machine to answer over SSH. */
   sshLimitSeconds: number;
 }

@@ -180,7 +180,7 @@ export class VsphereMachine extends pulumi.ComponentResource {
       dependsOn: image === null ? [] : [image.file],
       // One name, one MAC address, one IP address: there is no room for both.
       deleteBeforeReplace: true,
-      protect: args.protectEtcd && node.role === 'control-plane',
+      protect: args.protectedRoles.includes(node.role),
       // New machines only; and the seed is cleared on the machine once it was read.
       ignoreChanges: ['clone', ...Object.keys(SEED_ENCODINGS).map((key) => `extraConfig["${key}"]`)],
     });
@@ -331,7 +331,7 @@ export function madeFrom(node: NodePlan, vsphere: VspherePlan): string[] {
 const placementOf = ({ placements }: VspherePlan, name: string): VspherePlacementPlan =>
   placements.find((placement) => placement.name === name)!;
 
-interface LostVsphereMachineArgs extends Pick<VsphereMachinesArgs, 'access' | 'protectEtcd'> {
+interface LostVsphereMachineArgs extends Pick<VsphereMachinesArgs, 'access' | 'protectedRoles'> {
   plan: DeadMachinePlan;
   provider: pulumi.ProviderResource;
 }
@@ -352,7 +352,7 @@ export class LostVsphereMachine extends pulumi.ComponentResource {
         provider,
         // Everything as the state has it. One that was never made has no disk and no network: vCenter refuses to make it.
         ignoreChanges: ['*'],
-        protect: args.protectEtcd && plan.role === 'control-plane',
+        protect: args.protectedRoles.includes(plan.role),
       },
     );
     this.machine = { name: plan.name, role: plan.role, addresses: plan.addresses, owner };

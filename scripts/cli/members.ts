@@ -174,15 +174,17 @@ const isOf = (name: string, site: string, machine: string) =>
   (name.startsWith(`${site}-addons-`) && name.endsWith(`-${machine}`)) ||
   name === `${site}-machines-${machine}-bundle`;
 
-/** Machines whose node has left: what the engine protects of them may go with their lines. */
-export function partedResources(state: SiteState, plan: Pick<SitePlan, 'site'>): string[] {
+/**
+ * What the engine protects of machines whose node has left, which may go with their lines, and of workers that never became
+ * members, which may be made anew. A control-plane machine whose join failed may be a member of etcd all the same.
+ */
+export function releasedResources(state: SiteState, plan: Pick<SitePlan, 'site' | 'nodes'>): string[] {
   const members = new Set(membersOf(state, plan.site).map(({ name }) => name));
-  const parted = resourcesOf(state).flatMap(({ urn }) => {
-    const found = partsOf(nameOf(urn), plan.site, ['leave']);
-    return found === null || members.has(found.machine) ? [] : [found.machine];
-  });
+  const parted = resourcesOf(state).flatMap(({ urn }) => partsOf(nameOf(urn), plan.site, ['leave'])?.machine ?? []);
+  const workers = plan.nodes.filter(({ role }) => role === 'worker').map(({ name }) => name);
+  const released = [...parted, ...workers].filter((name) => !members.has(name));
   const guarded = new Set(
-    parted.flatMap((name) => [machineResource(plan.site, name), `${plan.site}-cluster-${name}-runtime`]),
+    released.flatMap((name) => [machineResource(plan.site, name), `${plan.site}-cluster-${name}-runtime`]),
   );
   return resourcesOf(state)
     .filter(({ urn, protect }) => protect === true && guarded.has(nameOf(urn)))

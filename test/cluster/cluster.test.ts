@@ -11,7 +11,7 @@ interface Made {
   incarnation?: string;
   plan?: typeof cluster;
   preview?: boolean;
-  protectEtcd?: boolean;
+  protectedRoles?: Machine['role'][];
   /** Another control-plane node and more workers, in these states; `dead` ones are lost. */
   more?: Record<string, 'active' | 'leaving' | 'dead'>;
   /** Something that makes nodes Ready. */
@@ -28,7 +28,7 @@ async function record(settings: Made = {}) {
     incarnation = 'uuid-1',
     plan = cluster,
     preview = false,
-    protectEtcd = true,
+    protectedRoles = ['control-plane', 'worker'],
     more = {},
     withNetwork = false,
   } = settings;
@@ -68,7 +68,7 @@ async function record(settings: Made = {}) {
           .filter((name) => more[name] === 'dead')
           .map((name): LostMachine => ({ ...machine(name), addresses: ['192.0.2.19'] }))
           .map(({ name, role, addresses, owner }) => ({ name, role, addresses, owner })),
-        protectEtcd,
+        protectedRoles,
         bundle,
         pki: pulumi.secret(pki),
         snapshotKeyPem: pulumi.output('public key'),
@@ -230,12 +230,12 @@ describe('members that go', () => {
   });
 });
 
-test('on a machine of others the engine keeps what would take a member of etcd apart', async () => {
+test('on a machine of others the engine keeps what would take a member apart', async () => {
   const protectedOnes = async (settings: Made) =>
     (await record(settings)).resources.filter(({ protect }) => protect).map(({ name }) => name);
-  expect(await protectedOnes({ owned: false })).toEqual(['oslo-cluster-cp1-runtime']);
+  expect(await protectedOnes({ owned: false })).toEqual(['oslo-cluster-cp1-runtime', 'oslo-cluster-w1-runtime']);
   expect(await protectedOnes({ owned: true })).toEqual([]);
-  expect(await protectedOnes({ owned: false, protectEtcd: false })).toEqual([]);
+  expect(await protectedOnes({ owned: false, protectedRoles: [] })).toEqual([]);
 });
 
 test('the address of the API', () => {

@@ -9,6 +9,10 @@ import { hostKeySeedBase64, kvmPlan, node, remoteHostKey, secrets, userKey } fro
 const worker = node('w1', 'worker');
 const nodes = [node('cp1', 'control-plane'), { ...worker, kvm: { ...worker.kvm!, hypervisor: 'hv2' } }];
 
+const ROLES: Machine['role'][] = ['control-plane', 'worker'];
+const protectedNames = (resources: RecordedResource[]) =>
+  resources.filter((resource) => resource.protect).map(({ name }) => name);
+
 const bundle = { id: '12'.repeat(32), isoSha256: '34'.repeat(32) };
 
 /** cp9 was on the hypervisor that is reached over SSH. */
@@ -24,7 +28,7 @@ const lost: DeadMachinePlan[] = [
 
 async function record(
   preview: boolean,
-  { protectEtcd = true, newState = false, withBundle = false, dead = [] as DeadMachinePlan[] } = {},
+  { protectedRoles = ROLES, newState = false, withBundle = false, dead = [] as DeadMachinePlan[] } = {},
 ) {
   let machines: Machine[] = [];
   const resources = await recordProgram(
@@ -36,7 +40,7 @@ async function record(
         jump: null,
         stamp: { site: 'acme', id: newState ? stateIdentity('acme', null, {}) : pulumi.output('4b1d') },
         secrets: secrets(),
-        protectEtcd,
+        protectedRoles,
         sshLimitSeconds: 900,
         ...(withBundle ? { bundle } : {}),
       }).machines;
@@ -80,9 +84,8 @@ describe.each([true, false])('KvmMachines, preview: %s', (preview) => {
     expect(byName.get('acme-machines-cp1-ssh')!.deletedWith).toBe('acme-machines-cp1-domain');
   });
 
-  test('protects the machine that holds etcd, and nothing else', () => {
-    const protectedNames = [...byName.values()].filter((resource) => resource.protect).map(({ name }) => name);
-    expect(protectedNames).toEqual(['acme-machines-cp1-domain']);
+  test('protects the machines, and nothing else', () => {
+    expect(protectedNames([...byName.values()])).toEqual(['acme-machines-cp1-domain', 'acme-machines-w1-domain']);
   });
 
   test('what is secret is secret, and the rest is readable', () => {
@@ -200,9 +203,10 @@ test('the bundle is in the pool of each hypervisor before its machines get it', 
   ]);
 });
 
-test('a lab protects nothing', async () => {
-  const { resources } = await record(false, { protectEtcd: false });
-  expect(resources.filter((resource) => resource.protect)).toEqual([]);
+test('protects machines of the roles that it is told, and none for a lab', async () => {
+  const { resources } = await record(false, { protectedRoles: ['control-plane'] });
+  expect(protectedNames(resources)).toEqual(['acme-machines-cp1-domain']);
+  expect(protectedNames((await record(false, { protectedRoles: [] })).resources)).toEqual([]);
 });
 
 test('the image of the lab is refused where the program did not fill it in', async () => {
@@ -216,7 +220,7 @@ test('the image of the lab is refused where the program did not fill it in', asy
           jump: null,
           stamp: { site: 'lab', id: pulumi.output('1') },
           secrets: secrets(),
-          protectEtcd: false,
+          protectedRoles: [],
           sshLimitSeconds: 900,
         }),
       { preview: false },

@@ -108,7 +108,7 @@ async function record(preview: boolean, template = vspherePlan.template, login =
         jump: null,
         stamp: { site: 'acme', id: pulumi.output('4b1d') },
         secrets: secrets(),
-        protectEtcd: true,
+        protectedRoles: ['control-plane', 'worker'],
         sshLimitSeconds: 900,
         bundle,
       }).machines;
@@ -233,7 +233,7 @@ describe.each([true, false])('VsphereMachines, preview: %s', (preview) => {
 
   test('a worker on a host and a datastore cluster', () => {
     const { inputs, protect } = byName.get('acme-machines-w1-domain')!;
-    expect(protect).toBe(false);
+    expect(protect).toBe(true);
     expect(inputs).toMatchObject({
       hostSystemId: '[id of host esx9]',
       datastoreClusterId: '[id of datastore cluster pod-b]',

@@ -174,17 +174,21 @@ describe.each(modes)('$name, preview: $preview', ({ name, preview }) => {
     }
   });
 
-  test('protected are the machines that hold etcd, and in a lab nothing', () => {
-    const etcd = plan.nodes.filter(
-      (node) => node.kvm !== null && node.role === 'control-plane' && plan.environment !== 'lab',
+  test('protected are the machines of members, without a cluster those of the control plane, and in a lab nothing', () => {
+    const kept = plan.nodes.filter(
+      ({ role }) => plan.environment !== 'lab' && (plan.cluster !== null || role === 'control-plane'),
     );
-    const expected = etcd.map((node) => `${name}-machines-${node.name}-domain`);
+    const expected = kept.flatMap(({ name: machine }) => {
+      if (!existing) return [`${name}-machines-${machine}-domain`];
+      return plan.cluster === null ? [] : [`${name}-cluster-${machine}-runtime`];
+    });
     expect(
       resources
         .filter(({ protect }) => protect)
         .map((one) => one.name)
         .sort(),
     ).toEqual(expected.sort());
+    // The first is a lab, and the examples have no cluster.
     expect(expected).toHaveLength(name === 'kvm-example' ? 3 : 0);
   });
 

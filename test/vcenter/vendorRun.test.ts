@@ -109,7 +109,7 @@ function run() {
       jump: null,
       stamp: { site: site.site, id: pulumi.output('4b1d') },
       secrets: { sshPrivateKey: pulumi.secret(key), hostKeySeed: pulumi.secret(seed) },
-      protectEtcd: false,
+      protectedRoles: [],
       sshLimitSeconds: 120,
     });
     return Object.fromEntries(machines.map(({ name, incarnation }) => [name, incarnation]));

@@ -17,7 +17,7 @@ import { contextOf, printJson, type Context } from '../context';
 import { badInput, Ended, EXIT } from '../errors';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
-import { forgetLostMachines, partedResources, refuseLostMembers, type SiteState } from '../members';
+import { forgetLostMachines, releasedResources, refuseLostMembers, type SiteState } from '../members';
 import { tellNetworkChange } from '../networkChange';
 import { operate } from '../operate';
 import { agrees } from '../passphrase';
@@ -197,11 +197,13 @@ async function up(context: Context, site: string, options: Packs & { yes?: boole
       `secrets of ${site}: the kit's own certificate was due and is made anew. Commit stacks/Pulumi.${site}.yaml`,
     );
   }
-  refuseLostMembers(await stateOf(open.stack), plan);
+  const before = await stateOf(open.stack);
+  refuseLostMembers(before, plan);
   const cleared = await clearPendingOperations(open.stack);
   if (cleared.length > 0) {
     context.say(`The last run was killed in the middle of: ${cleared.join(', ')}. It is done again now.`);
   }
+  await letGo(open.stack, before, plan);
   if (pki !== null) await markBroken(context, plan, open, clusterPkiOf(open.config, plan));
   const asks = options.yes !== true && context.terminal && process.stdin.isTTY === true;
   if (asks) {
@@ -212,6 +214,7 @@ async function up(context: Context, site: string, options: Packs & { yes?: boole
   }
 
   await forgetLostMachines(open.stack, plan);
+  const letGoNow = async () => letGo(open.stack, await stateOf(open.stack), plan);
   const { result, progress, events } = await operate(context, open.stack, {
     site,
     nodes: nodeNames(plan),
@@ -222,8 +225,12 @@ async function up(context: Context, site: string, options: Packs & { yes?: boole
       `What was made is kept; the next \`sitewright up ${site}\` carries on from there.`,
       `--verbose shows the engine's output.`,
     ],
+  }).catch(async (error: unknown) => {
+    // Where this does not go well either, the next `up` begins with it.
+    await letGoNow().catch(() => undefined);
+    throw error;
   });
-  await letGo(open.stack, plan);
+  if (someLeave(plan)) await letGoNow();
   const counts = progress.counts();
   const outputs = Object.fromEntries(
     Object.entries(result).map(([name, output]) => [name, output.secret ? '[secret]' : (output.value as unknown)]),
@@ -256,11 +263,15 @@ function outputsOnce(stack: SiteStack): Pick<SiteStack, 'outputs'> {
 
 const stateOf = async (stack: SiteStack) => JSON.parse(await stack.exportState()) as SiteState;
 
-/** The engine's protection stands until a member of etcd has left: what the program says of a machine is said before that. */
-async function letGo(stack: SiteStack, plan: SitePlan): Promise<void> {
-  if (plan.dead.length === 0 && plan.nodes.every(({ state }) => state === 'active')) return;
-  for (const urn of partedResources(await stateOf(stack), plan)) await stack.unprotect(urn);
+/**
+ * The engine's protection stands until a member has left: what the program says of a machine is said before anybody knows
+ * whether it leaves, or joins at all.
+ */
+async function letGo(stack: SiteStack, state: SiteState, plan: SitePlan): Promise<void> {
+  for (const urn of releasedResources(state, plan)) await stack.unprotect(urn);
 }
+
+const someLeave = (plan: SitePlan) => plan.dead.length > 0 || plan.nodes.some(({ state }) => state !== 'active');
 
 async function confirmed(context: Context, plan: SitePlan, open: OpenStack, policyPacks: string[]): Promise<boolean> {
   const events = await previewChanges(context, plan, open, policyPacks);

@@ -29,7 +29,7 @@ export function destroyCommand(): Command {
     .addHelpText(
       'after',
       `
-Machines that hold etcd are protected until the name of the site has been given.
+The machines of a cluster are protected until the name of the site has been given.
 
 Examples:
   $ sitewright destroy acme-test --yes

@@ -1,0 +1,90 @@
+import * as command from '@pulumi/command';
+import type { Deployment } from '@pulumi/pulumi/automation';
+import { releasedResources, type SiteState } from '../../scripts/cli/members';
+import { removeCompiledPlugins, TestStack } from '../plugins/engine';
+import { controlPlanes, smallCluster } from '../plan/clusterSite';
+import { node, planOf } from '../plan/site';
+
+/**
+ * The real engine, in the way that plain `pulumi up` has it, with stand-ins for a machine and for what says that its node
+ * is a member: they have the names and the protection of those of a site.
+ */
+
+const SITE = 'oslo';
+const MACHINE = `${SITE}-machines-w1-domain`;
+
+interface Lines {
+  /** Of w1; null: they are deleted. */
+  w1: { state?: 'leaving'; mac?: string; joins?: string } | null;
+}
+
+const program =
+  ({ w1 }: Lines) =>
+  // eslint-disable-next-line @typescript-eslint/require-await -- the engine wants a promise
+  async () => {
+    if (w1 === null) return;
+    const { mac = 'a', joins = 'true' } = w1;
+    const machine = new command.local.Command(
+      MACHINE,
+      { create: 'true', delete: 'true', triggers: [mac] },
+      { protect: true, deleteBeforeReplace: true },
+    );
+    const member = { dependsOn: [machine], deletedWith: machine };
+    if (w1.state === 'leaving') new command.local.Command(`${SITE}-cluster-w1-leave`, { create: 'true' }, member);
+    else new command.local.Command(`${SITE}-cluster-w1-join`, { create: joins }, member);
+  };
+
+let stack: TestStack;
+
+const state = async () => (await stack.stack.exportStack()) as SiteState & Deployment;
+const nameOf = (urn: string) => urn.split('::').pop()!;
+const names = async () => (await state()).deployment!.resources!.map(({ urn }) => nameOf(urn));
+
+async function unprotect(isMeant: (urn: string) => boolean): Promise<void> {
+  const found = await state();
+  for (const resource of found.deployment!.resources!) if (isMeant(resource.urn)) resource.protect = false;
+  await stack.stack.importStack(found);
+}
+
+/** As `sitewright up` does it. */
+async function release(nodes: Record<string, unknown>[]): Promise<string[]> {
+  const released = releasedResources(
+    await state(),
+    planOf(smallCluster({ nodes: [...controlPlanes(1), ...nodes] })),
+  );
+  await unprotect((urn) => released.includes(urn));
+  return released.map(nameOf);
+}
+
+const w1 = (more: Record<string, unknown> = {}) => [node('w1', 1, 21, more)];
+const refused = async (lines: Lines) => expect(await stack.upFails(program(lines)));
+
+beforeAll(async () => (stack = await TestStack.make('protection')));
+afterAll(async () => {
+  await unprotect(() => true);
+  await stack.remove();
+  removeCompiledPlugins();
+});
+
+test('a worker whose join failed can be made anew', async () => {
+  await refused({ w1: { joins: 'false' } });
+  await refused({ w1: { mac: 'b', joins: 'false' } }).then((said) => said.toContain('marked for protection'));
+  expect(await release(w1())).toEqual([MACHINE]);
+  expect((await stack.up(program({ w1: { mac: 'b' } }))).changes).toMatchObject({ replace: 1, create: 1 });
+});
+
+test('a worker that has joined is made anew by nobody, deleted by nobody, and stays', async () => {
+  expect(await release(w1())).toEqual([]);
+  (await refused({ w1: { mac: 'c' } })).toContain('marked for protection');
+  (await refused({ w1: null })).toMatch(/oslo-machines-w1-domain.*cannot be deleted\\?n?.*because it is protected/s);
+  await expect(stack.stack.destroy()).rejects.toThrow(/because it is protected/);
+  expect(await names()).toEqual(expect.arrayContaining([MACHINE, `${SITE}-cluster-w1-join`]));
+});
+
+test('one that has left goes with its lines', async () => {
+  await stack.up(program({ w1: { mac: 'b', state: 'leaving' } }));
+  (await refused({ w1: null })).toContain('because it is protected');
+  expect(await release(w1({ state: 'leaving' }))).toEqual([MACHINE]);
+  await stack.up(program({ w1: null }));
+  expect(await names()).not.toContain(MACHINE);
+});
