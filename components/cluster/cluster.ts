@@ -243,7 +243,7 @@ export class Cluster extends pulumi.ComponentResource {
       target: agentTarget(machine.connection),
       controlPlanes: controlPlane.filter((one) => one !== machine).map(({ connection }) => agentTarget(connection)),
       incarnation: machine.incarnation,
-      settings: args.pki.apply((pki) => joinSettings(settings, caCertHash(pki.ca.certificate))),
+      settings: args.pki.apply(({ ca }) => joinSettings(settings, ca.certificate, caCertHash(ca.certificate))),
     });
     return agentRequest(
       `${name}-${machine.name}-join`,

@@ -31,6 +31,7 @@ import {
   kubeletNames,
   type Member,
 } from './kubeletCertificates';
+import { AUTHORITIES, AUTHORITIES_TAKE_OVER } from './node/authorities';
 import { STATIC_POD_FILES, CONTROL_PLANE } from './node/controlPlane';
 import { CLUSTER_CORE } from './node/core';
 import { ENDPOINT } from './node/endpoint';
@@ -87,6 +88,8 @@ export interface MemberSettings {
 export interface JoinSettings extends MemberSettings {
   /** Name and port of the API. */
   endpoint: string;
+  /** PEM of the certificate authority of Kubernetes. */
+  caCertificate: string;
   /** YAML of the JoinConfiguration, with a place for the token. */
   joinConfiguration: string;
   /** Line of /etc/hosts for the name of the API; empty: a load balancer with a name of its own. */
@@ -119,12 +122,16 @@ function reflectorAnnotations({ calico }: ClusterPlan, node: string): Record<str
   return { 'projectcalico.org/RouteReflectorClusterID': clusterId };
 }
 
-/** @param caCertHash of the certificate authority of Kubernetes, as kubeadm pins it. */
-export function joinSettings(settings: ClusterNodeSettings, caCertHash: string): JoinSettings {
+/**
+ * @param caCertificate PEM of the certificate authority of Kubernetes
+ * @param caCertHash of the same, as kubeadm pins it
+ */
+export function joinSettings(settings: ClusterNodeSettings, caCertificate: string, caCertHash: string): JoinSettings {
   const { cluster, nodeCluster } = settings;
   return {
     ...memberSettings(settings),
     endpoint: `${cluster.endpoint.name}:${cluster.endpoint.port}`,
+    caCertificate,
     joinConfiguration: joinDocument(cluster, nodeCluster, caCertHash),
     endpointHostsLine: endpointHostsLine(cluster),
     localApi: nodeCluster.part === 'join-worker' ? null : localApi(nodeCluster),
@@ -340,6 +347,8 @@ export function renderControlPlaneScript(settings: ControlPlaneSettings): string
     STATIC_POD_FILES,
     SNAPSHOT_TIMER,
     REPAIR,
+    AUTHORITIES,
+    AUTHORITIES_TAKE_OVER,
     CONTROL_PLANE,
   ]);
 }
@@ -373,6 +382,7 @@ export function renderJoinScript(settings: JoinSettings, token: string | null): 
     ...endpointValues(endpoint.slice(0, endpoint.lastIndexOf(':')), settings.endpointHostsLine),
     ['INITIALISED', INITIALISED_FILE],
     ...takenUpValues(),
+    ['CA_CERTIFICATE', settings.caCertificate],
     ['JOIN_CONFIG', joinConfiguration],
     ['TOKEN_PLACE', TOKEN_PLACE],
     ['TOKEN', token ?? ''],
@@ -382,6 +392,8 @@ export function renderJoinScript(settings: JoinSettings, token: string | null): 
     ENDPOINT,
     KUBELET_UPDATE,
     ...(settings.localApi === null ? [] : [CONTROL_PLANE_UPDATE]),
+    CERTIFICATES,
+    AUTHORITIES,
     JOIN,
   ]);
 }

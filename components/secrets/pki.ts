@@ -59,6 +59,8 @@ export const CLIENT_DAYS = 365;
 const BACKDATE_SECONDS = 5 * 60;
 /** A quarter of its life before the end, the kit's own certificate is due: a site that is touched every season never sees it expire. */
 const RENEWAL_DAYS = 90;
+/** In their last year authorities cut short what they sign: certificates of kubelets are for a year. */
+const AUTHORITY_RENEWAL_DAYS = 365;
 const ENCRYPTION_KEY_BYTES = 32;
 
 /**
@@ -113,6 +115,19 @@ export function nextRotationStage(pki: ClusterPki): ClusterPki {
     promoted: () => [keys[0]],
   };
   return { ...pki, encryptionKeys: next[rotationStage(pki)]() };
+}
+
+/**
+ * The same authorities for ten years from now. Their names and keys stay, so that everything that they have signed stays
+ * valid, whichever of both certificates it is checked by.
+ */
+export async function renewAuthorities(pki: ClusterPki, now: Date): Promise<ClusterPki> {
+  const [ca, etcdCa, frontProxyCa] = await Promise.all([
+    renewCa(pki.ca, now),
+    renewCa(pki.etcdCa, now),
+    renewCa(pki.frontProxyCa, now),
+  ]);
+  return { ...pki, ca, etcdCa, frontProxyCa };
 }
 
 /** The same with a new certificate and key of the kit. The old one stays valid until its end; nothing else changes. */
@@ -188,6 +203,20 @@ async function mintCa(commonName: string, site: string, now: Date): Promise<Cred
   return credential(certificate, keys);
 }
 
+async function renewCa({ certificate, privateKey }: Credential, now: Date): Promise<Credential> {
+  const before = new x509.X509Certificate(certificate);
+  const renewed = await x509.X509CertificateGenerator.create({
+    // The very bytes: Go compares names byte by byte, and certificates name their authority by its key identifier.
+    subject: before.subjectName,
+    issuer: before.subjectName,
+    publicKey: before.publicKey,
+    signingKey: await signingKeyOf(privateKey),
+    ...validity(now, CA_DAYS * DAY_SECONDS),
+    extensions: before.extensions,
+  });
+  return { certificate: pemOf(renewed), privateKey };
+}
+
 interface Keys {
   publicKey: webcrypto.CryptoKey;
   privateKey: webcrypto.CryptoKey;
@@ -203,9 +232,11 @@ async function signingKeyOf(pem: string): Promise<webcrypto.CryptoKey> {
 }
 
 const credential = (certificate: x509.X509Certificate, { privateKey }: Keys): Credential => ({
-  certificate: `${certificate.toString('pem').trim()}\n`,
+  certificate: pemOf(certificate),
   privateKey: KeyObject.from(privateKey).export({ format: 'pem', type: 'pkcs8' }).toString(),
 });
+
+const pemOf = (certificate: x509.X509Certificate) => `${certificate.toString('pem').trim()}\n`;
 
 /** From a little before `now` until `seconds` after it, or until `limit`; certificates know no fractions of a second. */
 function validity(now: Date, seconds: number, limit?: Date): { notBefore: Date; notAfter: Date } {
@@ -323,6 +354,12 @@ export function pkiExpiries(pki: ClusterPki): Expiry[] {
 /** Whether the kit's own certificate has expired or will within RENEWAL_DAYS. */
 export const adminIsDue = (pki: ClusterPki, now: Date): boolean =>
   expiryOf(pki.admin.certificate).getTime() - now.getTime() < RENEWAL_DAYS * DAY_SECONDS * 1000;
+
+/** Whether an authority has expired or will within AUTHORITY_RENEWAL_DAYS. */
+export const authoritiesAreDue = ({ ca, etcdCa, frontProxyCa }: ClusterPki, now: Date): boolean =>
+  [ca, etcdCa, frontProxyCa].some(
+    ({ certificate }) => expiryOf(certificate).getTime() - now.getTime() < AUTHORITY_RENEWAL_DAYS * DAY_SECONDS * 1000,
+  );
 
 export interface KubeconfigArgs {
   /** Name of the cluster and of the context. */

@@ -1,7 +1,7 @@
 import { joinNode } from '../../components/agent/joinNode';
 import { joinSettings } from '../../components/cluster/nodeScripts';
 import { SshSession, type ExecOptions, type SshTarget } from '../../components/ssh/session';
-import { cluster, workerNode } from '../cluster/fixtures';
+import { cluster, pki, workerNode } from '../cluster/fixtures';
 
 /** The scripts have tests of their own: here it counts which one runs where, and what becomes of the token. */
 const TOKEN = 'abcdef.0123456789abcdef';
@@ -40,7 +40,11 @@ const request = {
   name: 'w1',
   target: target('w1'),
   controlPlanes: ['cp1', 'cp2', 'cp3'].map(target),
-  settings: joinSettings({ node: 'w1', cluster, nodeCluster: workerNode, limitSeconds: 1 }, 'sha256:00'),
+  settings: joinSettings(
+    { node: 'w1', cluster, nodeCluster: workerNode, limitSeconds: 1 },
+    pki.ca.certificate,
+    'sha256:00',
+  ),
 };
 const steps: string[] = [];
 const join = () => joinNode(request, { onProgress: (step) => steps.push(step) });

@@ -2,7 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { Cluster } from '../../components/cluster/cluster';
 import { apiServerUrl } from '../../components/plan/endpoint';
 import type { LostMachine, Machine } from '../../components/machines/machine';
-import { mintPki, type ClusterPki } from '../../components/secrets/pki';
+import { mintPki, renewAuthorities, type ClusterPki } from '../../components/secrets/pki';
 import { recordProgram } from '../support/recordingMonitor';
 import { bundle, cluster, controlPlaneNode, vipCluster, workerNode } from './fixtures';
 
@@ -16,6 +16,7 @@ interface Made {
   more?: Record<string, 'active' | 'leaving' | 'dead'>;
   /** Something that makes nodes Ready. */
   withNetwork?: boolean;
+  keys?: ClusterPki;
 }
 
 let pki: ClusterPki;
@@ -31,6 +32,7 @@ async function record(settings: Made = {}) {
     protectedRoles = ['control-plane', 'worker'],
     more = {},
     withNetwork = false,
+    keys = pki,
   } = settings;
   class StandIn extends pulumi.CustomResource {
     constructor(name: string, opts?: pulumi.CustomResourceOptions) {
@@ -70,7 +72,7 @@ async function record(settings: Made = {}) {
           .map(({ name, role, addresses, owner }) => ({ name, role, addresses, owner })),
         protectedRoles,
         bundle,
-        pki: pulumi.secret(pki),
+        pki: pulumi.secret(keys),
         snapshotKeyPem: pulumi.output('public key'),
         registryPasswords: {},
         after: [new StandIn('proof')],
@@ -129,6 +131,19 @@ describe.each([true, false])('preview: %s', (preview) => {
     expect(named('w1-runtime')).toMatchObject({ deletedWith: null });
     expect(named('w1-runtime').inputs.delete).toContain('kubeadm reset');
   });
+});
+
+test('renewed authorities run the scripts of every member again, and replace nothing', async () => {
+  const [before, after] = [await record(), await record({ keys: await renewAuthorities(pki, new Date()) })];
+  const changed = after.resources.filter(
+    ({ inputs }, index) => JSON.stringify(inputs) !== JSON.stringify(before.resources[index]!.inputs),
+  );
+  expect(changed.map(({ name }) => name)).toEqual(['oslo-cluster-cp1-control-plane', 'oslo-cluster-w1-join']);
+  for (const { name, inputs } of changed) {
+    const old = before.resources.find((one) => one.name === name)!.inputs;
+    expect(inputs).toEqual({ ...old, stdin: inputs.stdin });
+    expect(inputs).not.toHaveProperty('triggers');
+  }
 });
 
 test("the pods' network comes when the API answers, and before anything joins", async () => {

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { expiryOf } from '../../components/secrets/pki';
 import { program, until } from '../plugins/kubernetes/apiServer';
 import { startSshd, type TestSshd } from '../ssh/sshd';
+import type { ClusterPki } from '../../components/secrets/pki';
 import type { NamedTarget } from '../../scripts/cli/targets';
 
 /**
@@ -39,18 +40,26 @@ export class ControlPlaneMachine {
     readonly name: string,
     readonly address: string,
     encryption: string,
+    pki: ClusterPki | undefined,
   ) {
     fs.cpSync('/etc', this.at('etc'), { recursive: true, filter: (file) => !file.startsWith('/etc/kubernetes') });
     for (const folder of ['lib/etcd', 'log', 'bin', 'pods', 'stop', 'etc/kubernetes/sitewright']) {
       fs.mkdirSync(this.at(folder), { recursive: true });
     }
     fs.writeFileSync(this.at('etc/kubernetes/sitewright/encryption.yaml'), encryption);
+    if (pki !== undefined) this.authorities(pki);
     this.programs();
     this.holder = spawn('unshare', ['--mount', '--net', '--propagation', 'private', 'sleep', 'infinity']);
   }
 
-  static async start(name: string, address: string, encryption: string): Promise<ControlPlaneMachine> {
-    const machine = new ControlPlaneMachine(name, address, encryption);
+  /** @param pki the authorities that kubeadm is to find. Default: it makes its own. */
+  static async start(
+    name: string,
+    address: string,
+    encryption: string,
+    pki?: ClusterPki,
+  ): Promise<ControlPlaneMachine> {
+    const machine = new ControlPlaneMachine(name, address, encryption, pki);
     try {
       await machine.run();
     } catch (error) {
@@ -77,6 +86,19 @@ export class ControlPlaneMachine {
 
   kubectl(words: string, user = 'admin'): string {
     return this.sh(`kubectl --kubeconfig /etc/kubernetes/${user}.conf ${words}`);
+  }
+
+  authorities({ ca, etcdCa, frontProxyCa }: ClusterPki): void {
+    for (const [name, { certificate, privateKey }] of Object.entries({
+      ca,
+      'etcd/ca': etcdCa,
+      'front-proxy-ca': frontProxyCa,
+    })) {
+      const file = this.at(`etc/kubernetes/pki/${name}`);
+      fs.mkdirSync(path.dirname(file), { recursive: true });
+      fs.writeFileSync(`${file}.crt`, certificate);
+      fs.writeFileSync(`${file}.key`, privateKey, { mode: 0o600 });
+    }
   }
 
   private inside(...command: string[]): string[] {

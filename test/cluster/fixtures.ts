@@ -199,9 +199,10 @@ export const controlPlane: ControlPlaneSettings = {
   etcdDisk: '/dev/disk/by-id/virtio-etcd',
 };
 const caHash = `sha256:${'ca'.repeat(32)}`;
-export const worker = joinSettings({ ...node, node: 'w1', nodeCluster: workerNode }, caHash);
+export const worker = joinSettings({ ...node, node: 'w1', nodeCluster: workerNode }, pki.ca.certificate, caHash);
 export const secondControlPlane = joinSettings(
   { ...node, node: 'cp2', cluster: vipCluster, nodeCluster: secondControlPlaneNode },
+  pki.ca.certificate,
   caHash,
 );
 export const runtime: RuntimeSettings = {

@@ -12,6 +12,7 @@ import {
   parsePki,
   pkiExpiries,
   renewAdmin,
+  renewAuthorities,
   type ClusterPki,
 } from '../../components/secrets/pki';
 
@@ -159,6 +160,46 @@ describe('client certificates', () => {
       expect(verify(pki.ca.certificate, certificate, after(300))).toMatch(/OK/);
     }
     expect(parsePki(JSON.stringify(renewed))).toEqual(renewed);
+  });
+});
+
+describe('renewal of the authorities', () => {
+  let renewed: ClusterPki;
+  beforeAll(async () => (renewed = await renewAuthorities(pki, after(3000))));
+
+  test.each(['ca', 'etcdCa', 'frontProxyCa'] as const)('%s is the same but for its time', (name) => {
+    const form = (certificate: string) =>
+      shown(certificate)
+        .replace(/Serial Number:\n.*\n/, '')
+        .replace(/Validity\n.*\n.*\n/, '')
+        .replace(/Signature Value:[^]*/, '');
+    expect(form(renewed[name].certificate)).toBe(form(pki[name].certificate));
+    expect(renewed[name].privateKey).toBe(pki[name].privateKey);
+    expect(shown(renewed[name].certificate)).toMatch(/Subject Key Identifier/);
+    expect(openssl(['x509', '-noout', '-serial'], renewed[name].certificate)).not.toBe(
+      openssl(['x509', '-noout', '-serial'], pki[name].certificate),
+    );
+    expect(verify(renewed[name].certificate, renewed[name].certificate, after(6649))).toMatch(/OK/);
+    expect(() => verify(renewed[name].certificate, renewed[name].certificate, after(6651))).toThrow(/expired/);
+  });
+
+  test('what was signed before and after it is valid by both, and by no other', async () => {
+    const request = { commonName: 'ann', organizations: [], ttlSeconds: 365 * 86_400, now: after(3001) };
+    const [old, fresh] = await Promise.all([pki, renewed].map((one) => issueClientCertificate(one, request)));
+    for (const { certificate } of [old!, fresh!]) {
+      for (const { ca } of [pki, renewed]) expect(verify(ca.certificate, certificate, after(3002))).toMatch(/OK/);
+      expect(() => verify(other.ca.certificate, certificate, after(3002))).toThrow();
+    }
+    // Ten years and a day later, only the renewed one counts.
+    const late = await issueClientCertificate(renewed, { ...request, now: after(3640) });
+    expect(verify(renewed.ca.certificate, late.certificate, after(3651))).toMatch(/OK/);
+    expect(() => verify(pki.ca.certificate, late.certificate, after(3651))).toThrow(/expired/);
+  });
+
+  test('nothing else changes, nor what a join pins the authority by', () => {
+    const { ca, etcdCa, frontProxyCa } = renewed;
+    expect(parsePki(JSON.stringify(renewed))).toEqual({ ...pki, ca, etcdCa, frontProxyCa });
+    expect(caCertHash(ca.certificate)).toBe(caCertHash(pki.ca.certificate));
   });
 });
 

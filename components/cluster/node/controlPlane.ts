@@ -28,16 +28,10 @@ export const CONTROL_PLANE = bash`
 # What cannot change under a cluster that lives, found before anything is written.
 refuse_other_identity() {
   [ -e "$INITIALISED" ] || return 0
-  local found
-  slurp found /etc/kubernetes/pki/ca.crt
-  [ -z "$found" ] || [ "$found" = "$CA_CERTIFICATE" ] ||
-    refuse "/etc/kubernetes/pki/ca.crt is not the certificate authority of this site's secrets: put the configuration value sitewright:clusterPki back; this release of the kit does not change the authority of a running cluster"
-}
-
-refuse_wrong_clock() {
-  clock_problem "$CA_CERTIFICATE" ||
-    refuse 'openssl does not read the certificate authority of this site: put the configuration value sitewright:clusterPki back'
-  [ -z "$PROBLEM" ] || refuse "$PROBLEM"
+  local pki=/etc/kubernetes/pki
+  refuse_other_authority "$pki/ca.crt" "$CA_CERTIFICATE"
+  refuse_other_authority "$pki/etcd/ca.crt" "$ETCD_CA_CERTIFICATE"
+  refuse_other_authority "$pki/front-proxy-ca.crt" "$FRONT_PROXY_CA_CERTIFICATE"
 }
 
 refuse_expired() {
@@ -58,15 +52,18 @@ refuse_second_cluster() {
 
 control_plane_files() {
   step 'certificate authorities and keys'
-  local pki=/etc/kubernetes/pki
-  write_file "$pki/ca.crt" 0644 "$CA_CERTIFICATE"
+  local pki=/etc/kubernetes/pki changed=''
+  # Before, nothing runs that would have to take it over.
+  [ ! -e "$INITIALISED" ] || changed=authorities
+  write_file "$pki/ca.crt" 0644 "$CA_CERTIFICATE" "$changed"
   write_secret "$pki/ca.key" "$CA_KEY"
-  write_file "$pki/etcd/ca.crt" 0644 "$ETCD_CA_CERTIFICATE"
+  write_file "$pki/etcd/ca.crt" 0644 "$ETCD_CA_CERTIFICATE" "$changed"
   write_secret "$pki/etcd/ca.key" "$ETCD_CA_KEY"
-  write_file "$pki/front-proxy-ca.crt" 0644 "$FRONT_PROXY_CA_CERTIFICATE"
+  write_file "$pki/front-proxy-ca.crt" 0644 "$FRONT_PROXY_CA_CERTIFICATE" "$changed"
   write_secret "$pki/front-proxy-ca.key" "$FRONT_PROXY_CA_KEY"
   write_file "$pki/sa.pub" 0644 "$SERVICE_ACCOUNT_PUBLIC_KEY"
   write_secret "$pki/sa.key" "$SERVICE_ACCOUNT_KEY"
+  [ -z "$changed" ] || kubeconfigs_trust
 
   step 'configuration of the control plane'
   write_secret "$ENCRYPTION_FILE" "$ENCRYPTION_CONFIG" kube-apiserver
@@ -138,6 +135,8 @@ main() {
     systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
     # Everything below asks the API by this name: a line that somebody took away comes back first.
     getent hosts "$ENDPOINT_NAME" >/dev/null || endpoint_apply
+    # Before the API is asked: it may not answer because the authority of before has expired.
+    authorities_take_over
     api_here >/dev/null 2>&1 || repair_control_plane
     wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
     # The virtual address first: it may be what the cluster's name stands for already.
@@ -146,6 +145,7 @@ main() {
     vip_apply
     endpoint_apply
     kubelet_config_update
+    [ "$PART" != init ] || cluster_info_trust
   else
     vip_apply
     # What the join finds in place, and remembers as applied when it has ended.

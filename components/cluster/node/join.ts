@@ -18,6 +18,17 @@ own_node() {
   esac
 }
 
+# What a member trusts; one that joins is told by the cluster. Asked with an authority that has expired, it would know nobody.
+trust() {
+  [ -s /etc/kubernetes/kubelet.conf ] && [ -s /var/lib/kubelet/config.yaml ] || return 0
+  local file=/etc/kubernetes/pki/ca.crt found
+  refuse_other_authority "$file" "$CA_CERTIFICATE"
+  slurp found "$file"
+  [ "$found" = "$CA_CERTIFICATE" ] || refuse_wrong_clock
+  write_file "$file" 0644 "$CA_CERTIFICATE" authorities
+  kubeconfigs_trust
+}
+
 # membership: a member whose Node somebody deleted registers again when kubelet starts.
 membership() {
   MEMBERSHIP=stranger
@@ -66,6 +77,7 @@ join() {
 
 main() {
   lock "$LIMIT_SECONDS"
+  trust
   membership
   if [ "$MEMBERSHIP" = stranger ] && [ -n "$TOKEN" ]; then
     endpoint_apply
@@ -74,6 +86,7 @@ main() {
   if [ "$MEMBERSHIP" = member ]; then
     endpoint_apply
     [ -d "$STATE_FOLDER" ] || mkdir -p "$STATE_FOLDER"
+    settle authorities restart_kubelet
     systemctl --quiet is-active kubelet.service || restart_kubelet
     kubelet_config_update
   fi

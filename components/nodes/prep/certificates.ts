@@ -40,7 +40,7 @@ expired_problem() {
     PROBLEM="expired on this machine: \${EXPIRED[*]}. Nothing was changed: renew them with 'sitewright certs $SITE --renew', or correct the machine's clock, and run again"
 }
 
-# clock_problem AUTHORITY: sets PROBLEM. Certificates are made and checked by the clock of this machine; a wrong one shows
+# clock_problem AUTHORITY [early]: sets PROBLEM; with \`early\` a clock after the authority's end is none. Certificates are made and checked by the clock of this machine; a wrong one shows
 # as anything but itself. Fails where openssl does not read the authority.
 clock_problem() {
   local from until now
@@ -50,7 +50,7 @@ clock_problem() {
   # An empty date is this day.
   if [ -z "$from" ] || [ -z "$until" ] || ! from=$(date -d "\${from#*=}" +%s) || ! until=$(date -d "\${until#*=}" +%s); then return 1; fi
   printf -v now '%(%s)T' -1
-  [ "$now" -lt "$from" ] || [ "$now" -ge "$until" ] || return 0
+  [ "$now" -lt "$from" ] || { [ "\${2:-}" != early ] && [ "$now" -ge "$until" ]; } || return 0
   PROBLEM="the clock of this machine says $(date -u -d "@$now" +%FT%TZ), and the certificate authority of the site is valid from $(date -u -d "@$from" +%FT%TZ) to $(date -u -d "@$until" +%FT%TZ). Nothing was changed: set the clock, and underlay.ntp.servers in the site file where nothing keeps it right"
 }
 `;

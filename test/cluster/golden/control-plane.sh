@@ -1305,13 +1305,17 @@ repair_control_plane() {
   remember control-plane "${applied%% *} $sum"
 }
 
-# What cannot change under a cluster that lives, found before anything is written.
-refuse_other_identity() {
-  [ -e "$INITIALISED" ] || return 0
-  local found
-  slurp found /etc/kubernetes/pki/ca.crt
-  [ -z "$found" ] || [ "$found" = "$CA_CERTIFICATE" ] ||
-    refuse "/etc/kubernetes/pki/ca.crt is not the certificate authority of this site's secrets: put the configuration value sitewright:clusterPki back; this release of the kit does not change the authority of a running cluster"
+authority() { openssl x509 -noout -subject -pubkey <<<"$1"; }
+
+# refuse_other_authority FILE CERTIFICATE: the one of the file may be older, and no other.
+refuse_other_authority() {
+  local found one other
+  slurp found "$1"
+  [ -n "$found" ] && [ "$found" != "$2" ] || return 0
+  command -v openssl >/dev/null ||
+    refuse "$1 is not as in this site's secrets, and openssl, which tells whether it is the same authority renewed, is not on this machine: install it and run again"
+  ! one=$(authority "$found") || ! other=$(authority "$2") || [ "$one" != "$other" ] || return 0
+  refuse "$1 is not the certificate authority of this site's secrets: it has another name or key. A member takes its own authority renewed, and no other. Nothing was changed: put the configuration value sitewright:clusterPki back, which earlier versions of the site's Pulumi file have, or take a machine of another cluster out of that one first"
 }
 
 refuse_wrong_clock() {
@@ -1323,6 +1327,68 @@ refuse_wrong_clock() {
 refuse_expired() {
   expired_problem
   [ -z "$PROBLEM" ] || refuse "$PROBLEM"
+}
+
+# with_authority: what comes in, with the authority in the place of the one that a kubeconfig in it holds.
+with_authority() {
+  local data
+  data=$(base64 -w 0 < <(printf '%s' "$CA_CERTIFICATE"))
+  sed "s#certificate-authority-data: [A-Za-z0-9+/=]*#certificate-authority-data: $data#"
+}
+
+kubeconfigs_trust() {
+  local path text
+  for path in /etc/kubernetes/{admin,super-admin,controller-manager,scheduler,kubelet}.conf; do
+    [ -s "$path" ] || continue
+    # The dot keeps the line ends.
+    text=$(with_authority <"$path" && printf .) || refuse "$path cannot be read"
+    write_secret "$path" "${text%.}" authorities
+  done
+}
+
+running() { crictl ps --quiet --state running --name "^$1\$"; }
+runs_anew() {
+  local id
+  id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
+}
+
+# Most of what runs has read the authority at its start. What does not run now reads it when it starts.
+authorities_take_over() {
+  local part id
+  is_pending authorities || return 0
+  step 'the control plane takes over its renewed authorities'
+  for part in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    id=$(running "$part")
+    [ -n "$id" ] || continue
+    step "restarts $part"
+    crictl stop --timeout 30 "$id" >/dev/null || refuse "$part could not be stopped; the message of crictl is above"
+    wait_until "$LIMIT_SECONDS" "$part runs again" runs_anew "$part" "$id" || refuse "$part does not run again: see 'crictl ps -a' and journalctl -u kubelet on this machine"
+    # It asks etcd too: the next part, and the next node, lose neither.
+    [ "$part" != kube-apiserver ] || wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
+  done
+  [ -z "$VIP_ADDRESS" ] || pending "$HAPROXY_UNIT"
+  restart_kubelet
+  settled authorities
+}
+
+# What a machine that joins trusts. The controller manager signs it again by itself.
+cluster_info_trust() {
+  local found fresh
+  found=$(admin_kubectl -n kube-public get configmap cluster-info --ignore-not-found -o json) ||
+    refuse 'the API server does not give the ConfigMap cluster-info; its message is above'
+  fresh=$(with_authority <<<"$found")
+  [ "$fresh" != "$found" ] || return 0
+  audit 'ConfigMap cluster-info' 'another authority' 'the one of this site'
+  admin_kubectl replace -f - <<<"$fresh" >&2 || refuse 'the ConfigMap cluster-info could not be written; the message of kubectl is above'
+}
+
+# What cannot change under a cluster that lives, found before anything is written.
+refuse_other_identity() {
+  [ -e "$INITIALISED" ] || return 0
+  local pki=/etc/kubernetes/pki
+  refuse_other_authority "$pki/ca.crt" "$CA_CERTIFICATE"
+  refuse_other_authority "$pki/etcd/ca.crt" "$ETCD_CA_CERTIFICATE"
+  refuse_other_authority "$pki/front-proxy-ca.crt" "$FRONT_PROXY_CA_CERTIFICATE"
 }
 
 # A machine that was installed anew by hand looks as one that is new; the API servers of its peers tell the difference. With
@@ -1338,15 +1404,18 @@ refuse_second_cluster() {
 
 control_plane_files() {
   step 'certificate authorities and keys'
-  local pki=/etc/kubernetes/pki
-  write_file "$pki/ca.crt" 0644 "$CA_CERTIFICATE"
+  local pki=/etc/kubernetes/pki changed=''
+  # Before, nothing runs that would have to take it over.
+  [ ! -e "$INITIALISED" ] || changed=authorities
+  write_file "$pki/ca.crt" 0644 "$CA_CERTIFICATE" "$changed"
   write_secret "$pki/ca.key" "$CA_KEY"
-  write_file "$pki/etcd/ca.crt" 0644 "$ETCD_CA_CERTIFICATE"
+  write_file "$pki/etcd/ca.crt" 0644 "$ETCD_CA_CERTIFICATE" "$changed"
   write_secret "$pki/etcd/ca.key" "$ETCD_CA_KEY"
-  write_file "$pki/front-proxy-ca.crt" 0644 "$FRONT_PROXY_CA_CERTIFICATE"
+  write_file "$pki/front-proxy-ca.crt" 0644 "$FRONT_PROXY_CA_CERTIFICATE" "$changed"
   write_secret "$pki/front-proxy-ca.key" "$FRONT_PROXY_CA_KEY"
   write_file "$pki/sa.pub" 0644 "$SERVICE_ACCOUNT_PUBLIC_KEY"
   write_secret "$pki/sa.key" "$SERVICE_ACCOUNT_KEY"
+  [ -z "$changed" ] || kubeconfigs_trust
 
   step 'configuration of the control plane'
   write_secret "$ENCRYPTION_FILE" "$ENCRYPTION_CONFIG" kube-apiserver
@@ -1418,6 +1487,8 @@ main() {
     systemctl --quiet is-active kubelet.service || systemctl start kubelet.service >&2
     # Everything below asks the API by this name: a line that somebody took away comes back first.
     getent hosts "$ENDPOINT_NAME" >/dev/null || endpoint_apply
+    # Before the API is asked: it may not answer because the authority of before has expired.
+    authorities_take_over
     api_here >/dev/null 2>&1 || repair_control_plane
     wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
     # The virtual address first: it may be what the cluster's name stands for already.
@@ -1426,6 +1497,7 @@ main() {
     vip_apply
     endpoint_apply
     kubelet_config_update
+    [ "$PART" != init ] || cluster_info_trust
   else
     vip_apply
     # What the join finds in place, and remembers as applied when it has ended.

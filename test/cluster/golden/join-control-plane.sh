@@ -23,6 +23,11 @@ ENDPOINT_NAME='api.oslo.internal'
 ENDPOINT_HOSTS_LINE='192.0.2.10 api.oslo.internal'
 INITIALISED='/var/lib/sitewright/cluster/initialised'
 TAKEN_UP='--ignore-preflight-errors=DirAvailable--var-lib-etcd,Port-6443,Port-10259,Port-10257,Port-10250,Port-2379,Port-2380,FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml,FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml,FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml,FileAvailable--etc-kubernetes-manifests-etcd.yaml'
+IFS= read -r -d '' CA_CERTIFICATE <<'END_OF_CA_CERTIFICATE'
+-----BEGIN CERTIFICATE-----
+ca
+-----END CERTIFICATE-----
+END_OF_CA_CERTIFICATE
 IFS= read -r -d '' JOIN_CONFIG <<'END_OF_JOIN_CONFIG'
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
@@ -414,6 +419,49 @@ restart_api_server() {
   [ -z "$id" ] || crictl stop "$id"
 }
 
+authority() { openssl x509 -noout -subject -pubkey <<<"$1"; }
+
+# refuse_other_authority FILE CERTIFICATE: the one of the file may be older, and no other.
+refuse_other_authority() {
+  local found one other
+  slurp found "$1"
+  [ -n "$found" ] && [ "$found" != "$2" ] || return 0
+  command -v openssl >/dev/null ||
+    refuse "$1 is not as in this site's secrets, and openssl, which tells whether it is the same authority renewed, is not on this machine: install it and run again"
+  ! one=$(authority "$found") || ! other=$(authority "$2") || [ "$one" != "$other" ] || return 0
+  refuse "$1 is not the certificate authority of this site's secrets: it has another name or key. A member takes its own authority renewed, and no other. Nothing was changed: put the configuration value sitewright:clusterPki back, which earlier versions of the site's Pulumi file have, or take a machine of another cluster out of that one first"
+}
+
+# Certificates are made and checked by the clock of this machine; a wrong one shows as anything but itself.
+refuse_wrong_clock() {
+  local from until now
+  from=$(openssl x509 -noout -startdate <<<"$CA_CERTIFICATE")
+  until=$(openssl x509 -noout -enddate <<<"$CA_CERTIFICATE")
+  if ! from=$(date -d "${from#*=}" +%s) || ! until=$(date -d "${until#*=}" +%s); then
+    refuse 'openssl does not read the certificate authority of this site: put the configuration value sitewright:clusterPki back'
+  fi
+  printf -v now '%(%s)T' -1
+  [ "$now" -lt "$from" ] || [ "$now" -ge "$until" ] || return 0
+  refuse "the clock of this machine says $(date -u -d "@$now" +%FT%TZ), and the certificate authority of the site is valid from $(date -u -d "@$from" +%FT%TZ) to $(date -u -d "@$until" +%FT%TZ): set the clock, or underlay.ntp.servers in the site file"
+}
+
+# with_authority: what comes in, with the authority in the place of the one that a kubeconfig in it holds.
+with_authority() {
+  local data
+  data=$(base64 -w 0 < <(printf '%s' "$CA_CERTIFICATE"))
+  sed "s#certificate-authority-data: [A-Za-z0-9+/=]*#certificate-authority-data: $data#"
+}
+
+kubeconfigs_trust() {
+  local path text
+  for path in /etc/kubernetes/{admin,super-admin,controller-manager,scheduler,kubelet}.conf; do
+    [ -s "$path" ] || continue
+    # The dot keeps the line ends.
+    text=$(with_authority <"$path" && printf .) || refuse "$path cannot be read"
+    write_secret "$path" "${text%.}" authorities
+  done
+}
+
 # own_node: what the API server says to this node's own credentials: member, stranger, or nothing that can be trusted.
 own_node() {
   local said
@@ -422,6 +470,17 @@ own_node() {
     *NotFound* | *Unauthorized* | *'the server has asked for the client to provide credentials'* | *'unable to read client-cert'* | *'certificate has expired'*) MEMBERSHIP=stranger ;;
     *) MEMBERSHIP=unknown SAID=$said && return 1 ;;
   esac
+}
+
+# What a member trusts; one that joins is told by the cluster. Asked with an authority that has expired, it would know nobody.
+trust() {
+  [ -s /etc/kubernetes/kubelet.conf ] && [ -s /var/lib/kubelet/config.yaml ] || return 0
+  local file=/etc/kubernetes/pki/ca.crt found
+  refuse_other_authority "$file" "$CA_CERTIFICATE"
+  slurp found "$file"
+  [ "$found" = "$CA_CERTIFICATE" ] || refuse_wrong_clock
+  write_file "$file" 0644 "$CA_CERTIFICATE" authorities
+  kubeconfigs_trust
 }
 
 # membership: a member whose Node somebody deleted registers again when kubelet starts.
@@ -472,6 +531,7 @@ join() {
 
 main() {
   lock "$LIMIT_SECONDS"
+  trust
   membership
   if [ "$MEMBERSHIP" = stranger ] && [ -n "$TOKEN" ]; then
     endpoint_apply
@@ -480,6 +540,7 @@ main() {
   if [ "$MEMBERSHIP" = member ]; then
     endpoint_apply
     [ -d "$STATE_FOLDER" ] || mkdir -p "$STATE_FOLDER"
+    settle authorities restart_kubelet
     systemctl --quiet is-active kubelet.service || restart_kubelet
     kubelet_config_update
   fi
