@@ -1,5 +1,12 @@
 import type { SitePlan } from '../../components/plan';
-import { adminIsDue, expiryOf, parsePki, renewAdmin, type ClusterPki } from '../../components/secrets/pki';
+import {
+  adminIsDue,
+  authoritiesAreDue,
+  expiryOf,
+  parsePki,
+  renewAdmin,
+  type ClusterPki,
+} from '../../components/secrets/pki';
 import { badInput } from './errors';
 import type { OpenStack } from './secrets';
 import type { ConfigValues, SiteStack } from './stack';
@@ -39,7 +46,7 @@ export function checkedClusterPki(config: ConfigValues, plan: ClusterSite, now: 
       ...expired.map(
         (name) => `the authority ${name} of ${plan.site} expired on ${day(expiryOf(pki[name].certificate))}`,
       ),
-      'Nothing was changed. An authority is not renewed in place: the clock of this machine may be wrong; if it is right, build the site anew',
+      `Nothing was changed. The clock of this machine may be wrong; if it is right: sitewright certs ${plan.site} --renew-authorities, then sitewright up ${plan.site}`,
     ].join('\n'),
   );
 }
@@ -52,6 +59,12 @@ export async function renewAdminWhenDue(open: OpenStack, pki: ClusterPki, now: D
   if (!adminIsDue(pki, now)) return false;
   await storePki(open, await renewAdmin(pki, now));
   return true;
+}
+
+/** What is to be done about authorities that end within a year; null: nothing. */
+export function dueAuthorities(pki: ClusterPki, site: string, now: Date): string | null {
+  if (!authoritiesAreDue(pki, now)) return null;
+  return `the authorities of ${site} end on ${day(expiryOf(pki.ca.certificate))}, and nothing that they sign outlives them: sitewright certs ${site} --renew-authorities`;
 }
 
 /** Keeps changed keys beside the site file and in what is open. */

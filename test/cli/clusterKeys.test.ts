@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { expiryOf, mintPki, parsePki, type ClusterPki } from '../../components/secrets/pki';
+import { expiryOf, mintPki, parsePki, renewAdmin, type ClusterPki } from '../../components/secrets/pki';
 import { startSshd, type TestSshd } from '../ssh/sshd';
 import { TestKit } from './kit';
 
@@ -212,6 +212,37 @@ describe('time goes by', () => {
     const shown = run('certs', 'oslo');
     expect(shown).toMatchObject({ code: 1, stdout: expect.stringMatching(/admin .* expired/) });
     expect(shown.stderr).toMatch(/^expired: admin \(secrets\)\. sitewright certs oslo --renew renews/m);
+  });
+
+  test('certs --renew-authorities makes the authorities anew under their keys, also when they have expired', async () => {
+    for (const age of [-30, -3651]) {
+      const old = await mintPki('oslo', daysFromNow(age));
+      setPki(old);
+      const told = run('certs', 'oslo', '--renew-authorities');
+      expect(told.code).toBe(0);
+      expect(told.stdout).toMatch(/^The authorities of oslo are valid until \d{4}-[^]*sitewright up oslo brings them/);
+      expect(told.stdout).toContain(`which ends on ${expiryOf(old.ca.certificate).toISOString().slice(0, 10)}`);
+      const renewed = pki();
+      const { ca, etcdCa, frontProxyCa } = renewed;
+      expect(renewed).toEqual({ ...old, ca, etcdCa, frontProxyCa });
+      for (const [name, { certificate, privateKey }] of Object.entries({ ca, etcdCa, frontProxyCa })) {
+        expect(privateKey).toBe(old[name as 'ca'].privateKey);
+        expect(expiryOf(certificate) > daysFromNow(3649)).toBe(true);
+      }
+    }
+    const { renewed } = JSON.parse(run('certs', 'oslo', '--renew-authorities', '--json').stdout) as {
+      renewed: { name: string }[];
+    };
+    expect(renewed.map(({ name }) => name)).toEqual(['ca', 'etcdCa', 'frontProxyCa']);
+    expect(run('certs', 'oslo', '--renew', '--renew-authorities')).toMatchObject({ code: 2, stdout: '' });
+  });
+
+  test('authorities in their last year are told, with what renews them', async () => {
+    const due = /the authorities of oslo end on \d{4}-\d\d-\d\d.*: sitewright certs oslo --renew-authorities/;
+    setPki(await renewAdmin(await mintPki('oslo', daysFromNow(-3300)), new Date()));
+    for (const args of [['certs'], ['up']]) expect(run(args[0]!, 'oslo').stderr).toMatch(due);
+    setPki(await mintPki('oslo', new Date()));
+    for (const args of [['certs'], ['up']]) expect(run(args[0]!, 'oslo').stderr).not.toMatch(due);
   });
 
   test('expired authorities stop everything before it changes anything', async () => {

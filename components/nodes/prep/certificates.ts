@@ -40,8 +40,8 @@ expired_problem() {
     PROBLEM="expired on this machine: \${EXPIRED[*]}. Nothing was changed: renew them with 'sitewright certs $SITE --renew', or correct the machine's clock, and run again"
 }
 
-# clock_problem AUTHORITY [early]: sets PROBLEM; with \`early\` a clock after the authority's end is none. Certificates are made and checked by the clock of this machine; a wrong one shows
-# as anything but itself. Fails where openssl does not read the authority.
+# clock_problem AUTHORITY [early]: sets PROBLEM. Certificates are made and checked by the clock of this machine; a wrong one
+# shows as anything but itself. \`early\`: only a clock before the authority. Fails where openssl does not read the authority.
 clock_problem() {
   local from until now
   PROBLEM=

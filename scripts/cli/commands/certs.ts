@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import type { NodePlan, SitePlan } from '../../../components/plan';
-import { pkiExpiries, renewAdmin } from '../../../components/secrets/pki';
+import { pkiExpiries, renewAdmin, renewAuthorities } from '../../../components/secrets/pki';
 import { SshError } from '../../../components/ssh/errors';
-import { checkedClusterPki, clusterPkiOf, storePki } from '../clusterKeys';
+import { checkedClusterPki, clusterPkiOf, day, dueAuthorities, storePki } from '../clusterKeys';
 import { contextOf, printJson, type Context } from '../context';
-import { failed } from '../errors';
+import { badInput, failed } from '../errors';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
 import { hasExpired, readNodeCertificates, renewEverywhere, type NodeCertificate } from '../nodeCerts';
@@ -23,6 +23,10 @@ export function certsCommand(): Command {
     .description("show when a cluster's certificates expire, and renew them")
     .argument('<site>')
     .option('--renew', 'renew all but the authorities, one control-plane machine after another')
+    .option(
+      '--renew-authorities',
+      'renew the authorities under the keys that they have; up brings them to the machines',
+    )
     .addHelpText(
       'after',
       `
@@ -32,13 +36,49 @@ kit's own by itself; an upgrade of Kubernetes renews those of control-plane mach
 the control plane of each machine, and waits for it; where kubelet's own has expired, it signs another there. A worker
 whose kubelet has none that is valid joins again with the next \`up\`.
 
+--renew-authorities asks no machine: it makes the authorities anew in the secrets of the site, of the same names and keys,
+for ten years. What they have signed stays valid and what is signed is accepted by both, so nothing is replaced. \`up\`
+writes them to every machine and restarts what has read the old ones, one control-plane machine after another.
+It does not help where the key of an authority became known: that needs a cluster that is built anew.
+
 Examples:
   $ sitewright certs acme-prod
-  $ sitewright certs acme-prod --renew`,
+  $ sitewright certs acme-prod --renew
+  $ sitewright certs acme-prod --renew-authorities && sitewright up acme-prod`,
     )
-    .action((site: string, options: { renew?: boolean }, command: Command) =>
-      certs(contextOf(command), site, options.renew === true),
-    );
+    .action((site: string, options: CertsOptions, command: Command) => {
+      const { renew = false, renewAuthorities: authorities = false } = options;
+      if (renew && authorities) throw badInput('--renew or --renew-authorities, not both; nothing was changed');
+      return authorities ? renewThem(contextOf(command), site) : certs(contextOf(command), site, renew);
+    });
+}
+
+interface CertsOptions {
+  renew?: boolean;
+  renewAuthorities?: boolean;
+}
+
+/** Also after they have expired, when nothing else goes on. */
+async function renewThem(context: Context, site: string): Promise<void> {
+  const { plan } = openSiteAloud(context, site);
+  await enterLab(plan);
+  const open = await openStack(context, plan, { create: false });
+  const old = clusterPkiOf(open.config, plan);
+  refuseLocked(plan);
+  await storePki(open, await renewAuthorities(old, new Date()));
+  const ends = pkiExpiries(clusterPkiOf(open.config, plan)).filter(({ name }) => name !== 'admin');
+  if (context.json) {
+    const renewed = ends.map(({ name, expires }) => ({ name, expires: expires.toISOString() }));
+    return printJson(context, { site, renewed });
+  }
+  const until = day(ends[0]!.expires);
+  const before = day(pkiExpiries(old)[0]!.expires);
+  context.out(
+    `The authorities of ${site} are valid until ${until}, under the keys that they had. Commit stacks/Pulumi.${site}.yaml.\n` +
+      `sitewright up ${site} brings them to every machine (preview shows it), and restarts the control plane of one machine after another and every kubelet.\n` +
+      `Pods and kubeconfigs from before know the old authority, which ends on ${before}: make those that use the API anew by then ` +
+      `(kubectl rollout restart, sitewright kubeconfig ${site}).`,
+  );
 }
 
 /** What a machine answered. */
@@ -94,6 +134,8 @@ async function certs(context: Context, site: string, renew: boolean): Promise<vo
     const lines = rows.map(({ where, name, expires }) => [where, name, minute(expires), left(context, expires, now)]);
     context.out(table(['where', 'certificate', 'expires (UTC)', 'left'], lines, context.color));
     for (const { where, message } of unanswered) context.say(`${where}: ${message}`);
+    const due = dueAuthorities(clusterPkiOf(open.config, plan), site, now);
+    if (due !== null) context.say(due);
   }
   if (expired.length > 0) {
     const workers = answers.filter(({ controlPlane }) => !controlPlane).map(({ host }) => host.name);
@@ -105,7 +147,7 @@ function whatNow(site: string, expired: Row[], workers: string[]): string {
   const joining = expired.filter(({ where }) => workers.includes(where)).map(({ where }) => where);
   return [
     `expired: ${expired.map(({ where, name }) => `${name} (${where})`).join(', ')}.`,
-    ...(joining.length < expired.length ? [`sitewright certs ${site} --renew renews all but authorities.`] : []),
+    ...(joining.length < expired.length ? [`sitewright certs ${site} --renew renews all but authorities, --renew-authorities those.`] : []),
     ...(joining.length > 0 ? [`sitewright up ${site} has ${joining.join(', ')} join again.`] : []),
   ].join(' ');
 }

@@ -10,7 +10,7 @@ import { WORKTREE } from '../../review/revision';
 import { checkBgpPasswords } from '../bgpPasswords';
 import { checkVsphereSecrets } from '../vsphereSecrets';
 import { checkIngressKey } from '../ingressKey';
-import { checkedClusterPki, clusterPkiOf, renewAdminWhenDue } from '../clusterKeys';
+import { checkedClusterPki, clusterPkiOf, dueAuthorities, renewAdminWhenDue } from '../clusterKeys';
 import { collectChanges } from '../changes';
 import { checkClusterVersion, VERSION_OUTPUT } from '../clusterVersion';
 import { contextOf, printJson, type Context } from '../context';
@@ -192,6 +192,8 @@ async function up(context: Context, site: string, options: Packs & { yes?: boole
   await checkClusterVersion(context, loaded, left, now);
   const pki = checkedClusterPki(open.config, plan, now);
   checkRegistryPasswords(open.config, plan);
+  const due = pki === null ? null : dueAuthorities(pki, site, now);
+  if (due !== null) context.say(due);
   if (pki !== null && (await renewAdminWhenDue(open, pki, now))) {
     context.say(
       `secrets of ${site}: the kit's own certificate was due and is made anew. Commit stacks/Pulumi.${site}.yaml`,
