@@ -28,13 +28,29 @@ const PROGRESS_INTERVAL_MILLISECONDS = 5000;
 /** Slower than 1 kB/s for a minute is a connection that has died. */
 const PATIENCE = ['speed-limit = 1000', 'speed-time = 60', 'connect-timeout = 30', 'retry = 3'];
 
-/** A server that cannot go on where a download was, or has nothing left to send: from the beginning then. */
-const REFUSED = /exit code (22|33|36)\b/;
+/**
+ * A server that cannot go on where a download was, has another content now, or has nothing left to send: from the beginning
+ * then. One that is busy or does not let in says nothing about what has arrived, which stays.
+ */
+const UNUSABLE = /exit code (33|36)\b|returned error: 416\b/;
+const REFUSED = /exit code 22\b/;
+
+/** A server answered, and not with what it was asked for. */
+export class HttpError extends BundleError {
+  constructor(
+    message: string,
+    readonly status: number,
+    /** Of its answer, as they were sent. */
+    readonly headers: string,
+  ) {
+    super(message);
+  }
+}
 
 /**
  * Downloads a file with curl, which honours HTTPS_PROXY, NO_PROXY, ~/.netrc and the machine's certificates. What an
- * interrupted download left beside the target, as `<target>.part`, is gone on with.
- * @throws BundleError with the URL and what the server said
+ * interrupted download left beside the target, as `<target>.part`, is gone on with where the server still has the same.
+ * @throws BundleError with the URL and what the server said, HttpError where it said it by a status
  */
 export async function download(
   url: string,
@@ -53,14 +69,17 @@ export async function download(
     return;
   }
   const part = `${target}.part`;
+  const headersFile = `${part}.headers`;
   const fetch = async () => {
     const shown = setInterval(() => void tell(url, part, log), PROGRESS_INTERVAL_MILLISECONDS);
     try {
       const lines = ['fail', 'location', 'netrc-optional', 'continue-at = -', `output = ${quoted(part)}`, ...PATIENCE];
+      const validator = await validatorOf(part);
+      const headers = [...(options.headers ?? []), ...(validator === null ? [] : [`If-Range: ${validator}`])];
       await curl([
         ...lines,
-        ...(options.headers ?? []).map((line) => `header = ${quoted(line)}`),
-        `url = ${quoted(from)}`,
+        ...headers.map((line) => `header = ${quoted(line)}`),
+        ...[`dump-header = ${quoted(headersFile)}`, `url = ${quoted(from)}`],
       ]);
     } finally {
       clearInterval(shown);
@@ -68,14 +87,50 @@ export async function download(
   };
   try {
     await fetch().catch(async (error: Error) => {
-      if (!REFUSED.test(error.message) || !(await fs.stat(part).catch(() => undefined))) throw error;
-      await fs.rm(part);
+      if (!UNUSABLE.test(error.message) || !(await fs.stat(part).catch(() => undefined))) throw error;
+      await forget(part);
       return fetch();
     });
   } catch (error) {
-    throw new BundleError(`${url} could not be downloaded${from === url ? '' : ' from the mirror'}: ${reason(error)}`);
+    const { message } = error as Error;
+    const said = `${url} could not be downloaded${from === url ? '' : ' from the mirror'}: ${message.split('\n').pop()!}`;
+    if (!REFUSED.test(message)) throw new BundleError(said);
+    const { status, headers } = lastAnswer(await fs.readFile(headersFile, 'utf8'));
+    throw new HttpError(said, status, headers);
   }
   await fs.rename(part, target);
+  await forget(part);
+}
+
+const validatorFile = (part: string) => `${part}.validator`;
+
+/**
+ * What the server called the content that a part is of, or null: it did not, or there is no part. An answer that brought
+ * nothing leaves it as it was.
+ */
+async function validatorOf(part: string): Promise<string | null> {
+  if (!(await fs.stat(part).catch(() => undefined))) return null;
+  const { status, headers } = lastAnswer(await fs.readFile(`${part}.headers`, 'utf8').catch(() => ''));
+  const header = (name: string) => new RegExp(`^${name}: *(.*?)\\s*$`, 'im').exec(headers)?.[1];
+  const tag = header('etag');
+  // A weak one promises no bytes.
+  const found = [200, 206].includes(status) ? (tag?.startsWith('"') ? tag : header('last-modified')) : undefined;
+  if (found === undefined) return fs.readFile(validatorFile(part), 'utf8').catch(() => null);
+  await fs.writeFile(validatorFile(part), found);
+  return found;
+}
+
+async function forget(part: string): Promise<void> {
+  for (const file of [part, `${part}.headers`, validatorFile(part)]) await fs.rm(file, { force: true });
+}
+
+/** Of those that redirects and proxies gave before it, none counts. */
+function lastAnswer(text: string): { status: number; headers: string } {
+  const headers = text
+    .trim()
+    .split(/\r?\n\r?\n/)
+    .pop()!;
+  return { status: Number(/^HTTP\/\S+ (\d+)/.exec(headers)?.[1]), headers };
 }
 
 /** The text of a small file. */
@@ -94,8 +149,6 @@ export function curl(config: string[]): Promise<string> {
 }
 
 export const quoted = (value: string) => `"${value.replace(/(["\\])/g, '\\$1')}"`;
-
-const reason = (error: unknown) => (error as Error).message.split('\n').pop()!;
 
 async function tell(url: string, part: string, log: Log): Promise<void> {
   const { size } = await fs.stat(part).catch(() => ({ size: 0 }));

@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { sha256OfFile } from '../../components/bundle/checksum';
 import { BundleError } from '../../components/bundle/parse';
-import { curl, download, quoted } from './download';
+import { curl, download, HttpError, quoted } from './download';
 import { targetArch } from './goParts';
 import { deterministicTar } from './images';
 import type { Log } from './parts';
@@ -32,7 +32,7 @@ interface Place {
   /** Such as https://registry.k8s.io/v2/coredns/coredns */
   url: string;
   reference: string;
-  /** Headers of the requests; a registry asks for a token first. */
+  /** Headers of the requests; a registry asks for a token first, and for another one when that is too old. */
   headers: string[];
 }
 
@@ -71,7 +71,7 @@ export async function pullImage(
   for (const blob of [config, ...layers]) {
     const file = blobFile(layout, blob.digest);
     if (await isBlob(file, blob.digest)) continue;
-    await download(`${place.url}/blobs/${blob.digest}`, file, log, { headers: place.headers });
+    await admitted(place, () => download(`${place.url}/blobs/${blob.digest}`, file, log, { headers: place.headers }));
     if (await isBlob(file, blob.digest)) continue;
     await fs.rm(file);
     throw new BundleError(`${reference}: the registry gave other bytes than ${blob.digest}`);
@@ -105,7 +105,7 @@ async function fetchManifest(
   layout: string,
 ): Promise<{ descriptor: Descriptor; body: unknown }> {
   const body = path.join(layout, 'manifest');
-  const answer = await request(place, `${place.url}/manifests/${name}`, body);
+  const answer = await admitted(place, () => request(place, `${place.url}/manifests/${name}`, body));
   const digest = `sha256:${await sha256OfFile(body)}`;
   if (name.startsWith('sha256:') && name !== digest) {
     throw new BundleError(`${place.reference}: expected the manifest ${name}, the registry gave ${digest}`);
@@ -120,27 +120,33 @@ async function fetchManifest(
   return { descriptor: { mediaType, digest, size: Buffer.byteLength(text) }, body: parsed };
 }
 
-/** One request; a registry that wants a token gets one, which later requests carry as well. */
+/** Asks; where the registry wants a token, or one that is newer, once more with that. Later requests carry it as well. */
+async function admitted<T>(place: Place, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof HttpError) || error.status !== 401) throw error;
+    place.headers = [`Authorization: Bearer ${await token(place, error.headers)}`];
+    return ask();
+  }
+}
+
 async function request(place: Place, url: string, body: string): Promise<{ contentType: string }> {
   const accept = `header = ${quoted(`Accept: ${[...INDEXES, ...MANIFESTS].join(', ')}`)}`;
   const headersFile = `${body}.headers`;
-  const ask = () =>
-    curl([
-      ...['location', 'netrc-optional', 'connect-timeout = 30', 'max-time = 120', 'retry = 3', accept],
-      ...place.headers.map((line) => `header = ${quoted(line)}`),
-      ...[`dump-header = ${quoted(headersFile)}`, `output = ${quoted(body)}`, `url = ${quoted(url)}`],
-      'write-out = "%{http_code} %{content_type}"',
-    ]).catch((error: Error) => {
-      throw new BundleError(`${place.reference}: ${url}: ${error.message.split('\n').pop()}`);
-    });
-  let [status, contentType] = (await ask()).split(' ');
-  if (status === '401' && place.headers.length === 0) {
-    place.headers.push(`Authorization: Bearer ${await token(place, await fs.readFile(headersFile, 'utf8'))}`);
-    [status, contentType] = (await ask()).split(' ');
-  }
-  await fs.rm(headersFile, { force: true });
-  if (status !== '200') throw new BundleError(`${place.reference}: ${url}: HTTP status ${status}`);
-  return { contentType: contentType.split(';')[0] };
+  const answer = await curl([
+    ...['location', 'netrc-optional', 'connect-timeout = 30', 'max-time = 120', 'retry = 3', accept],
+    ...place.headers.map((line) => `header = ${quoted(line)}`),
+    ...[`dump-header = ${quoted(headersFile)}`, `output = ${quoted(body)}`, `url = ${quoted(url)}`],
+    'write-out = "%{http_code} %{content_type}"',
+  ]).catch((error: Error) => {
+    throw new BundleError(`${place.reference}: ${url}: ${error.message.split('\n').pop()}`);
+  });
+  const [status, contentType] = answer.split(' ');
+  const headers = await fs.readFile(headersFile, 'utf8');
+  await fs.rm(headersFile);
+  if (status === '200') return { contentType: contentType.split(';')[0] };
+  throw new HttpError(`${place.reference}: ${url}: HTTP status ${status}`, Number(status), headers);
 }
 
 async function token({ reference }: Place, headers: string): Promise<string> {

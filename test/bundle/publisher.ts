@@ -20,6 +20,11 @@ export class Publisher {
   readonly requests: string[] = [];
   /** End of the path of a file or a layer whose connection breaks after half of its bytes, once. */
   breakOnce: string | null = null;
+  /** End of the path of what the server is too busy for. */
+  busy: string | null = null;
+  /** Ends of paths of the registry; who asks for one finds that every token has become too old, once for each that is here. */
+  readonly expired: string[] = [];
+  private tokens = 0;
   private server!: Server;
 
   async start(): Promise<void> {
@@ -76,7 +81,7 @@ export class Publisher {
     const url = new URL(request.url!, this.url);
     this.requests.push(`${request.headers.range ?? ''} ${url.pathname}`.trim());
     if (url.pathname === '/token')
-      return void response.end(JSON.stringify({ token: `for ${url.searchParams.get('scope')}` }));
+      return void response.end(JSON.stringify({ token: this.tokenFor(url.searchParams.get('scope')!) }));
     if (url.pathname.startsWith('/v2/')) return this.answerRegistry(url, request, response);
     const file = this.files.get(url.pathname.slice('/files/'.length));
     if (file === undefined) return void response.writeHead(404).end();
@@ -90,21 +95,35 @@ export class Publisher {
     request: IncomingMessage,
     response: ServerResponse,
   ): void {
+    if (this.busy !== null && url.pathname.endsWith(this.busy))
+      return void response.writeHead(503, { 'retry-after': '1' }).end('busy');
+    const etag = `"${sha256(file)}"`;
+    const own = { ...headers, etag };
     if (this.breakOnce !== null && url.pathname.endsWith(this.breakOnce)) {
       this.breakOnce = null;
-      response.writeHead(200, { ...headers, 'content-length': file.length });
+      response.writeHead(200, { ...own, 'content-length': file.length });
       response.write(file.subarray(0, file.length / 2), () => response.destroy());
       return;
     }
-    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    const condition = request.headers['if-range'];
+    const isSame = condition === undefined || condition === etag;
+    const from = isSame ? Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0) : 0;
     const range = { 'content-range': `bytes ${from}-${file.length - 1}/${file.length}` };
-    response.writeHead(from > 0 ? 206 : 200, from > 0 ? { ...headers, ...range } : headers).end(file.subarray(from));
+    if (from >= file.length) return void response.writeHead(416, { 'content-range': `bytes */${file.length}` }).end();
+    response.writeHead(from > 0 ? 206 : 200, from > 0 ? { ...own, ...range } : own).end(file.subarray(from));
   }
+
+  private readonly tokenFor = (scope: string) => `${this.tokens} for ${scope}`;
 
   private answerRegistry(url: URL, request: IncomingMessage, response: ServerResponse): void {
     const path = url.pathname.slice('/v2/'.length);
     const scope = `repository:${path.replace(/\/(manifests|blobs)\/.*/, '')}:pull`;
-    if (request.headers.authorization !== `Bearer for ${scope}`) {
+    const at = this.expired.findIndex((end) => url.pathname.endsWith(end));
+    if (at !== -1 && request.headers.authorization !== undefined) {
+      this.expired.splice(at, 1);
+      this.tokens += 1;
+    }
+    if (request.headers.authorization !== `Bearer ${this.tokenFor(scope)}`) {
       const challenge = `Bearer realm="${this.url}/token",service="registry",scope="${scope}"`;
       return void response.writeHead(401, { 'www-authenticate': challenge }).end('{}');
     }

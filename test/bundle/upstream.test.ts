@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { findBundle, teamLockPath } from '../../components/bundle/find';
 import { lockText, parseLock } from '../../components/bundle/parse';
 import type { BundlePlan } from '../../components/plan/clusterTypes';
-import { mirrored } from '../../scripts/bundle/download';
+import { download, mirrored } from '../../scripts/bundle/download';
 import { cachedBundles } from '../../components/bundle/store';
 import { publishedChecksum, releasesOf } from '../../scripts/bundle/releases';
 import { buildFromUpstream } from '../../scripts/bundle/upstream';
@@ -135,6 +135,76 @@ test('a download that broke off is gone on with', async () => {
   // What had arrived before it is not asked for again.
   expect(publisher.requests.join('\n')).not.toMatch(/\/kubeadm$/m);
   expect(readFileSync(join(bundle, 'bin/kubelet'), 'utf8')).toBe('bin/kubelet');
+});
+
+/** One file that the test publishes, and what was asked of it since. */
+async function half(name: string, text: string) {
+  const end = `/${name}`;
+  const target = join(folder, 'downloads', name);
+  publisher.files.set(name, Buffer.from(text));
+  publisher.breakOnce = end;
+  const get = () => download(`${publisher.url}/files/${name}`, target, () => undefined);
+  await expect(get()).rejects.toThrow(/could not be downloaded: curl: \(18\)/);
+  publisher.requests.length = 0;
+  const asked = () => publisher.requests.map((line) => line.replace(` /files${end}`, '').replace(`/files${end}`, ''));
+  return { get, asked, target, read: () => readFileSync(target, 'utf8') };
+}
+
+test('a server that is busy, or does not know the file for a while, takes nothing away from what has arrived', async () => {
+  const { get, asked, target, read } = await half('a.tar', 'of the first half');
+  publisher.busy = '/a.tar';
+  await expect(get()).rejects.toMatchObject({ status: 503, message: expect.stringMatching(/returned error: 503$/) });
+  publisher.busy = null;
+  publisher.files.delete('a.tar');
+  await expect(get()).rejects.toMatchObject({ status: 404 });
+  expect(readFileSync(`${target}.part`, 'utf8')).toBe('of the f');
+  publisher.files.set('a.tar', Buffer.from('of the first half'));
+  await get();
+  expect(read()).toBe('of the first half');
+  expect([...new Set(asked())]).toEqual(['bytes=8-']);
+  expect(readdirSync(dirname(target))).toEqual(['a.tar']);
+});
+
+test('what has another content meanwhile is downloaded from the beginning, also where a busy server came between', async () => {
+  const { get, asked, read } = await half('b.tar', 'of the first half');
+  publisher.busy = '/b.tar';
+  await expect(get()).rejects.toThrow(/503/);
+  publisher.busy = null;
+  publisher.requests.length = 0;
+  publisher.files.set('b.tar', Buffer.from('entirely different'));
+  await get();
+  expect(read()).toBe('entirely different');
+  expect(asked()).toEqual(['bytes=8-', '']);
+});
+
+test('a part that is longer than the file is downloaded from the beginning', async () => {
+  const { get, target, read } = await half('c.tar', 'of the first half');
+  rmSync(`${target}.part.headers`);
+  publisher.files.set('c.tar', Buffer.from('short'));
+  await get();
+  expect(read()).toBe('short');
+});
+
+test('a token that becomes too old during a pull is replaced by a new one, once for each request', async () => {
+  const id = haveLock();
+  const layer = [...publisher.images]
+    .find(([, { body }]) => body.toString() === 'layer of etcd')![0]
+    .split('/')
+    .pop()!;
+  publisher.expired.push(`/etcd/blobs/${layer}`);
+  publisher.breakOnce = `/etcd/blobs/${layer}`;
+  await expect(build()).rejects.toThrow(new RegExp(`/v2/etcd/blobs/${layer} could not be downloaded`));
+  // What had arrived is not asked for again because of a token.
+  publisher.expired.push(`/etcd/blobs/${layer}`);
+  publisher.requests.length = 0;
+  expect((await build()).id).toBe(id);
+  expect(publisher.requests.filter((line) => line.endsWith(layer))).toEqual(
+    [/^bytes=\d+- /, /^bytes=\d+- /].map((range) => expect.stringMatching(range)),
+  );
+
+  forgetCache();
+  publisher.expired.push(`/etcd/blobs/${layer}`, `/etcd/blobs/${layer}`);
+  await expect(build()).rejects.toThrow(/returned error: 401$/);
 });
 
 test('so is an image whose layer broke off', async () => {
