@@ -23,7 +23,7 @@ const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: fold
 const plan = (registries: object[]) =>
   planOf(smallCluster({ kubernetes: { version: '1.36.1' }, more: { artifacts: { from: 'source' }, registries } }))
     .cluster!;
-const onThisMachine = (text: string) => text.replaceAll(/\/(etc|var|run)\/containerd/g, `${folder}/$1`);
+const onThisMachine = (text: string) => text.replaceAll(/\/(etc|var\/lib|run)\/containerd/g, `${folder}/$1`);
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'containerd-'));
