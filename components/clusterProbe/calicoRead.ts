@@ -79,12 +79,17 @@ const isSame = (a: KubeDocument, b: KubeDocument) =>
   metadataOf(a)?.name === metadataOf(b).name &&
   metadataOf(a).namespace === metadataOf(b).namespace;
 
-/** Every planned value that the object does not have. What is there beyond the plan is somebody's default. */
+/**
+ * Every planned value that the object does not have. What is there beyond the plan is somebody's default, in the items of
+ * a list too; a list has as many items as planned.
+ */
 export function* differing(planned: unknown, live: unknown, path: string): Generator<string> {
   if (planned === undefined) return;
-  if (typeof planned === 'object' && planned !== null && !Array.isArray(planned)) {
+  if (Array.isArray(planned) && Array.isArray(live) && planned.length === live.length) {
+    for (const [index, item] of planned.entries()) yield* differing(item, live[index], `${path}[${index}]`);
+  } else if (typeof planned === 'object' && planned !== null && !Array.isArray(planned)) {
     for (const [key, value] of Object.entries(planned)) {
-      yield* differing(value, (live as Record<string, unknown> | undefined)?.[key], `${path}.${key}`);
+      yield* differing(value, (live as Record<string, unknown> | null | undefined)?.[key], `${path}.${key}`);
     }
   } else if (JSON.stringify(planned) !== JSON.stringify(live)) {
     yield `${path} is ${JSON.stringify(live) ?? 'absent'}, planned: ${JSON.stringify(planned)}`;

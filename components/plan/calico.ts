@@ -258,6 +258,10 @@ function installation(
           encapsulation: encapsulation(pool),
           natOutgoing: pool.natOutgoing ? 'Enabled' : 'Disabled',
           nodeSelector: pool.nodeSelector,
+          // What the operator writes into the list where it is not stated: a list has one owner, and it would be drift.
+          allowedUses: ['Workload', 'Tunnel'],
+          assignmentMode: 'Automatic',
+          disableNewAllocations: false,
         })),
       },
     },

@@ -158,6 +158,16 @@ test('of an object only what is planned is compared', () => {
     'spec.nested.c is absent, planned: 3',
     'spec.allowedUses is ["Workload"], planned: []',
   ]);
+  // kubectl sorts keys, and whoever defaults a field does so in the items of a list too.
+  const rules = [
+    { action: 'Accept', cidr: '10.244.0.0/16', matchOperator: 'In', source: 'Remote' },
+    { action: 'Reject' },
+  ];
+  const planned = [{ cidr: '10.244.0.0/16', matchOperator: 'In', action: 'Accept' }, { action: 'Accept' }];
+  expect([...differing(planned, rules, 'spec.exportV4')]).toEqual([
+    'spec.exportV4[1].action is "Reject", planned: "Accept"',
+  ]);
+  expect([...differing([{ a: 1 }], null, 'spec.list')]).toEqual(['spec.list is null, planned: [{"a":1}]']);
 });
 
 /** As BIRD 1.6.8 wrote it, some of its many lines. */
