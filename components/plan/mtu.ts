@@ -26,6 +26,10 @@ const OVERHEADS: Record<Exclude<Encapsulation, 'none'>, Partial<Record<Family, O
   },
 };
 
+/** What an outer packet has beside its pod packet; 0 where there is none of that family. */
+export const overheadBytes = (encapsulation: Encapsulation, family: Family): number =>
+  encapsulation === 'none' ? 0 : (OVERHEADS[encapsulation][family]?.bytes ?? 0);
+
 /** Names that Felix gives its devices. */
 const DEVICES: Record<Exclude<Encapsulation, 'none'>, Partial<Record<Family, string>>> = {
   ipip: { ipv4: 'tunl0' },

@@ -1,4 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { overheadBytes } from '../plan/mtu';
 import type { Family } from '../plan/types';
 import type {
   DirectionFacts,
@@ -29,6 +30,7 @@ interface Hello {
   device: string;
   mtuBytes: number;
   forwarding: Record<Family, boolean>;
+  calico: boolean;
 }
 
 /** Measures one pair in both directions. Throws SshError or NodeProbeError where a node cannot be asked. */
@@ -171,7 +173,8 @@ class FamilyProof {
 
   private async side(probe: NodeProbe, address: string, pod: string): Promise<{ side: Side; hello: Hello }> {
     const hello = await probe.call<Hello>('hello', { address }, this.opts.signal);
-    return { side: { probe, address, pod, device: hello.device, mtuBytes: hello.mtuBytes }, hello };
+    const { device, mtuBytes, calico: runsCalico } = hello;
+    return { side: { probe, address, pod, device, mtuBytes, runsCalico }, hello };
   }
 
   private lane(from: Side, to: Side): Lane {
@@ -179,12 +182,22 @@ class FamilyProof {
     return { family: this.addresses.family, from, to, token: this.token, nextRound, signal: this.opts.signal };
   }
 
-  /** Why pod packets cannot be tried before the cluster exists; null where they can. */
+  /** Why pod packets cannot be tried; null where they can. Asked when the underlay carries its own MTU. */
   private noTunnel(hellos: Hello[]): string | null {
     const { pair } = this.request;
     const { family } = this.addresses;
     if (!pair.podFamilies.includes(family)) return `the pods have no ${family} addresses`;
-    if (pair.encapsulation !== 'none') return null;
+    if (pair.encapsulation !== 'none') {
+      // Felix drops what comes from a host that is no member yet, its WireGuard has the port, and IP-in-IP between two
+      // members would be taken from their pods.
+      const members = [pair.a, pair.b].filter((_, index) => hellos[index]?.calico);
+      if (members.length === 0) return null;
+      const outer = pair.podMtuBytes + overheadBytes(pair.encapsulation, family);
+      return (
+        `Calico runs on ${members.join(' and ')} already, and no second tunnel is opened beside its own: the wire carries the ` +
+        `${outer} bytes that ${pair.encapsulation} makes of ${pair.podMtuBytes}, and pods are measured through it in the cluster`
+      );
+    }
     if (!pair.sameSubnet) return 'the routers between the subnets learn pod networks only from the cluster (BGP)';
     const closed = [pair.a, pair.b].filter((_, index) => !hellos[index]?.forwarding[family]);
     const key = family === 'ipv4' ? 'net.ipv4.ip_forward' : 'net.ipv6.conf.all.forwarding';

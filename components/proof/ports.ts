@@ -6,6 +6,11 @@ const CONNECT_LIMIT_SECONDS = 5;
 const ARRIVAL_LIMIT_SECONDS = 3;
 /** IP-in-IP exists for IPv4 only (RFC 2003). */
 const IP_IN_IP = 4;
+const TUNNEL_PORTS = [4789, 51820, 51821];
+
+/** Felix lets in at these only what comes from a host that it knows, and a new one is not known yet. */
+const isTunnel = ({ protocol, number }: Pick<PortProbe, 'protocol' | 'number'>) =>
+  protocol === 'ip' ? number === IP_IN_IP : protocol === 'udp' && TUNNEL_PORTS.includes(number);
 
 interface Tried {
   answer: string;
@@ -54,10 +59,15 @@ export async function provePorts(lane: Lane, request: PairRequest): Promise<Port
     protocol,
     number,
     what,
-    ...portOutcome(protocol, states[index] ?? '', tried[index] ?? { answer: 'not tried' }, {
-      arrived: seen.arrived.includes(index),
-      heard: seen.heard.includes(index),
-    }),
+    ...portOutcome(
+      protocol,
+      to.runsCalico && isTunnel({ protocol, number }) ? 'in use' : (states[index] ?? ''),
+      tried[index] ?? { answer: 'not tried' },
+      {
+        arrived: seen.arrived.includes(index),
+        heard: seen.heard.includes(index),
+      },
+    ),
   }));
 }
 

@@ -27,6 +27,8 @@ export interface Side {
   /** Device of the address, as found on the node. */
   device: string;
   mtuBytes: number;
+  /** A member of a living cluster with Calico, which has the tunnels' ports and rules for what comes there. */
+  runsCalico: boolean;
   pod: string;
 }
 

@@ -1,3 +1,9 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { coordinatePair } from '../../components/proof/coordinatePair';
 import type { PairRequest } from '../../components/proof/facts';
 import { provePair } from '../../components/proof/prove';
@@ -204,5 +210,114 @@ describe('loss and filters', () => {
       'VRRP: reachable',
       'API server: reachable',
     ]);
+  });
+});
+
+describe('a machine that is to join a living cluster with Calico', () => {
+  const tunnelPorts: PortProbe[] = [
+    { protocol: 'ip', number: 4, what: 'IP-in-IP', between: 'any' },
+    { protocol: 'udp', number: 4789, what: 'VXLAN', between: 'any' },
+    { protocol: 'udp', number: 51820, what: 'WireGuard, IPv4', between: 'any' },
+  ];
+  /** What Felix has there of a host that it does not know, whatever its tunnel is. */
+  const felix = () =>
+    net.run(
+      net.b.namespace,
+      'nft',
+      [
+        'add table ip filter',
+        'add chain ip filter cali-INPUT { type filter hook input priority 0; }',
+        'add rule ip filter cali-INPUT ip protocol 4 drop',
+        'add rule ip filter cali-INPUT udp dport 4789 drop',
+      ].join('; '),
+    );
+  const device = (...words: string[]) => net.run(net.b.namespace, 'ip', 'link', ...words);
+  const why = (kind: string, outer: number, pod: number) => ({
+    skipped:
+      `Calico runs on two already, and no second tunnel is opened beside its own: the wire carries the ${outer} bytes ` +
+      `that ${kind} makes of ${pod}, and pods are measured through it in the cluster`,
+  });
+
+  const held: ChildProcess[] = [];
+  /** As the kernel has it for WireGuard, which not every machine of the tests has. */
+  const holdPort = () => {
+    const program = `import socket, time
+made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+made.bind(("", 51820))
+print("bound", flush=True)
+time.sleep(600)`;
+    const child = spawn('ip', ['netns', 'exec', net.b.namespace, 'python3', '-c', program]);
+    held.push(child);
+    return once(child.stdout, 'data');
+  };
+
+  afterEach(() => {
+    for (const child of held.splice(0)) child.kill();
+    for (const name of ['vxlan.calico', 'wireguard.cali', 'cali1a2b3c4d5e6']) {
+      try {
+        device('del', name);
+      } catch {
+        // Not of this test.
+      }
+    }
+    net.run(net.b.namespace, 'nft', 'flush', 'ruleset');
+  });
+
+  test.each([
+    ['vxlan', 1450, ['add', 'vxlan.calico', 'type', 'vxlan', 'id', '4096', 'dstport', '4789']],
+    ['ipip', 1480, ['add', 'cali1a2b3c4d5e6', 'type', 'dummy']],
+    ['wireguard', 1440, ['add', 'wireguard.cali', 'type', 'dummy']],
+  ] as const)(
+    '%s: the wire is proved at the size of its outer packets, and no tunnel opened',
+    async (kind, pod, link) => {
+      felix();
+      device(...link);
+      if (kind === 'wireguard') await holdPort();
+      const before = [net.a.inventory(), net.b.inventory()];
+      const { facts, findings } = await provePair(request({ encapsulation: kind, podMtuBytes: pod }, tunnelPorts));
+      expect(errors(findings)).toEqual([]);
+      for (const { underlay, tunnel, ports } of facts.directions) {
+        expect(underlay).toMatchObject({ largestBytes: 1500 });
+        expect(tunnel).toEqual(why(kind, 1500, pod));
+        expect(ports.map(({ outcome }) => outcome)).toEqual(['reachable', 'reachable', 'reachable']);
+      }
+      expect(findings.filter(({ probe }) => probe === 'tunnel-mtu').map(({ severity }) => severity)).toEqual([
+        'info',
+        'info',
+      ]);
+      expect([net.a.inventory(), net.b.inventory()]).toEqual(before);
+      // What carries too little is found all the same, and what drops tunnels on the way.
+      net.fault('meta length > 1499 drop');
+      const less = await provePair(request({ encapsulation: kind, podMtuBytes: pod }));
+      expect(errors(less.findings)[0]).toMatch(/^underlay-mtu: .*: 1500 does not pass, 1499 does/);
+      net.fault('udp dport 4789 drop');
+      const dropped = await provePair(request({ encapsulation: kind, podMtuBytes: pod }, tunnelPorts));
+      expect(errors(dropped.findings)[0]).toMatch(/^ports: .*UDP 4789 \(VXLAN\) does not arrive/);
+    },
+  );
+
+  test('a member without a pod has no device of Calico, and is known by calico-node', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sitewright-felix-'));
+    const program = join(folder, 'calico-node');
+    copyFileSync('/bin/sleep', program);
+    const calicoNode = async (namespace: string) => {
+      const child = spawn('ip', ['netns', 'exec', namespace, program, '600']);
+      held.push(child);
+      while (readFileSync(`/proc/${child.pid}/comm`, 'utf8') !== 'calico-node\n') await sleep(20);
+    };
+    try {
+      // That of another node on the same kernel is none of this one's.
+      await calicoNode(net.middle);
+      const alone = await provePair(request());
+      expect(alone.facts.directions[0]!.tunnel).toMatchObject({ largestBytes: 1450 });
+      await calicoNode(net.b.namespace);
+      const { facts } = await provePair(request());
+      expect(facts.directions.map(({ tunnel }) => tunnel)).toEqual([
+        why('vxlan', 1500, 1450),
+        why('vxlan', 1500, 1450),
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

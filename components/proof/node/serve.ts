@@ -16,11 +16,25 @@ def fragment_counters(family):
     return {'created': int(table['Ip6FragCreates']), 'received': int(table['Ip6ReasmReqds'])}
 
 
+def runs_calico():
+    """Whether the node is a member of a living cluster with Calico: by its devices, or its programs in the node's network."""
+    if any(name.startswith('cali') or name.endswith(('.calico', '.cali')) for name in os.listdir('/sys/class/net')):
+        return True
+    for path in glob.glob('/proc/[0-9]*/comm'):
+        try:
+            with open(path) as file:
+                if file.read().startswith('calico') and os.path.samestat(os.fstat(ROOT), os.stat(path[:-4] + 'ns/net')):
+                    return True
+        except OSError:
+            pass  # It ended meanwhile.
+    return False
+
+
 def op_hello(address):
     subprocess.run(['ip', 'route', 'flush', 'cache'], capture_output=True)
     subprocess.run(['ip', '-6', 'route', 'flush', 'cache'], capture_output=True)
     read = lambda path: open('/proc/sys/net/' + path).read().strip() if os.path.exists('/proc/sys/net/' + path) else '0'
-    return dict(link_facts(device_of(address)),
+    return dict(link_facts(device_of(address)), calico=runs_calico(),
                 forwarding={'ipv4': read('ipv4/ip_forward') == '1', 'ipv6': read('ipv6/conf/all/forwarding') == '1'})
 
 
