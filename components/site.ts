@@ -4,6 +4,8 @@ import { clusterProvider } from './addons/cluster';
 import type { Bundle } from './bundle/lock';
 import { Cluster } from './cluster/cluster';
 import { ClusterProof } from './clusterProbe/clusterProof';
+import { reflectorsProbe } from './clusterProbe/request';
+import { agentRequest, agentTarget } from './commands';
 import { stateIdentity } from './identity';
 import type { SiteBundle } from './machines/bundle';
 import { ExistingMachines } from './machines/existing';
@@ -82,13 +84,21 @@ export class Site extends pulumi.ComponentResource {
     const proof = new Proof(`${name}-proof`, { plan, machines, after: nodes }, { parent: this });
 
     // The gate: nothing of a cluster is installed on a network that is not what the plan says.
-    this.cluster = this.makeCluster(name, args, { stamp, machines, lost, proof });
+    const { cluster, calico } = this.makeCluster(name, args, { stamp, machines, lost, proof });
+    this.cluster = cluster;
     this.clusterProof = null;
-    if (this.cluster !== null) {
-      const addons = this.makeAddons(name, args, { stamp, machines, nodes, cluster: this.cluster });
+    if (cluster !== null) {
+      const addons = this.makeAddons(name, args, { stamp, machines, nodes, cluster });
+      const late = calico?.late(this.reflectors(name, args, machines, cluster.ready)) ?? [];
       this.clusterProof = new ClusterProof(
         `${name}-cluster-proof`,
-        { plan, machines, before: proof.results, after: [this.cluster, addons], limitFactor: args.limitFactor ?? 1 },
+        {
+          plan,
+          machines,
+          before: proof.results,
+          after: [cluster, addons, ...late],
+          limitFactor: args.limitFactor ?? 1,
+        },
         { parent: this },
       ).result;
     }
@@ -102,9 +112,9 @@ export class Site extends pulumi.ComponentResource {
     name: string,
     args: SiteArgs,
     { stamp, machines, lost, proof }: { stamp: Stamp; machines: Machine[]; lost: LostMachine[]; proof: Proof },
-  ): Cluster | null {
+  ): { cluster: Cluster | null; calico: Calico | null } {
     const { plan, cluster, limitFactor = 1 } = args;
-    if (plan.cluster === null) return null;
+    if (plan.cluster === null) return { cluster: null, calico: null };
     if (cluster === null) throw new Error(`${name}: its cluster needs a bundle and keys`);
     const snapshotKeyPem = args.secrets.hostKeySeed.apply((seed) => snapshotKey(seed).publicKeyPem);
     const nodes = plan.nodes.map(({ cluster: part, state }, index) => ({
@@ -112,8 +122,9 @@ export class Site extends pulumi.ComponentResource {
       plan: part!,
       state,
     }));
-    const { calico } = plan.cluster;
-    return new Cluster(
+    const { calico: calicoPlan } = plan.cluster;
+    let calico: Calico | null = null;
+    const made = new Cluster(
       `${name}-cluster`,
       {
         site: plan.site,
@@ -124,12 +135,16 @@ export class Site extends pulumi.ComponentResource {
         snapshotKeyPem,
         after: [proof],
         protectedRoles: protectedRoles(plan),
-        network: (made, apiAnswers) =>
-          calico === null ? [] : [this.makeCalico(name, args, { stamp, calico, cluster: made, apiAnswers })],
+        network: (self, apiAnswers) => {
+          if (calicoPlan === null) return [];
+          calico = this.makeCalico(name, args, { stamp, calico: calicoPlan, cluster: self, apiAnswers });
+          return calico.ready;
+        },
         limitFactor,
       },
       { parent: this },
     );
+    return { cluster: made, calico };
   }
 
   /** A node is Ready only with it, so it comes before anything joins, and does not wait for Services. */
@@ -164,6 +179,32 @@ export class Site extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+  }
+
+  /** What the mesh ends after: on a living cluster the members are there, and the route reflectors may be new. */
+  private reflectors(
+    name: string,
+    { plan, limitFactor = 1 }: SiteArgs,
+    machines: Machine[],
+    after: pulumi.Resource[],
+  ): pulumi.Resource[] {
+    const bgp = reflectorsProbe(plan);
+    if (bgp === null) return after;
+    const members = machines.filter((machine) => machine.name in bgp.addresses);
+    const request = pulumi.jsonStringify({
+      kind: 'await-reflectors',
+      name: plan.site,
+      nodes: members.map((machine) => ({
+        name: machine.name,
+        target: agentTarget(machine.connection),
+        incarnation: machine.incarnation,
+      })),
+      bgp,
+      limitSeconds: Math.round(CALICO_LIMIT_SECONDS * limitFactor),
+    });
+    return [
+      agentRequest(`${name}-reflectors`, { request: pulumi.secret(request) }, { parent: this, dependsOn: after }),
+    ];
   }
 
   private makeAddons(

@@ -1,6 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
 import type { Machine } from '../machines/machine';
-import { CalicoLate } from '../network/calico/calico';
 import { Policy } from '../network/policy';
 import type { ClusterPlan } from '../plan/clusterTypes';
 import { clusterProvider, type ClusterAccess } from './cluster';
@@ -58,10 +57,6 @@ export class Addons extends pulumi.ComponentResource {
         { plan: { nodeLocal, bundle: plan.bundle }, machines, after: prepared, access },
         { parent: this },
       );
-    }
-    const { calico } = plan;
-    if (calico !== null && calico.lateObjects.length > 0) {
-      new CalicoLate(`${name}-calico`, { plan: calico, access }, { parent: this });
     }
     const { ingress, policy, bundle } = plan;
     if (ingress !== null) {

@@ -1,4 +1,5 @@
 import { probeCluster, type ClusterProbeRequest, type ClusterProbeResult } from '../clusterProbe';
+import { awaitReflectors, type AwaitReflectorsRequest, type AwaitReflectorsResult } from '../clusterProbe/reflectors';
 import { proveNode, provePair } from '../proof/prove';
 import type { NodeRequest, PairRequest, ProofResult } from '../proof/facts';
 import { awaitSsh, type AwaitSshRequest, type AwaitSshResult, type RunOptions } from './awaitSsh';
@@ -10,6 +11,7 @@ import { upgradeCluster, type UpgradeClusterRequest, type UpgradeClusterResult }
 import { placeBundleImage, type PlaceBundleImageRequest, type PlaceBundleImageResult } from './placeBundleImage';
 
 export type AgentRequest =
+  | AwaitReflectorsRequest
   | AwaitSshRequest
   | ClearSeedRequest
   | CopyBundleRequest
@@ -21,6 +23,7 @@ export type AgentRequest =
   | UpgradeClusterRequest
   | ClusterProbeRequest;
 export type AgentResult =
+  | AwaitReflectorsResult
   | AwaitSshResult
   | ClearSeedResult
   | CopyBundleResult
@@ -55,6 +58,8 @@ export async function runRequest(request: AgentRequest, opts: RunOptions = {}): 
       return leaveNode(request, opts);
     case 'upgrade-cluster':
       return upgradeCluster(request, opts);
+    case 'await-reflectors':
+      return awaitReflectors(request, opts);
     case 'probe-cluster':
       return probeCluster(request, opts);
     default:

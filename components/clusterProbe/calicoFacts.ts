@@ -4,6 +4,7 @@ import type { Encapsulation, Family } from '../plan/types';
 /** What of a plan with Calico is held against the living cluster, and what was found. */
 
 export interface CalicoProbe {
+  site: string;
   /** Where calico-node runs. */
   namespace: string;
   /** What wraps a pod packet between two nodes of one subnet and of two. */
@@ -46,12 +47,20 @@ export interface CalicoNodeFacts {
   /** MTU of the node's devices that the plan names. */
   devices: Record<string, number>;
   /** Both ends of every pod's link. The pod's is null where its network namespace is gone. */
-  links: { device: string; mtuBytes: number; podMtuBytes: number | null }[];
+  links: CalicoLink[];
   routes: CalicoRoute[];
   /** Null: the node has no WireGuard device. Seconds since the last handshake of each peer; null: none so far. */
   wireguardPeers: (number | null)[] | null;
   /** Null: no BIRD runs there. */
   bgpSessions: BgpSession[] | null;
+}
+
+export interface CalicoLink {
+  device: string;
+  mtuBytes: number;
+  podMtuBytes: number | null;
+  /** namespace/name, asked for where its MTU is not the planned one. */
+  pod?: string;
 }
 
 export interface BgpSession {

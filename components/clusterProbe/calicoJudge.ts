@@ -1,6 +1,6 @@
 import type { ProofFinding } from '../proof/facts';
 import type { Encapsulation, Family } from '../plan/types';
-import type { BgpProbe, BgpSession, CalicoFacts, CalicoNodeFacts, CalicoProbe } from './calicoFacts';
+import type { BgpProbe, BgpSession, CalicoFacts, CalicoLink, CalicoNodeFacts, CalicoProbe } from './calicoFacts';
 
 /** Compares what was found of Calico with its plan. Pure: the same facts give the same findings. */
 
@@ -12,8 +12,6 @@ const TUNNEL_DEVICES: Record<Exclude<Encapsulation, 'none'>, Record<Family, stri
 };
 export const WIREGUARD_DEVICES = Object.values(TUNNEL_DEVICES.wireguard);
 const TUNNELS = Object.values(TUNNEL_DEVICES).flatMap((byFamily) => Object.values(byFamily));
-/** WireGuard speaks at least every two minutes while there is traffic (its REKEY_AFTER_TIME), and the probes make some. */
-const HANDSHAKE_SECONDS = 300;
 const REPAIR = '`sitewright refresh` and then `up` put it back';
 
 export function judgeCalico(facts: CalicoFacts, plan: CalicoProbe, severity: ProofFinding['severity']): ProofFinding[] {
@@ -38,20 +36,29 @@ export function judgeCalico(facts: CalicoFacts, plan: CalicoProbe, severity: Pro
   return findings;
 }
 
-/** Links of pods that run, which have the MTU of their start. */
+/** Whether both ends of a pod's link have the planned MTU. A network namespace that is gone says nothing. */
+export const isAsPlanned = ({ mtuBytes, podMtuBytes }: CalicoLink, planned: number) =>
+  mtuBytes === planned && (podMtuBytes ?? mtuBytes) === planned;
+
+/** Links of pods that run, which have the MTU of their start: one finding for each node, with what its pods have. */
 export function judgeLinks(
   { nodes }: Pick<CalicoFacts, 'nodes'>,
-  { podMtuBytes: planned }: Pick<CalicoProbe, 'podMtuBytes'>,
+  { site, podMtuBytes: planned }: Pick<CalicoProbe, 'site' | 'podMtuBytes'>,
   severity: ProofFinding['severity'],
 ): ProofFinding[] {
-  return Object.entries(nodes).flatMap(([where, found]) =>
-    ('links' in found ? found.links : []).flatMap(({ device, mtuBytes, podMtuBytes }): ProofFinding[] => {
-      if (mtuBytes === planned && (podMtuBytes ?? mtuBytes) === planned) return [];
+  return Object.entries(nodes).flatMap(([where, found]): ProofFinding[] => {
+    const old = 'links' in found ? found.links.filter((link) => !isAsPlanned(link, planned)) : [];
+    if (old.length === 0) return [];
+    const byMtu = new Map<string, string[]>();
+    for (const { device, mtuBytes, podMtuBytes, pod } of old) {
       const ends = `${mtuBytes} on the node and ${podMtuBytes ?? 'unknown'} in the pod`;
-      const message = `the link ${device} has an MTU of ${ends}, planned: ${planned}; restart the pod`;
-      return [{ probe: 'calico', severity, where, message }];
-    }),
-  );
+      byMtu.set(ends, [...(byMtu.get(ends) ?? []), pod ?? `nobody's ${device}`]);
+    }
+    const who = [...byMtu].map(([ends, pods]) => `${ends}: ${pods.sort().join(', ')}`).join('; ');
+    const have = old.length === 1 ? '1 pod has' : `${old.length} pods have`;
+    const message = `${have} another MTU than the planned ${planned}: ${who}: \`sitewright rollout mtu ${site}\` makes them anew`;
+    return [{ probe: 'calico', severity, where, message }];
+  });
 }
 
 /** By the addresses that a node is to have a session with, who that is. */
@@ -64,7 +71,8 @@ function neighbours(node: string, { addresses, reflectors, routers }: BgpProbe):
   ]);
 }
 
-function* bgpProblems(node: string, sessions: BgpSession[] | null, bgp: BgpProbe): Generator<string> {
+/** Sessions that the node is to have and has not. */
+export function* bgpProblems(node: string, sessions: BgpSession[] | null, bgp: BgpProbe): Generator<string> {
   const planned = neighbours(node, bgp);
   if (sessions === null) {
     if (planned.size > 0) yield `no BIRD runs on it, planned: ${planned.size} BGP sessions`;
@@ -103,7 +111,8 @@ function* nodeProblems(
   const peers = found.wireguardPeers ?? [];
   if (peers.length < others * plan.families.length)
     yield `knows ${peers.length} WireGuard peers, planned: ${others} for each family`;
-  const silent = peers.filter((seconds) => seconds === null || seconds > HANDSHAKE_SECONDS).length;
+  // How long ago says how long nobody had anything to say: pods are measured one after another, and the first ones wait.
+  const silent = peers.filter((seconds) => seconds === null).length;
   if (silent > 0)
     yield `${silent} of ${peers.length} WireGuard peers made no handshake: look at UDP 51820 and 51821 between the nodes`;
 }

@@ -1,3 +1,6 @@
+/** Of calico-node, one for each family. */
+export const BIRD_SOCKETS = ['/var/run/calico/bird.ctl', '/var/run/calico/bird6.ctl'];
+
 /**
  * What a node knows of Calico's part of its network, as one Python 3 program on stdin: it reads and changes nothing. Its
  * argument is the request, its output one line of JSON. Private keys of WireGuard are not asked for.

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { KubeDocument } from '../plan/clusterTypes';
 import type { CalicoFacts } from './calicoFacts';
 import type { Kubectl } from './kubectl';
@@ -44,6 +45,18 @@ export async function readCalico(
       .map(({ spec }) => ({ node: spec.node, cidr: spec.cidr })),
     objects: await differences(kubectl, objects, command),
   };
+}
+
+/** Name that Calico gives the node's end of a pod's veth (its VethNameForWorkload). */
+export const vethName = (namespace: string, pod: string): string =>
+  `cali${createHash('sha1').update(`${namespace}.${pod}`).digest('hex').slice(0, 11)}`;
+
+/** Whose link a device of any node is, as namespace/name. */
+export async function podsByLink(kubectl: Kubectl, command: Command): Promise<Map<string, string>> {
+  const columns = 'custom-columns=:.metadata.namespace,:.metadata.name';
+  const text = await kubectl.run(['get', 'pods', '-A', '--no-headers', '-o', columns], command);
+  const pods = text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim().split(/ +/)]));
+  return new Map(pods.map(([namespace, name]) => [vethName(namespace!, name!), `${namespace}/${name}`]));
 }
 
 async function differences(

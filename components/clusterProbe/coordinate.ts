@@ -11,9 +11,9 @@ import type {
   NodeObjectFacts,
 } from './facts';
 import type { CalicoFacts, CalicoNodeFacts } from './calicoFacts';
-import { WIREGUARD_DEVICES } from './calicoJudge';
-import { calicoNodeProgram } from './calicoNodeProgram';
-import { readCalico } from './calicoRead';
+import { isAsPlanned, WIREGUARD_DEVICES } from './calicoJudge';
+import { BIRD_SOCKETS, calicoNodeProgram } from './calicoNodeProgram';
+import { podsByLink, readCalico } from './calicoRead';
 import { asRoot, Kubectl } from './kubectl';
 import { ingressFacts, pathFacts, type Asker } from './machines';
 import { ruleProblems } from './judge';
@@ -25,9 +25,6 @@ import { bgpSessions, etcdFacts, etcdMetrics, nftRules, virtualServers, type Etc
 
 /** Of kubeadm: `listen-metrics-urls` of its etcd, on the node itself only. */
 const ETCD_METRICS = 'http://127.0.0.1:2381/metrics';
-
-/** Of calico-node, one for each family. */
-const BIRD_SOCKETS = ['/var/run/calico/bird.ctl', '/var/run/calico/bird6.ctl'];
 
 /** No control-plane node could be asked, or the cluster refused what the probes need. */
 export class ClusterProbeError extends Error {}
@@ -164,7 +161,17 @@ class Run extends ProbeRun {
         return [end.name, { ...facts, bgpSessions: birds === null ? null : bgpSessions(birds) }];
       }),
     );
+    await this.namePods(kubectl, nodes, calico.podMtuBytes);
     return { ...known, nodes: Object.fromEntries(nodes) };
+  }
+
+  /** Those whose link is not as planned. */
+  private async namePods(kubectl: Kubectl, nodes: [string, CalicoFacts['nodes'][string]][], planned: number) {
+    const links = nodes.flatMap(([, found]) => ('links' in found ? found.links : []));
+    const old = links.filter((link) => !isAsPlanned(link, planned));
+    if (old.length === 0) return;
+    const pods = await podsByLink(kubectl, this.command());
+    for (const link of old) link.pod = pods.get(link.device);
   }
 
   private async ask<T>(

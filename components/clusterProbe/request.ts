@@ -79,12 +79,13 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
   };
 }
 
-function calicoProbe({ cluster, mtu, nodes: all, address }: SitePlan): CalicoProbe | null {
+function calicoProbe({ site, cluster, mtu, nodes: all, address }: SitePlan): CalicoProbe | null {
   if (!cluster?.calico) return null;
   const nodes = all.filter(({ state }) => state === 'active');
   const { install, bgp, objects, lateObjects, operator } = cluster.calico;
   const families = address.podCidrs.map(familyOf);
   return {
+    site,
     namespace: CALICO_NAMESPACE[install],
     encapsulation: mtu.encapsulation,
     subnets: Object.fromEntries(nodes.map(({ name, subnet }) => [name, subnet])),
@@ -94,6 +95,14 @@ function calicoProbe({ cluster, mtu, nodes: all, address }: SitePlan): CalicoPro
     bgp: bgp === null ? null : bgpProbe(bgp, nodes, families),
     objects: [...operator, ...objects, ...lateObjects],
   };
+}
+
+/** Sessions of the nodes with the route reflectors alone. */
+export function reflectorsProbe({ cluster, nodes, address }: SitePlan): BgpProbe | null {
+  const bgp = cluster?.calico?.bgp ?? null;
+  if (bgp === null || bgp.mesh) return null;
+  const active = nodes.filter(({ state }) => state === 'active');
+  return { ...bgpProbe(bgp, active, address.podCidrs.map(familyOf)), routers: [] };
 }
 
 function bgpProbe({ routeReflectors, peers }: CalicoBgpPlan, nodes: NodePlan[], families: Family[]): BgpProbe {

@@ -33,8 +33,8 @@ export interface CalicoPlan {
   /** Calico's own objects (crd.projectcalico.org/v1) and what belongs to them, in the order in which they are applied. */
   objects: KubeDocument[];
   /**
-   * The same, but only once calico-node is ready on every node: to turn the mesh off before the route reflectors are up
-   * would leave the nodes without routes.
+   * The same, but only once every node has its sessions with the route reflectors: to turn the mesh off before would leave
+   * the nodes without routes.
    */
   lateObjects: KubeDocument[];
 }

@@ -41,7 +41,7 @@ function summary({ backend, bgp, typha, mtuBytes, apiServer, lateObjects }: Cali
       ? 'none: Felix knows the routes from the API'
       : `AS ${bgp.asNumber}, ${bgp.mesh ? 'every node with every other' : `reflected by ${names(bgp.routeReflectors)}`}`;
   return [
-    ['BGP', lateObjects.length === 0 ? mesh : `${mesh}; the mesh ends once every node is ready`],
+    ['BGP', lateObjects.length === 0 ? mesh : `${mesh}; the mesh ends once every node has its sessions with them`],
     ['routes by', backend === 'bird' ? 'BIRD' : 'Felix'],
     ['MTU in bytes', made.join(', ')],
     ['Typha', typha === null ? 'none' : `${typha.replicas} pods`],

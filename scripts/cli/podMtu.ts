@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { vethName } from '../../components/clusterProbe/calicoRead';
 import { KubectlError, type Kubectl } from '../../components/clusterProbe/kubectl';
 import { failed } from './errors';
 
@@ -30,10 +30,6 @@ export interface StalePod {
   /** Null: nobody would make it anew. */
   owner: Owner | null;
 }
-
-/** Name that Calico gives the node's end of a pod's veth (its VethNameForWorkload). */
-export const vethName = (namespace: string, pod: string): string =>
-  `cali${createHash('sha1').update(`${namespace}.${pod}`).digest('hex').slice(0, 11)}`;
 
 /** Running pods with another MTU, by namespace and name. Pods without a veth have the network of their node. */
 export function stalePods(pods: Pod[], links: Record<string, Link[]>, podMtuBytes: number): StalePod[] {

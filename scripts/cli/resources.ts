@@ -76,6 +76,7 @@ const ROLES: Record<string, string> = {
   'control-plane': 'control plane',
   'step-down': 'leave of the virtual address',
   leave: 'leave of the cluster',
+  reflectors: 'sessions with the route reflectors',
   'proof-node': 'proof',
   'proof-pair': 'proof',
   'cluster-proof-run': 'proof of the cluster',

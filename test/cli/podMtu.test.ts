@@ -1,5 +1,6 @@
+import { vethName } from '../../components/clusterProbe/calicoRead';
 import { KubectlError, type Kubectl } from '../../components/clusterProbe/kubectl';
-import { restartPod, stalePods, vethName, type Pod, type StalePod } from '../../scripts/cli/podMtu';
+import { restartPod, stalePods, type Pod, type StalePod } from '../../scripts/cli/podMtu';
 
 const ready = [{ type: 'Ready', status: 'True' }];
 

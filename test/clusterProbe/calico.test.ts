@@ -14,6 +14,7 @@ import { judgeCluster } from '../../components/clusterProbe/judge';
 import { facts as clusterFacts, request } from './fixtures';
 
 const plan: CalicoProbe = {
+  site: 'oslo',
   namespace: 'kube-system',
   encapsulation: { sameSubnet: 'vxlan', crossSubnet: 'vxlan' },
   subnets: { one: 'rack1', two: 'rack1', three: 'rack2' },
@@ -72,18 +73,28 @@ describe('Calico of a live cluster', () => {
   test('pods with the MTU of their start are counted; where the MTU has just been changed they are a warning', () => {
     const found = facts();
     found.nodes.two.links = [
-      { device: 'cali2', mtuBytes: 1450, podMtuBytes: 1500 },
+      { device: 'cali2', mtuBytes: 1450, podMtuBytes: 1500, pod: 'shop/web-2' },
       { device: 'cali3', mtuBytes: 1450, podMtuBytes: null },
+      { device: 'cali4', mtuBytes: 1500, podMtuBytes: 1500, pod: 'kube-system/coredns-1' },
+      { device: 'cali5', mtuBytes: 1450, podMtuBytes: 1500, pod: 'shop/web-1' },
+      { device: 'cali6', mtuBytes: 1500, podMtuBytes: null },
     ];
+    found.nodes.three.links = [{ device: 'cali7', mtuBytes: 1500, podMtuBytes: 1500, pod: 'shop/web-3' }];
     const judged = (more: Partial<ClusterProbeRequest>) =>
       judgeCluster({ ...clusterFacts(), calico: found }, request({ calico: plan, ...more }))
         .filter(({ probe }) => probe === 'calico')
         .map(({ severity, where, message }) => `${severity} ${where}: ${message}`);
-    const old =
-      'two: the link cali2 has an MTU of 1450 on the node and 1500 in the pod, planned: 1450; restart the pod';
-    expect(judged({})).toEqual([`error ${old}`]);
-    expect(judged({ olderPods: 'warn' })).toEqual([`warn ${old}`]);
-    expect(judged({ warn: ['calico'] })).toEqual([`warn ${old}`]);
+    const old = [
+      'two: 4 pods have another MTU than the planned 1450: 1450 on the node and 1500 in the pod: shop/web-1, shop/web-2; ' +
+        '1500 on the node and 1500 in the pod: kube-system/coredns-1; ' +
+        "1500 on the node and unknown in the pod: nobody's cali6: `sitewright rollout mtu oslo` makes them anew",
+      'three: 1 pod has another MTU than the planned 1450: 1500 on the node and 1500 in the pod: shop/web-3: ' +
+        '`sitewright rollout mtu oslo` makes them anew',
+    ];
+    const lines = (severity: string) => old.map((line) => `${severity} ${line}`);
+    expect(judged({})).toEqual(lines('error'));
+    expect(judged({ olderPods: 'warn' })).toEqual(lines('warn'));
+    expect(judged({ warn: ['calico'] })).toEqual(lines('warn'));
   });
 
   test('across subnets only is a tunnel, and inside one the card', () => {
@@ -108,10 +119,12 @@ describe('Calico of a live cluster', () => {
     }
     expect(judge(found, planned)).toEqual([]);
     found.nodes.one.wireguardPeers = [3];
+    // Measured long ago: on a larger site the last pod speaks an hour after the first.
     found.nodes.two.wireguardPeers = [null, 4000];
+    found.nodes.three.wireguardPeers = [301, 3600];
     expect(judge(found, planned)).toEqual([
       'one: knows 1 WireGuard peers, planned: 2 for each family',
-      'two: 2 of 2 WireGuard peers made no handshake: look at UDP 51820 and 51821 between the nodes',
+      'two: 1 of 2 WireGuard peers made no handshake: look at UDP 51820 and 51821 between the nodes',
     ]);
   });
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { readCalico } from '../../components/clusterProbe/calicoRead';
+import { podsByLink, readCalico, vethName } from '../../components/clusterProbe/calicoRead';
 import { ADMIN_KUBECTL, Kubectl } from '../../components/clusterProbe/kubectl';
 import { readObjects } from '../../components/drift/objects';
 import { inStages, parseManifest, type ManifestObject } from '../../components/network/manifest';
@@ -94,4 +94,18 @@ test('what somebody changed inside a list is found by both, and one more item to
   expect(await drift()).not.toEqual([]);
   await api.edit(FILTER, { spec: { exportV4: [rule] } });
   expect(await differences()).toEqual([]);
+}, 240_000);
+
+test('the links of nodes are known by the pods that have them', async () => {
+  const spec = { containers: [{ name: 'web', image: 'web:v1' }] };
+  for (const name of ['web-1', 'web-2'])
+    await api.done('POST', '/api/v1/namespaces/default/pods', {
+      ...{ apiVersion: 'v1', kind: 'Pod' },
+      ...{ metadata: { name }, spec },
+    });
+  const pods = await podsByLink(new Kubectl(session as SshSession, asRoot), { timeoutSeconds: 60 });
+  expect(Object.fromEntries(pods)).toEqual({
+    [vethName('default', 'web-1')]: 'default/web-1',
+    [vethName('default', 'web-2')]: 'default/web-2',
+  });
 }, 240_000);

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import execa from 'execa';
 import { probeCluster, type ClusterProbeResult } from '../../components/clusterProbe';
+import { vethName } from '../../components/clusterProbe/calicoRead';
 import type { CalicoProbe } from '../../components/clusterProbe/calicoFacts';
 import type { Fence } from '../../components/clusterProbe/fences';
 import { isAbandoned } from '../../components/clusterProbe/leftovers';
@@ -268,8 +269,13 @@ test('Calico: what the API server, BIRD and machines tell', async () => {
     metadata: { name: 'one-10-244-1-0-26' },
     spec: { node: 'one', cidr: '10.244.1.0/26', state: 'confirmed', deleted: 'false' },
   });
+  const link = { device: vethName('default', 'old'), mtuBytes: 1500, podMtuBytes: 1500 };
+  await server.done('POST', '/api/v1/namespaces/default/pods', {
+    metadata: { name: 'old' },
+    spec: { containers: [{ name: 'old', image: 'old:v1' }] },
+  });
   const machineSays = (routes: object[], birds: string | null) => ({
-    ...{ devices: { tunl0: 1480 }, links: [], routes, wireguardPeers: null, birds },
+    ...{ devices: { tunl0: 1480 }, links: [link], routes, wireguardPeers: null, birds },
   });
   const session = '1002-Mesh BGP\n   BGP state:          Established\n     Neighbor address: 192.0.2.12\n';
   calicoNodes = {
@@ -277,12 +283,18 @@ test('Calico: what the API server, BIRD and machines tell', async () => {
     two: machineSays([{ cidr: '10.244.1.0/26', device: 'tunl0' }], null),
   };
   const calico: CalicoProbe = {
-    ...{ namespace: 'kube-system', encapsulation: { sameSubnet: 'ipip', crossSubnet: 'ipip' }, families: ['ipv4'] },
+    ...{
+      site: 'oslo',
+      namespace: 'kube-system',
+      encapsulation: { sameSubnet: 'ipip', crossSubnet: 'ipip' },
+      families: ['ipv4'],
+    },
     ...{ subnets: { one: 'rack1', two: 'rack1' }, devices: [{ name: 'tunl0', mtuBytes: 1480 }], podMtuBytes: 1480 },
     bgp: { addresses: { one: ['192.0.2.11'], two: ['192.0.2.12'] }, reflectors: [], routers: [] },
     objects: [{ apiVersion: 'crd.projectcalico.org/v1', kind: 'IPPool', metadata: { name: 'pool' }, spec: {} }],
   };
   const result = await probeCluster({ ...asked, calico });
+  await server.done('DELETE', '/api/v1/namespaces/default/pods/old?gracePeriodSeconds=0');
   expect(result.facts.calico).toMatchObject({ blocks: [{ node: 'one', cidr: '10.244.1.0/26' }], agents: {} });
   const absent = 'calico-node does not run on it: kubectl -n kube-system describe ds/calico-node';
   expect(lines(result)).toEqual([
@@ -290,6 +302,11 @@ test('Calico: what the API server, BIRD and machines tell', async () => {
     `error calico one: ${absent}`,
     `error calico two: ${absent}`,
     'error calico two: no BIRD runs on it, planned: 1 BGP sessions',
+    ...['one', 'two'].map(
+      (name) =>
+        `error calico ${name}: 1 pod has another MTU than the planned 1480: 1500 on the node and 1500 in the pod: default/old: ` +
+        '`sitewright rollout mtu oslo` makes them anew',
+    ),
   ]);
 });
 

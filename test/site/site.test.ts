@@ -378,3 +378,38 @@ describe.each<[string, Record<string, unknown>]>([
     );
   });
 });
+
+test('the mesh of Calico ends when every member has its sessions with the route reflectors, and what says so keeps its place', async () => {
+  const labels = { 'route-reflector': 'true' };
+  const nodes = nodesOf('calico-bgp-kvm').map((node, index) => (index < 2 ? { ...(node as object), labels } : node));
+  const reflected = planOf('calico-bgp-kvm', [['machines', 'nodes'], nodes]);
+  const [before, after] = [await record(planOf('calico-bgp-kvm')), await record(reflected)];
+  expect(before.gate).toBeUndefined();
+  expect(after.configuration.urn).toBe(before.configuration.urn);
+  expect(after.configuration.provider).toBe(before.configuration.provider);
+  expect(after.configuration.dependencies).toEqual(['calico-bgp-kvm-reflectors']);
+  const joins = reflected.nodes.slice(1).map(({ name }) => `calico-bgp-kvm-cluster-${name}-join`);
+  expect(after.gate!.dependencies).toEqual(expect.arrayContaining(joins));
+  for (const name of joins)
+    expect(after.byName.get(name)!.dependencies).toContain('calico-bgp-kvm-calico-bgppeer-sitewright-route-reflectors');
+  // Else nothing would wait for the end of the mesh.
+  expect(after.proof.dependencies).toContain(after.configuration.name);
+  const { bgp, nodes: asked } = JSON.parse(after.gate!.inputs.stdin as string) as {
+    bgp: { reflectors: string[]; routers: object[] };
+    nodes: { name: string }[];
+  };
+  expect(bgp).toMatchObject({ reflectors: ['cp1', 'cp2'], routers: [] });
+  expect(asked.map(({ name }) => name)).toEqual(reflected.nodes.map(({ name }) => name));
+  expect(after.gate!.secretInputs).toContain('stdin');
+
+  async function record(plan: Parameters<typeof recordSite>[0]) {
+    const { byName } = await recordSite(plan, { preview: false });
+    const named = (name: string) => byName.get(`calico-bgp-kvm-${name}`)!;
+    return {
+      byName,
+      configuration: named('calico-bgpconfiguration-default'),
+      gate: byName.get('calico-bgp-kvm-reflectors'),
+      proof: named('cluster-proof-run'),
+    };
+  }
+});

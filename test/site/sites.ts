@@ -137,7 +137,11 @@ function siteCluster({ cluster }: SitePlan): SiteCluster | null {
   const { name, from } = cluster.bundle;
   const lock: BundleLock = { schemaVersion: LOCK_SCHEMA_VERSION, name, from, artifacts };
   return {
-    bundle: { id: 'b1'.repeat(32), isoSha256: 'b2'.repeat(32), folder: '/nowhere', lock },
+    bundle: {
+      ...{ id: 'b1'.repeat(32), isoSha256: 'b2'.repeat(32), lock },
+      // Manifests of releases would be read in it.
+      folder: cluster.calico === null ? '/nowhere' : null,
+    },
     pki: pulumi.secret(clusterPki),
     bgpPasswords: {},
     registryPasswords: {},

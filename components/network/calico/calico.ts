@@ -27,38 +27,45 @@ export interface CalicoArgs {
  * In order: kinds before objects of them, what calico-node reads before calico-node.
  */
 export class Calico extends pulumi.ComponentResource {
-  constructor(name: string, args: CalicoArgs, opts?: pulumi.ComponentResourceOptions) {
+  /** What calico-node runs by. Nodes join after these, and not after the component: what waits for them is part of it too. */
+  readonly ready: pulumi.Resource[];
+  private readonly options: pulumi.CustomResourceOptions;
+
+  constructor(
+    private readonly name: string,
+    private readonly args: CalicoArgs,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
     super('sitewright:network:Calico', name, {}, opts);
     const { plan } = args;
-    const options = objectOptions(this, args.access);
-    const register = (objects: ManifestObject[], after: pulumi.Resource[]) =>
-      objects.map((object) => customResource(name, object, { ...options, dependsOn: after }));
+    this.options = objectOptions(this, args.access);
+    const register = (objects: ManifestObject[], after: pulumi.Resource[]) => this.register(objects, after);
 
     const { kinds, basis, workloads } = inStages(releaseObjects(args));
     const madeKinds = register(kinds, []);
     const madeBasis = register(basis, madeKinds);
     const own = inStages(plan.objects as ManifestObject[]);
-    const places = [...madeBasis, ...register(own.kinds, madeKinds)];
+    // Where calico-node of the operator runs. The kit makes it for its passwords; without these it is not the kit's to delete.
+    const namespaces = this.register(own.kinds, madeKinds, { retainOnDelete: true });
+    const places = [...madeBasis, ...namespaces];
     const objects = register(own.basis, places);
-    const passwords = passwordSecret(name, args, { ...options, dependsOn: places });
+    const passwords = passwordSecret(name, args, { ...this.options, dependsOn: places });
     const made = register(workloads, [...objects, ...passwords]);
-    register(plan.operator as ManifestObject[], made);
+    const installed = register(plan.operator as ManifestObject[], made);
+    this.ready = [...places, ...madeKinds, ...objects, ...passwords, ...made, ...installed];
     this.registerOutputs({});
   }
-}
 
-export interface CalicoLateArgs {
-  plan: CalicoPlan;
-  access: ClusterAccess;
-}
+  /**
+   * What must wait. It is made here under any topology: in another component it would be another resource to the engine,
+   * which deletes the object by its name after it has made it anew.
+   */
+  late(after: pulumi.Resource[]): pulumi.Resource[] {
+    return this.register(this.args.plan.lateObjects as ManifestObject[], after);
+  }
 
-/** What must wait until calico-node is ready on every node, as it is once all have joined. */
-export class CalicoLate extends pulumi.ComponentResource {
-  constructor(name: string, { plan, access }: CalicoLateArgs, opts?: pulumi.ComponentResourceOptions) {
-    super('sitewright:network:CalicoLate', name, {}, opts);
-    const options = objectOptions(this, access);
-    for (const object of plan.lateObjects as ManifestObject[]) customResource(name, object, options);
-    this.registerOutputs({});
+  private register(objects: ManifestObject[], after: pulumi.Resource[], more: pulumi.CustomResourceOptions = {}) {
+    return objects.map((object) => customResource(this.name, object, { ...this.options, dependsOn: after, ...more }));
   }
 }
 

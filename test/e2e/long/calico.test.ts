@@ -172,7 +172,8 @@ describe('a lab with Calico', () => {
     expect(await lab.upCounts()).toMatchObject({ delete: 0, replace: 0 });
     const old = await lab.verify();
     expectExit(old, 1);
-    expect(old.output).toMatch(/has an MTU of 1430 on the node and 1430 in the pod, planned: 1420; restart the pod/);
+    expect(old.output).toMatch(/another MTU than the planned 1420: 1430 on the node and 1430 in the pod: .*coredns-/);
+    expect(old.output).toContain(`sitewright rollout mtu ${SITE}`);
     // CoreDNS; nobody else would make the others anew.
     const rolled = await lab.sitewright('rollout', 'mtu', SITE, '--yes');
     expectExit(rolled, 0);

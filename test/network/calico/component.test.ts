@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import * as k8s from '@pulumi/kubernetes';
-import { Calico, CalicoLate } from '../../../components/network/calico/calico';
+import { Calico } from '../../../components/network/calico/calico';
 import type { ClusterPlan } from '../../../components/plan';
 import { recordProgram, type RecordedResource } from '../../support/recordingMonitor';
 import { planOfMode, type Mode } from './modes';
@@ -36,8 +36,10 @@ async function record(mode: Partial<Mode>): Promise<{ resources: RecordedResourc
       const access = { provider, cluster: new Made('test:Cluster', 'cluster'), rolloutLimitSeconds: 60 };
       const passwords = { rack1: pulumi.secret(PASSWORD), rack2: pulumi.secret(PASSWORD) };
       const plan = cluster.calico!;
-      new Calico('calico', { plan, bundle: cluster.bundle, bundleFolder: folder, access, bgpPasswords: passwords });
-      new CalicoLate('late', { plan, access });
+      const args = { plan, bundle: cluster.bundle, bundleFolder: folder, access, bgpPasswords: passwords };
+      const calico = new Calico('calico', args);
+      const joined = new Made('test:Joined', 'joined', {}, { dependsOn: calico.ready });
+      calico.late([joined]);
     },
     { preview: true },
   );
@@ -91,10 +93,34 @@ test('passwords of routers are secret, and only where a session has one', async 
   expect(without.resources.some(({ name }) => name === 'calico-bgp-passwords')).toBe(false);
 });
 
-test('the mesh ends in a component of its own, after everything else', async () => {
-  const { resources } = await record({ topology: 'reflectors' });
-  const configuration = resources.filter(({ type }) => type.endsWith(':BGPConfiguration'));
-  expect(configuration.map(({ name, parent }) => [name, parent])).toEqual([['late-bgpconfiguration-default', 'late']]);
+test('between mesh and reflectors every object stays the resource that it is; the mesh ends after the nodes have joined', async () => {
+  const urns = async (topology: Mode['topology']) => {
+    const { resources } = await record({ topology });
+    const found = resources.filter(({ type }) => type.startsWith('kubernetes:'));
+    return { resources, urns: found.map(({ urn }) => urn).sort() };
+  };
+  const [mesh, reflected, back] = [await urns('plain'), await urns('reflectors'), await urns('plain')];
+  const configuration = 'calico-bgpconfiguration-default';
+  const peer = 'calico-bgppeer-sitewright-route-reflectors';
+  expect(reflected.urns.filter((urn) => !urn.endsWith(`::${peer}`))).toEqual(mesh.urns);
+  expect(back.urns).toEqual(mesh.urns);
+  for (const { resources, urns: all } of [mesh, reflected, back]) {
+    expect(all.filter((urn) => urn.endsWith(`::${configuration}`))).toHaveLength(1);
+    // Another provider would be a replacement.
+    expect(named(resources, configuration).provider).toBe('provider');
+  }
+  expect(named(reflected.resources, configuration).dependencies).toEqual(['joined']);
+  expect(named(mesh.resources, configuration).dependencies).not.toContain('joined');
+  expect(named(mesh.resources, 'calico-daemonset-calico-node').dependencies).toContain(configuration);
+});
+
+test('the namespace of calico-node, which the kit has for its passwords alone, is never deleted', async () => {
+  const { resources } = await record({ install: 'operator' });
+  expect(named(resources, 'calico-namespace-calico-system').retainOnDelete).toBe(true);
+  const without = await record({ install: 'operator', topology: 'plain' });
+  expect(without.resources.some(({ name }) => name === 'calico-namespace-calico-system')).toBe(false);
+  const kept = resources.filter(({ retainOnDelete }) => retainOnDelete).map(({ name }) => name);
+  expect(kept).toEqual(['calico-namespace-calico-system']);
 });
 
 test('the operator: its kinds, itself, then what it is to install', async () => {
