@@ -100,7 +100,7 @@ export interface BundlePlan {
   components: { name: BundleComponent; version: string }[];
   /** What every image reference of this bundle begins with, such as registry.k8s.io. */
   imageRepository: string;
-  /** `toolbox` is left out where the origin has none: what runs in it is then not available. Calico's are there with it. */
+  /** `toolbox` is left out where the origin has none: the machines' own tools look into pods then. Calico's are there with it. */
   images: Record<Exclude<ClusterImage, OptionalImage>, string> & Partial<Record<OptionalImage, string>>;
   /** Files of `manifests/` in the bundle, sorted by name. */
   manifests: BundleManifest[];
@@ -146,7 +146,7 @@ export type BundleComponent =
 
 /**
  * Container images by the name of their program; the values are whole references with a tag. `toolbox` has none: it is a
- * small root with what a pod is probed and looked into with.
+ * small root with what a pod is looked into with.
  */
 export type ClusterImage =
   | 'kube-apiserver'

@@ -22,12 +22,19 @@ const PACKAGES: readonly NeededPackage[] = [
   { command: 'ping', name: 'iputils-ping', reason: 'the proof on the wire' },
   { command: 'tcpdump', name: 'tcpdump', reason: 'the proof counts packets at the receiver' },
   { command: 'conntrack', name: 'conntrack', reason: 'kube-proxy clears stale entries with it' },
+  {
+    command: 'iperf3',
+    name: 'iperf3',
+    reason: 'measures what pods get, for `sitewright debug`',
+    when: ({ cluster }) => cluster !== null,
+  },
   { command: 'ipset', name: 'ipset', reason: 'kube-proxy in mode ipvs', when: loads('ip_vs') },
   {
     command: 'nft',
     name: 'nftables',
-    reason: 'pods reach what is outside the cluster with the address of their node',
-    when: ({ cluster }) => cluster !== null && cluster.cniConfiguration !== null,
+    reason:
+      'pods reach what is outside the cluster with the address of their node; `sitewright debug` reads rules with it',
+    when: ({ cluster }) => cluster !== null,
   },
   {
     command: 'mkfs.ext4',

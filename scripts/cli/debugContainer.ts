@@ -31,7 +31,7 @@ const NODE_NAMESPACE = 'kube-system';
 const NODE_LABEL = 'sitewright.internal/debug';
 /** Where the node's own files are in the container on it. */
 export const HOST_FOLDER = '/host';
-const LIMITS_SECONDS = { command: 60, start: 120 };
+export const LIMITS_SECONDS = { command: 60, start: 120 };
 const POLL_MILLISECONDS = 1000;
 
 /**
@@ -83,6 +83,20 @@ interface ContainerStatus {
   };
 }
 
+/** Whether the namespace of a pod lets nobody have such a container in it. */
+export const isAgainstPodSecurity = (error: unknown): boolean =>
+  error instanceof KubectlError && error.message.includes('violates PodSecurity');
+
+export async function runningPod(
+  kubectl: Kubectl,
+  { pod, namespace }: { pod: string; namespace: string },
+  limit: { timeoutSeconds: number; signal: AbortSignal },
+): Promise<Pod> {
+  const found = await kubectl.json<Pod>(['get', 'pod', pod, '-n', namespace], limit);
+  if (found.status.phase === 'Running') return found;
+  throw failed(`${namespace}/${pod} is ${found.status.phase}: only a running pod can be looked into`);
+}
+
 async function inPod(
   kubectl: Kubectl,
   { pod, namespace }: { pod: string; namespace: string },
@@ -90,10 +104,7 @@ async function inPod(
 ): Promise<DebugContainer> {
   const limit = { timeoutSeconds: LIMITS_SECONDS.command * limitFactor };
   const container = newName('debug');
-  const found = await kubectl.json<Pod>(['get', 'pod', pod, '-n', namespace], { ...limit, signal });
-  if (found.status.phase !== 'Running') {
-    throw failed(`${namespace}/${pod} is ${found.status.phase}: only a running pod can be looked into`);
-  }
+  const found = await runningPod(kubectl, { pod, namespace }, { ...limit, signal });
   const add = async (capabilities: string[]) => {
     // Without its version: kubelet reports on the pod all the time, and nothing but the list of containers is read.
     const metadata = { ...found.metadata, resourceVersion: undefined };
@@ -116,7 +127,7 @@ async function inPod(
   try {
     await add(['NET_ADMIN', 'NET_RAW']);
   } catch (error) {
-    if (!(error instanceof KubectlError) || !error.message.includes('violates PodSecurity')) throw error;
+    if (!isAgainstPodSecurity(error)) throw error;
     say(`the pod security of ${namespace} allows no NET_ADMIN: captures and pings work, conntrack does not`);
     await add([]);
   }

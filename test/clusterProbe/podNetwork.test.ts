@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import type { PodMeasurements } from '../../components/clusterProbe';
 import { podScript } from '../../components/clusterProbe/podProgram';
+import { toolsLine } from '../../scripts/cli/debugTools';
 import { program, until } from '../plugins/kubernetes/apiServer';
 
 /** Pods of the real containerd, with the pause image of the source bundle alone; the node is a network namespace. */
@@ -84,6 +85,33 @@ afterAll(async () => {
   }
   execFileSync('ip', ['netns', 'del', node]);
   rmSync(folder, { recursive: true, force: true });
+});
+
+/** As root of the node would run it, in the network of a pod. */
+const looked = (pod: string, ...words: string[]) =>
+  spawnSync('sh', ['-c', toolsLine({ pod, namespace: NAMESPACE }, words, program('cri-tools', 'crictl'), 1)], {
+    env,
+    encoding: 'utf8',
+  });
+
+test("debug runs the machine's own tools in the network of a pod, with its resolver, words and exit code as they are", () => {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8');
+  const tools =
+    'ip -o -4 address show eth0; ping -c 1 -W 20 198.18.7.1 >&2; cat /etc/resolv.conf; printf %s "$1"; exit 7';
+  const found = looked('probe-one', 'sh', '-c', tools, '-', `it's "two  words" $HOME`);
+  expect(found.status).toBe(7);
+  expect(found.stdout).toContain(` ${addressOf('probe-one')}/24 `);
+  expect(found.stderr).toMatch(/^1 packets transmitted, 1 received/m);
+  expect(found.stdout).toMatch(/nameserver 198\.18\.7\.1\n[^]*it's "two {2}words" \$HOME$/);
+  expect(readFileSync('/proc/self/mounts', 'utf8')).toBe(mounts);
+  expect(looked('probe-one', 'no-such-tool')).toMatchObject({
+    status: 127,
+    stderr: 'no-such-tool: No such file or directory\n',
+  });
+  expect(looked('probe-on', 'true')).toMatchObject({
+    status: 1,
+    stderr: `containerd has no pod ${NAMESPACE}/probe-on\n`,
+  });
 });
 
 const asked = (pod: string, question: object) =>

@@ -41,6 +41,10 @@ test('the plan tells what each role needs', () => {
   const [controlPlane, worker] = [plan.nodes[0]!, plan.nodes.at(-1)!];
   expect(packageNames(controlPlane)).toEqual(expect.arrayContaining(['fio', 'haproxy', 'keepalived']));
   expect(packageNames(worker)).not.toEqual(expect.arrayContaining(['keepalived']));
+  // `sitewright debug` has no image in a bundle like this one.
+  const tools = ['conntrack', 'iperf3', 'iproute2', 'iputils-ping', 'nftables', 'tcpdump'];
+  for (const node of [controlPlane, worker]) expect(packageNames(node)).toEqual(expect.arrayContaining(tools));
+  expect(packageNames({ ...worker, cluster: null })).not.toContain('iperf3');
   expect(packageNames({ ...worker, ntpServers: [] })).not.toContain('systemd-timesyncd');
   expect(packageNames({ ...worker, ntpServers: ['192.0.1.1'] })).toContain('systemd-timesyncd');
   const text = renderPlan(plan, { color: false });
