@@ -6,6 +6,9 @@ export const NOTHING = { create: 0, update: 0, delete: 0, replace: 0 };
 
 const KUBECTL = 'sudo /usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf';
 
+/** An image that every node has, with a shell and what belongs to it; those of the cluster's own parts have none. */
+export const TOOLBOX = 'bundle.sitewright.internal/toolbox:bookworm';
+
 /** A lab with its cluster. */
 export class ClusterLab extends Lab {
   private readonly committed: string;
@@ -35,13 +38,6 @@ export class ClusterLab extends Lab {
   apply(...objects: object[]): Promise<string> {
     const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
     return this.ssh('lab1', `echo ${Buffer.from(list).toString('base64')} | base64 -d | ${KUBECTL} apply -f -`);
-  }
-
-  /** An image that every node has. */
-  anyImage(): Promise<string> {
-    return this.kubectl(
-      `get pods -n kube-system -l k8s-app=kube-proxy -o jsonpath='{.items[0].spec.containers[0].image}'`,
-    );
   }
 
   async upCounts(): Promise<Record<string, number>> {

@@ -1,5 +1,5 @@
 import { expectMtus } from '../calicoLinks';
-import { ClusterLab, NOTHING } from '../clusterLab';
+import { ClusterLab, NOTHING, TOOLBOX } from '../clusterLab';
 import { expectExit, NODES, until, type NodeName } from '../lab';
 import { story } from '../story';
 
@@ -8,7 +8,6 @@ import { story } from '../story';
 const SITE = 'calico';
 const CASE_LIMIT_MILLISECONDS = 90 * 60 * 1000;
 const NODE_NAMES = Object.keys(NODES) as NodeName[];
-const TOOLBOX = 'bundle.sitewright.internal/toolbox:bookworm';
 
 /** Bytes, on an underlay of 1500 with pods of both families: 50 and 70 for VXLAN, 60 and 80 for WireGuard. */
 const VXLAN_MTUS = { veth: 1430, 'vxlan.calico': 1450, 'vxlan-v6.calico': 1430 };

@@ -1,5 +1,5 @@
 import { Capture } from '../capture';
-import { ClusterLab, NOTHING } from '../clusterLab';
+import { ClusterLab, NOTHING, TOOLBOX } from '../clusterLab';
 import { expectExit, NODES, type NodeName, until } from '../lab';
 import { story } from '../story';
 
@@ -84,8 +84,7 @@ describe('a lab with a cluster', () => {
     for (const node of NODE_NAMES) {
       expect(await lab.ssh(node, 'sudo ipvsadm -Ln')).toMatch(/^TCP +10\.96\.0\.1:443 wlc$/m);
     }
-    const image = await lab.anyImage();
-    await lab.kubectl(`run look --image=${image} --image-pull-policy=Never --restart=Never --command -- sleep 3600`);
+    await lab.kubectl(`run look --image=${TOOLBOX} --image-pull-policy=Never --restart=Never --command -- sleep 3600`);
     await lab.kubectl('wait pod/look --for=condition=Ready --timeout=300s');
     expect(await lab.kubectl('exec look -- cat /etc/resolv.conf')).toMatch(/^options ndots:2$/m);
   });

@@ -1,4 +1,4 @@
-import { type ClusterLab, NOTHING } from '../../clusterLab';
+import { type ClusterLab, NOTHING, TOOLBOX } from '../../clusterLab';
 import { expectExit, type Result, until, type Running } from '../../lab';
 import { story } from '../../story';
 
@@ -70,11 +70,10 @@ export function members(lab: ClusterLab): void {
     });
 
     step('keep the machine of one whose pod is held by a PodDisruptionBudget, and name the budget', async () => {
-      const image = await lab.anyImage();
       const spec = {
         nodeSelector: { 'kubernetes.io/hostname': 'lab2' },
         terminationGracePeriodSeconds: 1,
-        containers: [{ name: 'web', image, imagePullPolicy: 'Never', command: ['sleep', '36000'] }],
+        containers: [{ name: 'web', image: TOOLBOX, imagePullPolicy: 'Never', command: ['sleep', '36000'] }],
       };
       const labels = { app: 'web' };
       const selector = { matchLabels: labels };

@@ -1,4 +1,4 @@
-import { type ClusterLab, NOTHING } from '../../clusterLab';
+import { type ClusterLab, NOTHING, TOOLBOX } from '../../clusterLab';
 import { expectExit, NODES, type NodeName, until } from '../../lab';
 import { story } from '../../story';
 
@@ -18,7 +18,7 @@ export function upgrade(lab: ClusterLab): void {
   const setVersion = (version: string) => lab.edit((text) => text.replace(/^( +version: ).*$/m, `$1'${version}'`));
 
   /** Two pods on any node, of which one may be away at a time, and a Service in front of them. */
-  const workload = (image: string) => [
+  const WORKLOAD = [
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -31,7 +31,7 @@ export function upgrade(lab: ClusterLab): void {
           spec: {
             tolerations: [{ operator: 'Exists', effect: 'NoSchedule', key: 'node-role.kubernetes.io/control-plane' }],
             terminationGracePeriodSeconds: 1,
-            containers: [{ name: 'web', image, imagePullPolicy: 'Never', command: ['sleep', 'infinity'] }],
+            containers: [{ name: 'web', image: TOOLBOX, imagePullPolicy: 'Never', command: ['sleep', 'infinity'] }],
           },
         },
       },
@@ -51,8 +51,7 @@ export function upgrade(lab: ClusterLab): void {
       await lab.begin();
       expect(lab.read()).toContain(FROM);
       uuids = await lab.domains();
-      const image = await lab.anyImage();
-      await lab.apply(...workload(image));
+      await lab.apply(...WORKLOAD);
       await lab.kubectl('rollout status deployment/web --timeout=600s');
     });
 
