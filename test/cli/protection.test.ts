@@ -20,7 +20,6 @@ interface Lines {
 
 const program =
   ({ w1 }: Lines) =>
-  // eslint-disable-next-line @typescript-eslint/require-await -- the engine wants a promise
   async () => {
     if (w1 === null) return;
     const { mac = 'a', joins = 'true' } = w1;
@@ -38,7 +37,7 @@ let stack: TestStack;
 
 const state = async () => (await stack.stack.exportStack()) as SiteState & Deployment;
 const nameOf = (urn: string) => urn.split('::').pop()!;
-const names = async () => (await state()).deployment!.resources!.map(({ urn }) => nameOf(urn));
+const names = async () => (await state()).deployment!.resources!.map(({ urn }: { urn: string }) => nameOf(urn));
 
 async function unprotect(isMeant: (urn: string) => boolean): Promise<void> {
   const found = await state();
@@ -48,10 +47,7 @@ async function unprotect(isMeant: (urn: string) => boolean): Promise<void> {
 
 /** As `sitewright up` does it. */
 async function release(nodes: Record<string, unknown>[]): Promise<string[]> {
-  const released = releasedResources(
-    await state(),
-    planOf(smallCluster({ nodes: [...controlPlanes(1), ...nodes] })),
-  );
+  const released = releasedResources(await state(), planOf(smallCluster({ nodes: [...controlPlanes(1), ...nodes] })));
   await unprotect((urn) => released.includes(urn));
   return released.map(nameOf);
 }

@@ -38,7 +38,7 @@ beforeAll(async () => {
         let [stdout, stderr] = ['', ''];
         child.stdout.on('data', (text) => (stdout += text));
         child.stderr.on('data', (text) => (stderr += text));
-        child.on('close', (code) => done({ code, stdout, stderr, signal: null }));
+        child.on('close', (code) => done({ code: code ?? -1, stdout, stderr }));
         child.stdin.end(stdin);
       }),
   };

@@ -147,7 +147,9 @@ function whatNow(site: string, expired: Row[], workers: string[]): string {
   const joining = expired.filter(({ where }) => workers.includes(where)).map(({ where }) => where);
   return [
     `expired: ${expired.map(({ where, name }) => `${name} (${where})`).join(', ')}.`,
-    ...(joining.length < expired.length ? [`sitewright certs ${site} --renew renews all but authorities, --renew-authorities those.`] : []),
+    ...(joining.length < expired.length
+      ? [`sitewright certs ${site} --renew renews all but authorities, --renew-authorities those.`]
+      : []),
     ...(joining.length > 0 ? [`sitewright up ${site} has ${joining.join(', ')} join again.`] : []),
   ].join(' ');
 }
