@@ -1,8 +1,9 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
 import { bgpConfiguration, bgpObjects, calicoObject, planBgp } from './calicoBgp';
-import { checkDataplane, checkOwnPods, planBackend, planTypha } from './calicoModes';
+import { checkDataplane, checkOwnPods, checkVxlan, planBackend, planTypha } from './calicoModes';
 import { planPools } from './calicoPools';
+import { planTolerations } from './calicoTolerations';
 import type { CalicoManifestEdits, CalicoPlan, ContainerResources } from './calicoTypes';
 import type { BundlePlan, EndpointPlan, KubeDocument } from './clusterTypes';
 import type { Findings } from './findings';
@@ -31,6 +32,7 @@ export function planCalico(input: CalicoInput, findings: Findings): CalicoPlan {
   const { install, dataplane } = calico;
   checkDataplane(spec, version, findings);
   checkOwnPods(spec, findings);
+  checkVxlan(spec, mtu, findings);
   const backend = planBackend(spec, mtu, findings);
   const pools = planPools(spec, mtu, findings);
   const bgp = backend === 'bird' ? planBgp(spec, addressing, findings) : null;
@@ -44,6 +46,7 @@ export function planCalico(input: CalicoInput, findings: Findings): CalicoPlan {
     mtuBytes: deviceMtus(mtu),
     typha,
     bgp,
+    tolerations: planTolerations(spec, findings),
     // Before kube-proxy runs, and under dataplane bpf for ever, nobody answers on the address of the Service.
     apiServer: { host: endpoint.address, port: endpoint.port },
   };
@@ -93,6 +96,7 @@ const poolObject = (pool: CalicoPlan['pools'][number]): KubeDocument =>
     natOutgoing: pool.natOutgoing,
     nodeSelector: pool.nodeSelector,
     allowedUses: ['Workload', 'Tunnel'],
+    ...(pool.disabled ? { disabled: true } : {}),
   });
 
 function apiServerConfig({ host, port }: CalicoPlan['apiServer'], namespace: string): KubeDocument {
@@ -186,6 +190,7 @@ function manifestEdits({ spec, addressing, bundle }: CalicoInput, parts: Parts):
       node: containerResources(spec, 'node'),
       typha: typha === null ? null : containerResources(spec, 'typha'),
     },
+    tolerations: parts.tolerations,
     bird: backend === 'bird',
     kubeControllers: bundle.images['calico-kube-controllers'] !== undefined || bundle.images.calico !== undefined,
   };
@@ -225,7 +230,7 @@ const DATAPLANES = { iptables: 'Iptables', nftables: 'Nftables', bpf: 'BPF' } as
 
 function installation(
   spec: SiteSpec,
-  { pools, mtuBytes, backend, dataplane }: Parts,
+  { pools, mtuBytes, backend, dataplane, tolerations }: Parts,
   families: Family[],
 ): KubeDocument {
   const { felix } = spec.network.calico;
@@ -244,6 +249,7 @@ function installation(
       cni: { type: 'Calico', ipam: { type: 'Calico' } },
       ...(felix.prometheus ? { nodeMetricsPort: 9091 } : {}),
       ...operatorResources(spec),
+      ...(tolerations.length === 0 ? {} : { controlPlaneTolerations: tolerations }),
       calicoNetwork: {
         bgp: backend === 'bird' ? 'Enabled' : 'Disabled',
         linuxDataplane: DATAPLANES[dataplane],
@@ -261,7 +267,7 @@ function installation(
           // What the operator writes into the list where it is not stated: a list has one owner, and it would be drift.
           allowedUses: ['Workload', 'Tunnel'],
           assignmentMode: 'Automatic',
-          disableNewAllocations: false,
+          disableNewAllocations: pool.disabled,
         })),
       },
     },

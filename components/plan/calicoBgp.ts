@@ -1,6 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
-import { advertisesServices, reflectorsOf } from './calicoModes';
+import { advertisesServices, labelledReflectors } from './calicoModes';
 import type { CalicoBgpPlan } from './calicoTypes';
 import type { KubeDocument } from './clusterTypes';
 import { refuseDuplicates, type Findings } from './findings';
@@ -18,9 +18,12 @@ const RESERVED_AS: Record<number, string> = { 23456: 'AS_TRANS', 65535: 'reserve
 
 export function planBgp(spec: SiteSpec, addressing: Addressing, findings: Findings): CalicoBgpPlan {
   const { bgp } = spec.network.calico;
-  const routeReflectors = reflectorsOf(spec);
+  const labelled = labelledReflectors(spec);
+  // What leaves takes its routes along; nobody is to depend on it from now on.
+  const routeReflectors = labelled.filter(({ state }) => state === 'active').map(({ name }) => name);
   checkAs(bgp.asNumber, ['network', 'calico', 'bgp', 'asNumber'], findings);
   checkReflectors(spec, routeReflectors, findings);
+  if (routeReflectors.length === 0) checkLastReflectors(spec, labelled, findings);
   checkPeers(spec, addressing, findings);
   checkFilters(bgp, findings);
   checkAdvertised(spec, findings);
@@ -67,7 +70,7 @@ function checkReflectors(spec: SiteSpec, reflectors: string[], findings: Finding
       `${clusterId} is IPv6: a cluster id is written as an IPv4 address`,
     );
   }
-  if (reflectors.length === 0 && count > MESH_NODES_AT_MOST) {
+  if (labelledReflectors(spec).length === 0 && count > MESH_NODES_AT_MOST) {
     findings.error(
       path,
       label,
@@ -80,6 +83,24 @@ function checkReflectors(spec: SiteSpec, reflectors: string[], findings: Finding
       path,
       label,
       `${reflectors[0]} is the only machine with the label ${label}: without it no node learns a route; label a second one in another zone`,
+    );
+  }
+}
+
+/** The mesh is not back before they leave, and a site of many machines must not have one. */
+function checkLastReflectors(spec: SiteSpec, leaving: SiteSpec['machines']['nodes'], findings: Findings): void {
+  const { nodes } = spec.machines;
+  const { routeReflectorLabel: label } = spec.network.calico.bgp;
+  const staying = nodes.filter(({ state }) => state === 'active').length;
+  const mesh =
+    staying > MESH_NODES_AT_MOST
+      ? ''
+      : ', or first take the label off every machine and run up, so that each speaks to every other';
+  for (const node of leaving) {
+    findings.error(
+      ['machines', 'nodes', nodes.indexOf(node), 'state'],
+      node.state,
+      `${node.name} reflects routes, and no machine with the label ${label} stays: give it to at least 2 that do${mesh}`,
     );
   }
 }

@@ -8,6 +8,9 @@ import type { MtuPlan } from './types';
 
 export const usesCalico = (spec: SiteSpec) => spec.kubernetes.version !== undefined && spec.network.cni === 'calico';
 
+/** Its programs carry what comes for a Service to the node of its pod in VXLAN, whatever the routing is. */
+export const usesBpf = (spec: SiteSpec) => usesCalico(spec) && spec.network.calico.dataplane === 'bpf';
+
 /** Why a routing that BIRD carries out cannot be had, or null. */
 export function noBirdReason(spec: SiteSpec): string | null {
   if (!usesCalico(spec)) return null;
@@ -15,11 +18,9 @@ export function noBirdReason(spec: SiteSpec): string | null {
   return spec.artifacts.from === 'source' ? 'a bundle from source has no BIRD' : null;
 }
 
-/** Nodes that reflect routes, in the order of the site file. */
-export const reflectorsOf = (spec: SiteSpec): string[] =>
-  spec.machines.nodes
-    .filter((node) => spec.network.calico.bgp.routeReflectorLabel in node.labels)
-    .map((node) => node.name);
+/** Nodes with the label of route reflectors, in the order of the site file; those that leave reflect until they have. */
+export const labelledReflectors = (spec: SiteSpec): SiteSpec['machines']['nodes'] =>
+  spec.machines.nodes.filter((node) => spec.network.calico.bgp.routeReflectorLabel in node.labels);
 
 /** Whether routers are told of any addresses of Services. */
 export function advertisesServices(spec: SiteSpec): boolean {
@@ -37,7 +38,9 @@ export function planBackend(spec: SiteSpec, mtu: MtuPlan, findings: Findings): '
     ...(needsBgp(mtu.routing) ? [`routing ${mtu.routing}`] : []),
     ...(peers.length > 0 ? ['network.calico.bgp.peers'] : []),
     ...(advertisesServices(spec) ? ['network.calico.bgp.advertise'] : []),
-    ...(reflectorsOf(spec).length > 0 ? [`the label ${spec.network.calico.bgp.routeReflectorLabel} of nodes`] : []),
+    ...(labelledReflectors(spec).length > 0
+      ? [`the label ${spec.network.calico.bgp.routeReflectorLabel} of nodes`]
+      : []),
   ];
   const wanted = mode === 'on' || asked.length > 0;
   if (!wanted) return 'vxlan';
@@ -111,6 +114,16 @@ export function checkOwnPods(spec: SiteSpec, findings: Findings): void {
       `${memoryLimit} is less than the ${memory} that every pod asks for (memory beside it): raise it`,
     );
   }
+}
+
+export function checkVxlan(spec: SiteSpec, mtu: MtuPlan, findings: Findings): void {
+  const { txChecksumIpGeneric } = spec.network.calico.vxlan;
+  if (txChecksumIpGeneric === 'auto' || mtu.routing.startsWith('vxlan')) return;
+  findings.error(
+    ['network', 'calico', 'vxlan', 'txChecksumIpGeneric'],
+    txChecksumIpGeneric,
+    `routing ${mtu.routing} has no device of VXLAN to set it on: leave it out`,
+  );
 }
 
 export function checkPodSysctls(spec: SiteSpec, findings: Findings): void {

@@ -6,7 +6,7 @@ import { FAMILY_NAME, overlaps, parseIp, within, type Network } from './ip';
 import type { Family, MtuPlan, SpecPath } from './types';
 
 /** Calico's own defaults (networking facts, section 8), and the lengths that its IPAM takes. */
-const BLOCK_SIZE: Record<Family, { initial: number; least: number; most: number }> = {
+export const BLOCK_SIZE: Record<Family, { initial: number; least: number; most: number }> = {
   ipv4: { initial: 26, least: 20, most: 32 },
   ipv6: { initial: 122, least: 116, most: 128 },
 };
@@ -28,6 +28,7 @@ export function planPools(spec: SiteSpec, mtu: MtuPlan, findings: Findings): Cal
       blockSize: BLOCK_SIZE[network.family].initial,
       ...modes(network.family),
       natOutgoing: true,
+      disabled: false,
       nodeSelector: ALL_NODES,
     }));
   }
@@ -43,6 +44,7 @@ export function planPools(spec: SiteSpec, mtu: MtuPlan, findings: Findings): Cal
       blockSize: pool.blockSize ?? BLOCK_SIZE[family].initial,
       ...modes(family),
       natOutgoing: pool.natOutgoing,
+      disabled: pool.disabled,
       nodeSelector: pool.zone === undefined ? ALL_NODES : `${ZONE_LABEL} == '${pool.zone}'`,
     };
   });
@@ -81,6 +83,7 @@ function checkPool(
     );
     return;
   }
+  if (pool.disabled) return;
   const members = spec.machines.nodes.filter((node) => pool.zone === undefined || node.zone === pool.zone);
   if (members.length === 0) {
     const zones = [...new Set(spec.machines.nodes.flatMap(({ zone }) => zone ?? []))];
@@ -115,7 +118,7 @@ function checkTogether(spec: SiteSpec, networks: Network[], pods: Network[], fin
     );
   }
   for (const { family } of pods) {
-    const ofFamily = pools.filter((_, index) => networks[index].family === family);
+    const ofFamily = pools.filter((pool, index) => networks[index].family === family && !pool.disabled);
     const without = spec.machines.nodes.filter(
       (node) => !ofFamily.some((pool) => pool.zone === undefined || pool.zone === node.zone),
     );
@@ -125,25 +128,7 @@ function checkTogether(spec: SiteSpec, networks: Network[], pods: Network[], fin
     findings.error(
       ['network', 'calico', 'pools'],
       undefined,
-      `pods on ${shown} would get no ${FAMILY_NAME[family]} address: add a pool for the zone of these machines, or one without a zone`,
+      `pods on ${shown} would get no ${FAMILY_NAME[family]} address: add a pool for the zone of these machines, or one without a zone, that is not disabled`,
     );
   }
-}
-
-/**
- * Why pools cannot go from what runs to what is planned, one line each. Calico refuses to change these fields, and an
- * object that is deleted and made again would leave the addresses of running pods to others.
- */
-export function poolProblems(before: CalicoPool[], after: CalicoPool[]): string[] {
-  return after.flatMap((pool) => {
-    const old = before.find(({ name }) => name === pool.name);
-    if (old === undefined) return [];
-    const changed = (['cidr', 'blockSize'] as const).filter((key) => old[key] !== pool[key]);
-    if (changed.length === 0) return [];
-    const what = changed.map((key) => `${key} ${old[key]} to ${pool[key]}`).join(' and ');
-    return [
-      `pool ${pool.name}: ${what} cannot be changed. Add a pool with a new name and the new values beside it, restart the pods of every ` +
-        'node drained one after another so that they get addresses of the new one, then take the old pool out',
-    ];
-  });
 }

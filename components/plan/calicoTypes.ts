@@ -24,6 +24,8 @@ export interface CalicoPlan {
   typha: { replicas: number } | null;
   /** Null: no BGP. */
   bgp: CalicoBgpPlan | null;
+  /** Of Calico's own pods that do not run everywhere, beside those of the release. */
+  tolerations: Toleration[];
   /** Where calico-node asks the API server, without a Service in between. */
   apiServer: { host: string; port: number };
   /** install `manifest`: what is changed in the release manifest. Null with install `operator`. */
@@ -45,6 +47,14 @@ export interface ContainerResources {
   limits?: { memory: string };
 }
 
+/** In the form of Kubernetes. */
+export interface Toleration {
+  key?: string;
+  operator: 'Equal' | 'Exists';
+  value?: string;
+  effect?: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute';
+}
+
 export interface CalicoPool {
   name: string;
   family: Family;
@@ -54,6 +64,8 @@ export interface CalicoPool {
   ipip: 'Always' | 'CrossSubnet' | 'Never';
   vxlan: 'Always' | 'CrossSubnet' | 'Never';
   natOutgoing: boolean;
+  /** Nothing gets a new address of it; what has one keeps it. */
+  disabled: boolean;
   /** Selector of Calico, such as all(). */
   nodeSelector: string;
 }
@@ -87,6 +99,8 @@ export interface CalicoManifestEdits {
   typhaReplicas: number | null;
   /** What is stated of the resources of the containers of calico-node and Typha; null: they stay as the release has them. */
   resources: { node: ContainerResources | null; typha: ContainerResources | null };
+  /** Of calico-kube-controllers, beside those that the release has. */
+  tolerations: Toleration[];
   /** Probes of calico-node ask BIRD too. */
   bird: boolean;
   /** False: the bundle has no image of it, so its objects are left out. */

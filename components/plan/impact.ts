@@ -104,6 +104,10 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['network.mssClamp', 'node preparation loads the rule; connections that are open keep their segment size'],
     ['network.calico.apiServer', "the operator makes Calico's own API server or removes it; pods do not notice"],
     ['network.calico.felix.**', 'Felix reads it again by itself; some settings make it restart, and pods keep running'],
+    [
+      'network.calico.vxlan.txChecksumIpGeneric',
+      'node preparation sets it on the devices; taken out it stays until Calico makes them again',
+    ],
     ['network.calico.bgp.peers[].**', 'only the session to this router is made again'],
     ['network.calico.bgp.filters[].**', 'routes are judged again, sessions stay'],
     ['network.calico.bgp.advertise.**', 'routers learn or forget addresses of Services', 'look at what they announce'],
@@ -140,6 +144,11 @@ export const IMPACTS: readonly ImpactEntry[] = [
     [
       'network.calico.resources.**',
       'calico-node and Typha are restarted node by node; pods keep their connections',
+      NOTHING_MORE,
+    ],
+    [
+      'network.calico.tolerations[].**',
+      "Calico's own pods that do not run everywhere are made anew; those of others do not notice",
       NOTHING_MORE,
     ],
     ['network.calico.typha', 'calico-node is restarted node by node; pods keep their connections', NOTHING_MORE],
@@ -206,8 +215,8 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ['network.calico.version', 'calico-node is replaced node by node', 'one minor at a time; read the release notes'],
     [
       'network.calico.install',
-      'the operator takes the objects of the manifest over, or leaves them',
-      'follow the migration of Calico; the kit does not do it',
+      "refused on a site that runs: up would delete what running pods have their network of, and Calico's own migration takes over what is the stack's",
+      'build a site of its own with it, and move what runs there',
     ],
     [
       'network.calico.dataplane',
@@ -216,8 +225,8 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ],
     [
       'network.calico.pools[].**',
-      'the CIDR and the block size of an IPPool cannot be changed',
-      'add a pool, move the pods, take the old pool out',
+      'the CIDR and the block size of an IPPool cannot be changed, and one that is not disabled is not taken out',
+      'add a pool and disable the old one, restart the pods of every node, drained one after another, take the old pool out',
     ],
     ['network.calico.bgp.mode', 'routes to pods are told another way', RESTART_PODS],
     ['network.calico.bgp.asNumber', 'every BGP session is made again', 'change the routers at the same time'],
@@ -250,7 +259,11 @@ export const IMPACTS: readonly ImpactEntry[] = [
       'Ingress objects report it; with load-balancer the old one answers no more',
       'change names in DNS',
     ],
-    ['network.podCidrs', 'the CIDR of an IPPool cannot be changed', 'add a pool, move the pods, take the old pool out'],
+    [
+      'network.podCidrs',
+      'without network.calico.pools they are the CIDRs of the IPPools, which cannot be changed',
+      'name the old pool in network.calico.pools, disabled, and one in the new network beside it; move the pods, take the old pool out',
+    ],
     [
       'network.serviceCidrs',
       'Services and certificates hold addresses of it',

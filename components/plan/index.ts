@@ -10,7 +10,7 @@ import { living, planDead } from './members';
 import { planMachines, type MachinePlan } from './machines';
 import { sizeOf } from './machineSize';
 import { nicMtuBytes, planMtu } from './mtu';
-import { planOffloads } from './offload';
+import { offloadNeeds, planOffloads } from './offload';
 import { checkPeers, planProof } from './proof';
 import type { Subnet } from './subnets';
 import { tellClusterKeys } from './withoutCluster';
@@ -66,11 +66,12 @@ function planLiving(
   if (findings.hasErrors()) return { plan: null, findings };
 
   const ingress = planned?.cluster.ingress ?? null;
+  const offloads = offloadNeeds(spec, mtu);
   const nodes = spec.machines.nodes.map((node, index): NodePlan => ({
     ...planNode(spec, addressing, perMachine[index], planned?.routes[index] ?? [], index),
     modules,
     sysctls: planSysctls(spec, addressing, sizeOf(perMachine[index])?.cpus ?? null),
-    offloads: planOffloads(mtu.routing, perMachine[index].driver, spec.machines.vsphere?.esxi),
+    offloads: planOffloads(offloads, perMachine[index].driver),
     dns: {
       servers: [...spec.underlay.dns.servers],
       search: [...spec.underlay.dns.search],
@@ -99,6 +100,7 @@ function planLiving(
       addressing,
       mtu,
       perMachine.map(({ host }) => host),
+      planned?.cluster.calico ?? null,
     ),
     cluster: planned?.cluster ?? null,
   };

@@ -1,6 +1,6 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
-import { usesCalico } from './calicoModes';
+import { usesBpf, usesCalico } from './calicoModes';
 import { POD_BRIDGE } from './cniRoutes';
 import { byText, type Findings } from './findings';
 import { FAMILY_NAME } from './ip';
@@ -68,7 +68,7 @@ export function planMtu(spec: SiteSpec, addressing: Addressing, findings: Findin
   const wireguard = spec.network.wireguard && !routes;
   const layers = [
     ...enabledLayers(choice, wireguard, addressing.podFamilies),
-    ...(usesCalico(spec) && spec.network.calico.dataplane === 'bpf' ? bpfLayers(addressing.podFamilies) : []),
+    ...(usesBpf(spec) ? bpfLayers(addressing.podFamilies) : []),
   ];
   const smallest = smallestUnderlay(spec, addressing);
   const steps = new Steps();

@@ -1,5 +1,5 @@
-import type { CalicoPool } from './calicoTypes';
-import { poolProblems } from './calicoPools';
+import { poolDisruptions, poolProblems } from './calicoPoolChange';
+import type { CalicoPlan, CalicoPool } from './calicoTypes';
 import type { ClusterPlan } from './clusterTypes';
 import type { MtuPlan } from './types';
 
@@ -8,13 +8,22 @@ import type { MtuPlan } from './types';
 export interface NetworkState {
   mtu: Pick<MtuPlan, 'routing' | 'wireguard' | 'podMtuBytes' | 'devices'>;
   pools: CalicoPool[];
+  /** Null: the pods have no Calico. Absent in what a kit has built that did not tell it. */
+  calico?: { install: CalicoPlan['install']; apiServer: boolean } | null;
 }
 
 /** Of a plan; the outputs of a stack have it, so that the next plan can be compared with what was built. */
-export const networkState = ({ mtu, cluster }: { mtu: MtuPlan; cluster: ClusterPlan | null }) => ({
-  mtu,
-  pools: cluster?.calico?.pools ?? [],
-});
+export const networkState = ({ mtu, cluster }: { mtu: MtuPlan; cluster: ClusterPlan | null }) => {
+  const calico = cluster?.calico ?? null;
+  return {
+    mtu,
+    pools: calico?.pools ?? [],
+    calico:
+      calico === null
+        ? null
+        : { install: calico.install, apiServer: calico.operator.some(({ kind }) => kind === 'APIServer') },
+  };
+};
 
 export interface NetworkChange {
   /** What happens to what runs, and what keeps its old value until when. One line each. */
@@ -24,8 +33,48 @@ export interface NetworkChange {
 }
 
 export function networkChange(site: string, before: NetworkState, after: NetworkState): NetworkChange {
-  return { disruptive: disruptions(site, before, after), refused: poolProblems(before.pools, after.pools) };
+  return {
+    disruptive: disruptions(site, before, after),
+    refused: [
+      ...installProblems(before, after),
+      ...operatorProblems(before, after),
+      ...poolProblems(before.pools, after.pools),
+    ],
+  };
 }
+
+/**
+ * Calico's operator takes a cluster of the manifest over, and nothing leads back. What it takes are resources of the stack:
+ * the kit would delete them at the same time, IPPools under running pods among them.
+ */
+function installProblems({ calico: before }: NetworkState, { calico: after }: NetworkState): string[] {
+  if (before === undefined || before === null || after === undefined || after === null) return [];
+  if (before.install === after.install) return [];
+  const why =
+    after.install === 'operator'
+      ? "up would delete calico-node and the IPPools of the manifest, and running pods would lose their network. Calico's own migration has the " +
+        'operator take these objects over, and they are resources of this stack, so the kit cannot follow it'
+      : 'up would delete the Installation, and with it the calico-node of every machine; Calico has no migration to the manifest';
+  return [
+    `network.calico.install: ${before.install} cannot become ${after.install} on a site that runs: ${why}. Set it back to ${before.install}; for ` +
+      `${after.install}, build a site of its own with it and move what runs there`,
+  ];
+}
+
+/** The operator makes the first pools itself, and writes to them later through Calico's own API server alone. */
+function operatorProblems(before: NetworkState, after: NetworkState): string[] {
+  if (after.calico?.install !== 'operator' || after.calico.apiServer) return [];
+  const texts = (pools: CalicoPool[]) => pools.map(poolText).sort().join('\n');
+  if (texts(before.pools) === texts(after.pools)) return [];
+  return [
+    "pools change, and Calico's operator changes those that are there through Calico's own API server alone: " +
+      'set network.calico.apiServer to true in the same edit',
+  ];
+}
+
+/** A kit that could not disable pools has told nothing of it. */
+const poolText = ({ name, cidr, blockSize, ipip, vxlan, natOutgoing, disabled, nodeSelector }: CalicoPool) =>
+  JSON.stringify([name, cidr, blockSize, ipip, vxlan, natOutgoing, Boolean(disabled), nodeSelector]);
 
 function disruptions(site: string, before: NetworkState, after: NetworkState): string[] {
   const [old, made] = [tunnelOf(before.mtu), tunnelOf(after.mtu)];
@@ -44,7 +93,7 @@ function disruptions(site: string, before: NetworkState, after: NetworkState): s
           `pods: MTU ${oldBytes} becomes ${bytes} for new pods alone; those that run keep ${oldBytes} until they are made anew: ` +
             `sitewright rollout mtu ${site}`,
         ]),
-    ...before.pools.flatMap((pool) => poolChange(pool, after.pools)),
+    ...poolDisruptions(before.pools, after.pools),
   ];
 }
 
@@ -62,12 +111,4 @@ function deviceChanges(before: NetworkState['mtu'], after: NetworkState['mtu']):
     if (made === undefined) return [`${name} goes away on every machine`];
     return [`${name}: MTU ${old ?? 'none yet'} becomes ${made} on every machine as soon as calico-node has it`];
   });
-}
-
-function poolChange(pool: CalicoPool, after: CalicoPool[]): string[] {
-  const made = after.find(({ name }) => name === pool.name);
-  if (made !== undefined) return [];
-  return [
-    `pool ${pool.name} (${pool.cidr}) goes away: pods that have an address of it keep it, and lose their way between machines; move them first`,
-  ];
 }

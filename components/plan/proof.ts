@@ -2,6 +2,7 @@ import type { SiteSpec } from '../spec/schema';
 import { durationToMilliseconds, percentToNumber } from '../spec/units';
 import type { Addressing } from './address';
 import type { Findings } from './findings';
+import type { CalicoPlan } from './calicoTypes';
 import { parseIp } from './ip';
 import { nicMtuBytes, pathMtuBytes } from './mtu';
 import { assignRounds, coveringSample, EVERY_PAIR_UP_TO_NODES, everyPair, type Place } from './pairs';
@@ -14,13 +15,14 @@ export function planProof(
   addressing: Addressing,
   mtu: MtuPlan,
   hypervisors: (string | null)[],
+  calico: Pick<CalicoPlan, 'backend' | 'dataplane'> | null,
 ): ProofPlan {
   const places = addressing.nodes.map((node, index) => ({ subnet: node.subnet as Subnet, host: hypervisors[index] }));
   const { pairs, sample } = planPairs(spec, addressing, mtu, places);
   return {
     pairs,
     sample,
-    ports: planPorts(addressing.plan, mtu),
+    ports: planPorts(addressing.plan, mtu, calico),
     peers: planPeers(spec, addressing),
     names: [...spec.checks.names],
     dnsServers: spec.underlay.dns.servers.map((server) => parseIp(server).text),
@@ -82,19 +84,27 @@ function planPairs(
 }
 
 /** Ports and protocols between the nodes (networking facts, section 8). */
-function planPorts(address: AddressPlan, mtu: MtuPlan): PortProbe[] {
+function planPorts(
+  address: AddressPlan,
+  mtu: MtuPlan,
+  planned: Pick<CalicoPlan, 'backend' | 'dataplane'> | null,
+): PortProbe[] {
   // Without Calico there is neither Typha nor BGP.
   const calico = mtu.routing !== 'routes';
   const [ipip, vxlan] = [mtu.routing.startsWith('ipip'), mtu.routing.startsWith('vxlan')];
+  // A router, or an advertised address, has nodes speak BGP whatever carries their packets.
+  const bgp = planned === null ? calico && !vxlan : planned.backend === 'bird';
+  const vxlanOfServices = !vxlan && planned?.dataplane === 'bpf';
   const ports: (PortProbe | false)[] = [
     { protocol: 'tcp', number: 6443, what: 'Kubernetes API', between: 'any-to-control-plane' },
     { protocol: 'tcp', number: 2379, what: 'etcd clients', between: 'control-plane' },
     { protocol: 'tcp', number: 2380, what: 'etcd peers', between: 'control-plane' },
     { protocol: 'tcp', number: 10250, what: 'kubelet', between: 'any' },
     calico && { protocol: 'tcp', number: 5473, what: 'Calico Typha', between: 'any' },
-    calico && !vxlan && { protocol: 'tcp', number: 179, what: 'BGP', between: 'any' },
+    bgp && { protocol: 'tcp', number: 179, what: 'BGP', between: 'any' },
     ipip && { protocol: 'ip', number: 4, what: 'IP-in-IP', between: 'any' },
     vxlan && { protocol: 'udp', number: 4789, what: 'VXLAN', between: 'any' },
+    vxlanOfServices && { protocol: 'udp', number: 4789, what: 'VXLAN of Services, dataplane bpf', between: 'any' },
     mtu.wireguard &&
       mtu.mssBytes.ipv4 !== undefined && { protocol: 'udp', number: 51820, what: 'WireGuard, IPv4', between: 'any' },
     mtu.wireguard &&

@@ -10,7 +10,7 @@ export function renderCalico(plan: CalicoPlan): string[] {
     `/${pool.blockSize}`,
     encapsulation(pool),
     pool.natOutgoing ? 'yes' : 'no',
-    pool.nodeSelector,
+    pool.disabled ? 'none gets an address: disabled' : pool.nodeSelector,
   ]);
   const peerRows = (bgp?.peers ?? []).map((peer) => [
     peer.name,

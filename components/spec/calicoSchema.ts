@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { checked, cidr, duration, ip, labelKey, millicores, name, size, text } from './values';
+import { checked, cidr, duration, ip, labelKey, labelValue, millicores, name, size, text } from './values';
 
 /** `network.calico`: what a site may say about Calico. What is left out is computed. */
 
@@ -19,6 +19,10 @@ const pool = z.strictObject({
   }),
   natOutgoing: z.boolean().default(true).meta({
     description: 'Packets of these pods to what is outside all pools get the address of their node.',
+  }),
+  disabled: z.boolean().default(false).meta({
+    description:
+      'Nothing gets a new address of the pool; pods that have one keep it. A pool has to be disabled, and its pods made anew, before it is taken out.',
   }),
 });
 
@@ -139,6 +143,19 @@ const resources = z.strictObject({
     .meta({ description: 'Memory above which a pod is killed.', examples: ['1GiB'] }),
 });
 
+const toleration = z.strictObject({
+  key: labelKey()
+    .optional()
+    .meta({ description: 'Key of the taint. None: every key, with operator Exists.', examples: ['dedicated'] }),
+  operator: z.enum(['Equal', 'Exists']).default('Equal').meta({
+    description: 'Whether the value of the taint must be `value`, or may be any.',
+  }),
+  value: labelValue().optional().meta({ description: 'Value of the taint. Default: none.' }),
+  effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional().meta({
+    description: 'Effect of the taint. None: every effect.',
+  }),
+});
+
 export const calico = z.strictObject({
   version: text(/^[0-9]+\.[0-9]+\.[0-9]+$/, 'a version of Calico in quotes and without v, such as 3.32.1')
     .optional()
@@ -157,6 +174,15 @@ export const calico = z.strictObject({
   pools: z.array(pool).default([]).meta({
     description: 'IP pools. Merged by name. None: one for each of `network.podCidrs`.',
   }),
+  vxlan: z
+    .strictObject({
+      txChecksumIpGeneric: z.enum(['auto', 'off']).default('auto').meta({
+        description:
+          '`off`: tx-checksum-ip-generic of ethtool is off on vxlan.calico and vxlan-v6.calico also from kernel 6.12 on (Debian 13), where VXLAN may carry 50 to 300 Mbit/s with it (calico#11435). Elsewhere that costs throughput: measure before and after. `auto`: off on kernels up to 5.7 alone.',
+      }),
+    })
+    .prefault({})
+    .meta({ description: "Calico's devices of VXLAN." }),
   bgp: bgp.prefault({}).meta({ description: 'BGP between the nodes, and to routers.' }),
   typha: z
     .union([z.literal('auto'), z.int().min(0).max(20).meta({ unit: 'pods' })])
@@ -173,6 +199,10 @@ export const calico = z.strictObject({
     })
     .prefault({})
     .meta({ description: "CPU and memory of Calico's own pods. What is left out stays as the release has it." }),
+  tolerations: z.array(toleration).default([]).meta({
+    description:
+      "Taints that Calico's own pods tolerate beside those of the release (the control plane's): kube-controllers, and with install operator the API server. calico-node and Typha tolerate all.",
+  }),
   apiServer: z.boolean().default(false).meta({
     description:
       "Calico's own API server, with which kubectl reads and writes objects of projectcalico.org/v3. With install operator only.",

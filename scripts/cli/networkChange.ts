@@ -6,7 +6,7 @@ import type { SiteStack } from './stack';
 
 /**
  * Says what a change of Calico's network does to pods that run, before anything changes.
- * @throws where pools would change in a way that Calico does not allow
+ * @throws where it would take from pods that run what they have their network of
  */
 export async function tellNetworkChange(
   context: Pick<Context, 'say'>,
@@ -17,8 +17,8 @@ export async function tellNetworkChange(
   const before = (await stack.outputs()) as Partial<NetworkState>;
   // A site whose pods had another network, or none, has no pools.
   if (before.mtu === undefined || before.pools === undefined || before.pools.length === 0) return;
-  const { mtu, pools } = before;
-  const { disruptive, refused } = networkChange(plan.site, { mtu, pools }, networkState(plan));
+  const { mtu, pools, calico } = before;
+  const { disruptive, refused } = networkChange(plan.site, { mtu, pools, calico }, networkState(plan));
   if (refused.length > 0) throw badInput([`${plan.site}: nothing was changed.`, ...refused].join('\n'));
   for (const line of disruptive) context.say(`DISRUPTIVE ${line}`);
 }

@@ -1,4 +1,4 @@
-import { poolProblems } from '../../components/plan/calicoPools';
+import { poolProblems } from '../../components/plan/calicoPoolChange';
 import type { CalicoPool } from '../../components/plan/calicoTypes';
 import { clusterSite } from './clusterSite';
 import { findingsOf, node, planOf, siteOf, HOST_KEY } from './site';
@@ -112,21 +112,32 @@ describe('pools', () => {
 
   test('a zone that has machines; machines that have a pool', () => {
     expect(refused({ pools: [pool('a', '10.244.0.0/17', { zone: 'rack1' })] })).toEqual([
-      'error network.calico.pools: pods on cp1, cp2, cp3, w2 would get no IPv4 address: add a pool for the zone of these machines, or one without a zone',
+      'error network.calico.pools: pods on cp1, cp2, cp3, w2 would get no IPv4 address: add a pool for the zone of these machines, or one without a zone, that is not disabled',
     ]);
     expect(refused({ pools: [pool('a', '10.244.0.0/17'), pool('b', '10.244.128.0/17', { zone: 'rack9' })] })).toEqual([
       'error network.calico.pools.1.zone: no machine is in zone rack9, and the zones of the machines are rack1: use one of them or leave zone out',
     ]);
   });
 
+  test('a disabled pool gives no addresses: somebody else must, and it needs no room for machines', () => {
+    const small = pool('a', '10.244.0.0/26', { disabled: true, zone: 'rack9' });
+    expect(refused({ pools: [small, pool('b', '10.244.128.0/17')] })).toEqual([]);
+    expect(refused({ pools: [small] })).toEqual([
+      'error network.calico.pools: pods on cp1, cp2, cp3, w1, w2 would get no IPv4 address: add a pool for the zone of these machines, or one without a zone, that is not disabled',
+    ]);
+    const { operator } = planned({ install: 'operator', pools: [small, pool('b', '10.244.128.0/17')] });
+    expect(operator[0].spec).toMatchObject({
+      calicoNetwork: { ipPools: [{ name: 'a', disableNewAllocations: true }, { name: 'b' }] },
+    });
+  });
+
   test('what cannot be changed is refused with the way to get there', () => {
     const before: CalicoPool[] = planned({ pools: [pool('a', '10.244.0.0/17')] }).pools;
     expect(poolProblems(before, before)).toEqual([]);
     expect(poolProblems(before, [{ ...before[0], natOutgoing: false }])).toEqual([]);
-    expect(poolProblems(before, [{ ...before[0], name: 'b', cidr: '10.244.128.0/17' }])).toEqual([]);
     expect(poolProblems(before, [{ ...before[0], cidr: '10.244.0.0/18', blockSize: 28 }])).toEqual([
       expect.stringMatching(
-        /^pool a: cidr 10\.244\.0\.0\/17 to 10\.244\.0\.0\/18 and blockSize 26 to 28 cannot be changed\. Add a pool with a new name/,
+        /^pool a: cidr 10\.244\.0\.0\/17 to 10\.244\.0\.0\/18 and blockSize 26 to 28 cannot be changed\. In two edits:/,
       ),
     ]);
   });
@@ -191,12 +202,13 @@ describe('BGP', () => {
   });
 
   test('more than 100 machines need reflectors; one alone is warned about', () => {
-    const many = (count: number, reflectors: number) => {
+    const many = (count: number, reflectors: number, states: Record<string, string> = {}) => {
       const nodes = Array.from({ length: count }, (_, index) =>
         node(`n${index + 1}`, 1, index + 11, {
           role: index === 0 ? 'control-plane' : 'worker',
           ssh: { hostKey: HOST_KEY },
           labels: index > 0 && index <= reflectors ? { 'route-reflector': 'true' } : {},
+          state: states[`n${index + 1}`] ?? 'active',
         }),
       );
       const site = siteOf('v4', 1, {
@@ -217,6 +229,20 @@ describe('BGP', () => {
       'warning network.calico.bgp.routeReflectorLabel: n2 is the only machine with the label route-reflector: without it no node learns a route; label a second one in another zone',
     ]);
     expect(planOf(many(101, 2)).cluster!.calico!.bgp).toMatchObject({ mesh: false, clusterId: '244.0.0.1' });
+
+    // Those that leave, or are dead, reflect for nobody.
+    const reflecting = (states: Record<string, string>) => planOf(many(9, 3, states)).cluster!.calico!.bgp;
+    expect(reflecting({ n2: 'leaving', n3: 'dead' })).toMatchObject({ mesh: false, routeReflectors: ['n4'] });
+    expect(reflecting({ n2: 'dead', n3: 'dead', n4: 'dead' })).toMatchObject({ mesh: true, routeReflectors: [] });
+    const last = (count: number) =>
+      findingsOf(many(count, 2, { n2: 'leaving', n3: 'leaving' })).filter((line) => line.startsWith('error'));
+    const why = 'reflects routes, and no machine with the label route-reflector stays: give it to at least 2 that do';
+    const mesh = ', or first take the label off every machine and run up, so that each speaks to every other';
+    expect(last(9)).toEqual([
+      `error machines.nodes.1.state: n2 ${why}${mesh}`,
+      `error machines.nodes.2.state: n3 ${why}${mesh}`,
+    ]);
+    expect(last(110)[0]).toBe(`error machines.nodes.1.state: n2 ${why}`);
   });
 });
 
@@ -283,4 +309,36 @@ test('resources of its own pods, as either install takes them; the API server of
     'error network.calico.apiServer: only the operator installs the API server of Calico: set network.calico.install to operator, or leave it out',
     'error network.calico.resources.node.memoryLimit: 512MiB is less than the 1GiB that every pod asks for (memory beside it): raise it',
   ]);
+});
+
+test('tolerations of its own pods, as either install takes them; a warning where no machine would take them', () => {
+  const tolerations = [{ key: 'dedicated', value: 'gpu', effect: 'NoSchedule' }, { operator: 'Exists' }];
+  const stated = [{ key: 'dedicated', operator: 'Equal', value: 'gpu', effect: 'NoSchedule' }, { operator: 'Exists' }];
+  expect(planned({ tolerations }).manifest!.tolerations).toEqual(stated);
+  expect(planned({ tolerations, install: 'operator' }).operator[0].spec).toMatchObject({
+    controlPlaneTolerations: stated,
+  });
+  expect(planned({ install: 'operator' }).operator[0].spec).not.toHaveProperty('controlPlaneTolerations');
+  expect(refused({ tolerations: [{ value: 'gpu' }, { operator: 'Exists', key: 'a', value: 'b' }] })).toEqual([
+    'error network.calico.tolerations.0.key: without a key every taint is meant: set operator to Exists, or name a key',
+    'error network.calico.tolerations.1.value: Exists takes any value: leave value out, or operator',
+  ]);
+
+  const tainted = (calico: object) =>
+    findingsOf(
+      clusterSite({
+        nodes: [
+          node('cp1', 1, 11, { role: 'control-plane', taints: [{ key: 'dedicated', effect: 'NoExecute' }] }),
+          node('w1', 1, 21, { taints: [{ key: 'dedicated', value: 'gpu', effect: 'NoSchedule' }] }),
+        ],
+        network: { cni: 'calico', routing: 'bgp', calico },
+        more: ipvs,
+      }),
+    ).filter((line) => line.includes('network.calico.tolerations'));
+  expect(tainted({})).toEqual([
+    expect.stringMatching(/^warning .*: every machine has a taint that calico-kube-controllers does not tolerate/),
+  ]);
+  expect(tainted({ tolerations: [{ key: 'dedicated' }] })).toEqual([]);
+  expect(tainted({ tolerations: [{ key: 'dedicated', value: 'other' }] })).toHaveLength(1);
+  expect(tainted({ tolerations: [{ key: 'dedicated', operator: 'Exists', effect: 'NoSchedule' }] })).toEqual([]);
 });

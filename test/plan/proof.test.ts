@@ -32,6 +32,20 @@ describe('the proof', () => {
     ]);
   });
 
+  test('probes BGP beside VXLAN where a router or a label asks for it, and VXLAN where bpf carries Services in it', () => {
+    const calico = (routing: string, calico: object, mode = 'ipvs') => {
+      const site = siteOf('v4', 2, { kubernetes: { version: '1.36.1' }, kubeProxy: { mode } });
+      Object.assign(site.network as object, { cni: 'calico', routing, calico });
+      return ports(site);
+    };
+    const tor = { name: 'tor', address: '192.0.1.1', asNumber: 64601 };
+    expect(calico('vxlan', {})).toEqual([...ALWAYS, 'udp 4789 any']);
+    expect(calico('vxlan', { bgp: { peers: [tor] } })).toEqual([...ALWAYS, 'tcp 179 any', 'udp 4789 any']);
+    expect(calico('vxlan', { bgp: { mode: 'on' } })).toEqual([...ALWAYS, 'tcp 179 any', 'udp 4789 any']);
+    expect(calico('bgp', { dataplane: 'bpf' }, 'iptables')).toEqual([...ALWAYS, 'tcp 179 any', 'udp 4789 any']);
+    expect(calico('vxlan', { dataplane: 'bpf' }, 'iptables')).toEqual([...ALWAYS, 'udp 4789 any']);
+  });
+
   test('says for a pair what must pass, and where', () => {
     const plan = planOf(siteOf('dual', 2));
     expect(plan.proof.pairs).toEqual([

@@ -1,5 +1,5 @@
 import { sha256OfText } from '../../bundle/checksum';
-import type { CalicoManifestEdits, ContainerResources } from '../../plan/calicoTypes';
+import type { CalicoManifestEdits, ContainerResources, Toleration } from '../../plan/calicoTypes';
 import type { BundlePlan, CalicoImage, KubeDocument } from '../../plan/clusterTypes';
 import { ManifestError, type ManifestObject } from '../manifest';
 
@@ -30,6 +30,7 @@ interface Metadata {
 }
 
 interface PodSpec {
+  tolerations?: Toleration[];
   containers: Container[];
   initContainers?: Container[];
 }
@@ -51,7 +52,8 @@ export function editManifest(objects: ManifestObject[], settings: ManifestSettin
   editor.config(edits);
   editor.node(edits, settings.limitFactor);
   if (edits.typhaReplicas !== null) editor.typha(edits.typhaReplicas, edits.resources.typha, settings.limitFactor);
-  if (!edits.kubeControllers) editor.leaveOut(KUBE_CONTROLLERS);
+  if (edits.kubeControllers) editor.tolerate(KUBE_CONTROLLERS, edits.tolerations);
+  else editor.leaveOut(KUBE_CONTROLLERS);
   editor.images(settings.images);
   if (editor.problems.length > 0) throw new ManifestError(edits.file, editor.problems);
   return editor.objects;
@@ -149,6 +151,14 @@ class Editor {
     if (container === undefined) return;
     setResources(container, resources);
     slowProbes(container, limitFactor);
+  }
+
+  tolerate(name: string, added: Toleration[]): void {
+    if (added.length === 0) return;
+    const spec = this.find('Deployment', name)?.spec as { template?: { spec?: PodSpec } } | undefined;
+    if (spec === undefined) return;
+    const pod = spec.template?.spec ?? { containers: [] };
+    if (this.has(pod, 'tolerations', `Deployment ${name}`)) pod.tolerations!.push(...added);
   }
 
   /** Everything of this name: the workload, its account and what that may do. */

@@ -37,6 +37,19 @@ const kubeProxyFor = { iptables: 'ipvs', nftables: 'nftables', bpf: 'iptables' }
 
 const RESOURCES = { cpu: '200m', memory: '128MiB', memoryLimit: '512MiB' };
 
+export const TOLERATIONS = [{ key: 'dedicated', value: 'network', effect: 'NoSchedule' }, { operator: 'Exists' }];
+
+/** Pods on their way from one pool to another. */
+const moving = (families: Mode['families']) =>
+  byFamily<object>(
+    families,
+    [
+      { name: 'old', cidr: '10.244.0.0/17', disabled: true },
+      { name: 'new', cidr: '10.244.128.0/17', blockSize: 28 },
+    ],
+    [{ name: 'v6', cidr: 'fd00:10:244::/64' }],
+  );
+
 /** Two racks with a machine each, and a second control-plane machine's worth of everything that the mode needs. */
 export function siteOfMode(mode: Mode): Record<string, unknown> {
   const { families, topology } = mode;
@@ -93,14 +106,25 @@ export function siteOfMode(mode: Mode): Record<string, unknown> {
       wireguard: mode.wireguard,
       calico: {
         ...{ version: mode.version, install: mode.install, dataplane: mode.dataplane, bgp },
-        ...(mode.install === 'operator' ? { apiServer: true, resources: { typha: RESOURCES, node: RESOURCES } } : {}),
+        ...(mode.install === 'operator'
+          ? { apiServer: true, tolerations: TOLERATIONS, resources: { typha: RESOURCES, node: RESOURCES } }
+          : {}),
+        ...(topology === 'reflectors' ? { pools: moving(families) } : {}),
       },
     },
   };
 }
 
-export function planOfMode(mode: Mode): { cluster: ClusterPlan | null; errors: string[] } {
-  const { plan, findings } = compute(siteOfMode(mode));
+/** @param calico more keys of network.calico @param network more keys of network */
+export function planOfMode(
+  mode: Mode,
+  calico: object = {},
+  network: object = {},
+): { cluster: ClusterPlan | null; errors: string[] } {
+  const site = siteOfMode(mode) as { network: { calico: object } };
+  Object.assign(site.network, network);
+  Object.assign(site.network.calico, calico);
+  const { plan, findings } = compute(site);
   return { cluster: plan?.cluster ?? null, errors: lines(findings.filter(({ severity }) => severity === 'error')) };
 }
 
