@@ -4,7 +4,7 @@ import type { CalicoPlan, ClusterPlan } from '../../../components/plan';
 import { calicoImages } from '../../../components/plan/calicoVersions';
 import { changes } from './changes';
 import { expectGolden } from './golden';
-import { planOfMode, type Mode } from './modes';
+import { planOfMode, TOLERATIONS, type Mode } from './modes';
 import { releaseText } from './release';
 
 const BASE: Mode = {
@@ -12,8 +12,8 @@ const BASE: Mode = {
   ...{ topology: 'plain', version: '3.32.1', from: 'upstream' },
 };
 
-function clusterOf(mode: Partial<Mode>): ClusterPlan {
-  const { cluster, errors } = planOfMode({ ...BASE, ...mode });
+function clusterOf(mode: Partial<Mode>, calico?: object, network?: object): ClusterPlan {
+  const { cluster, errors } = planOfMode({ ...BASE, ...mode }, calico, network);
   if (cluster === null) throw new Error(errors.join('\n'));
   return cluster;
 }
@@ -28,7 +28,7 @@ const settings = ({ calico, bundle }: ClusterPlan, limitFactor = 1) => ({
   limitFactor,
 });
 
-const MODES: [title: string, mode: Partial<Mode>][] = [
+const MODES: [title: string, mode: Partial<Mode>, calico?: object, network?: object][] = [
   ['bgp', { routing: 'bgp' }],
   ['ipip', { routing: 'ipip' }],
   ['ipip-cross-subnet', { routing: 'ipip-cross-subnet' }],
@@ -38,11 +38,16 @@ const MODES: [title: string, mode: Partial<Mode>][] = [
   ['bgp, IPv6 alone', { routing: 'bgp', families: 'v6' }],
   ['ipip of 3.28.5', { routing: 'ipip', version: '3.28.5' }],
   ['vxlan from source', { version: '3.28.5', from: 'source' }],
+  ['bgp, dataplane nftables', { routing: 'bgp', dataplane: 'nftables' }],
+  ['bgp, dataplane bpf', { routing: 'bgp', dataplane: 'bpf' }],
+  ['bgp and tcp_mtu_probing of pods', { routing: 'bgp' }, {}, { podMtuProbing: true }],
+  ['bgp with Typha', { routing: 'bgp' }, { typha: 1 }],
+  ['bgp and tolerations', { routing: 'bgp' }, { tolerations: TOLERATIONS }],
 ];
 
 test('what each mode changes in the release manifest', () => {
-  const sections = MODES.map(([title, mode]) => {
-    const cluster = clusterOf(mode);
+  const sections = MODES.map(([title, mode, ...more]) => {
+    const cluster = clusterOf(mode, ...more);
     const before = read(cluster);
     return `# ${title}\n${changes(before, editManifest(before, settings(cluster))).join('\n')}\n`;
   });
