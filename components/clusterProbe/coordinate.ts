@@ -204,16 +204,18 @@ interface RawMachine {
   services: Fetched;
   conntrackMax: number;
   conntrackCount: number;
+  cpus: number;
 }
 
 function machineFacts(raw: RawMachine, { kubeProxy, services }: ClusterProbeRequest): MachineFacts {
-  const { proxyMode, services: rules, conntrackMax, conntrackCount } = raw;
+  const { proxyMode, services: rules, conntrackMax, conntrackCount, cpus } = raw;
   const parse = (text: string) => (kubeProxy.mode === 'ipvs' ? virtualServers(text) : nftRules(text, services));
   return {
     proxyMode: 'error' in proxyMode ? proxyMode : proxyMode.text.trim(),
     services: 'error' in rules ? rules : { rules: parse(rules.text) },
     conntrackMax,
     conntrackCount,
+    cpus,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { NodeEnd, PingFacts, ProofFinding } from '../proof/facts';
+import type { ConntrackRule } from '../plan/conntrack';
 import type { Family, ProofPlan } from '../plan/types';
 import type { CalicoFacts, CalicoProbe } from './calicoFacts';
 import type { Fence, FenceFacts } from './fences';
@@ -23,6 +24,8 @@ export interface ClusterProbeRequest {
     scheduler: string;
     /** Where each node's kube-proxy answers `/proxyMode`, such as 127.0.0.1:10249. */
     metricsAddress: string;
+    /** What it sets nf_conntrack_max to; null: the site does. */
+    conntrack: ConntrackRule | null;
   };
   /** Services that every cluster has, each with one address. */
   services: { name: string; address: string; port: number; protocols: ('tcp' | 'udp')[] }[];
@@ -100,6 +103,8 @@ export interface MachineFacts {
   services: { rules: Record<string, ServiceRule> } | { error: string };
   conntrackMax: number;
   conntrackCount: number;
+  /** As kube-proxy counts them. Absent in results of versions that did not look. */
+  cpus?: number;
 }
 
 /** In modes other than ipvs a rule has neither scheduler nor servers of its own. */

@@ -1,5 +1,6 @@
 import { likelyCause } from '../proof/cause';
 import type { ProofFinding } from '../proof/facts';
+import { conntrackMax } from '../plan/conntrack';
 import type { ProbeName } from '../spec/schema';
 import type {
   ClusterFacts,
@@ -93,7 +94,7 @@ function judgeNode(node: ClusterNodeFacts, request: Judged, report: Report): voi
 
 function judgeMachine(where: string, machine: MachineFacts, request: Judged, report: Report): void {
   const { kubeProxy } = request;
-  const { proxyMode, conntrackMax, conntrackCount } = machine;
+  const { proxyMode, conntrackMax: most, conntrackCount } = machine;
   if (typeof proxyMode !== 'string') {
     const hint = 'kubectl -n kube-system logs ds/kube-proxy says why';
     report.fail('kube-proxy', where, `does not answer on ${kubeProxy.metricsAddress}: ${proxyMode.error}; ${hint}`);
@@ -101,17 +102,28 @@ function judgeMachine(where: string, machine: MachineFacts, request: Judged, rep
     const advice = '`up` restarts kube-proxy with the planned one';
     report.fail('kube-proxy', where, `runs in mode ${proxyMode}, planned: ${kubeProxy.mode}; ${advice}`);
   }
-  for (const problem of ruleProblems(machine.services, request)) report.fail('kube-proxy', where, problem);
+  for (const each of ruleProblems(machine.services, request)) report.fail('kube-proxy', where, each);
 
-  const planned = request.nodes.find(({ name }) => name === where)?.conntrackMax ?? null;
-  if (planned !== null && conntrackMax !== planned) {
-    const who = 'something else on the node sets it; `up` puts it back';
-    report.fail('conntrack', where, `nf_conntrack_max is ${conntrackMax}, planned: ${planned}: ${who}`);
-  }
-  if (conntrackCount > CONNTRACK_SHARE * conntrackMax) {
-    const share = `${conntrackCount} of ${conntrackMax} connections`;
+  const problem = conntrackProblem(where, machine, request);
+  if (problem !== null) report.fail('conntrack', where, `nf_conntrack_max is ${most}, ${problem}`);
+  if (conntrackCount > CONNTRACK_SHARE * most) {
+    const share = `${conntrackCount} of ${most} connections`;
     report.fail('conntrack', where, `the table is almost full (${share}); at its end new connections are dropped`);
   }
+}
+
+function conntrackProblem(where: string, machine: MachineFacts, { kubeProxy, nodes }: Judged): string | null {
+  const { conntrackMax: found, cpus } = machine;
+  const planned = nodes.find(({ name }) => name === where)?.conntrackMax ?? null;
+  if (planned !== null) {
+    return found === planned ? null : `planned: ${planned}: something else on the node sets it; \`up\` puts it back`;
+  }
+  if (kubeProxy.conntrack === null || cpus === undefined) return null;
+  const wanted = conntrackMax(kubeProxy.conntrack, cpus);
+  const why = 'something has set it since, or the CPUs came later';
+  return found === wanted
+    ? null
+    : `and kube-proxy sets ${wanted} for ${cpus} CPUs when it starts: ${why}; restart kube-proxy there`;
 }
 
 /** What is wrong with the rules that kube-proxy has made on a node. */

@@ -82,7 +82,9 @@ answer = {}
 if request['part'] == 'machine':
     answer = {'proxyMode': fetch('http://%s/proxyMode' % request['metricsAddress']), 'services': services(),
               'conntrackMax': int(read('/proc/sys/net/netfilter/nf_conntrack_max') or 0),
-              'conntrackCount': int(read('/proc/sys/net/netfilter/nf_conntrack_count') or 0)}
+              'conntrackCount': int(read('/proc/sys/net/netfilter/nf_conntrack_count') or 0),
+              # Those that a process may run on are what kube-proxy counts.
+              'cpus': len(os.sched_getaffinity(0))}
 elif request['part'] == 'ways':
     answer = ways(request['targets'])
 elif request['part'] == 'ingress':

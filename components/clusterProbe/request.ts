@@ -1,14 +1,13 @@
 import { Address4 } from 'ip-address';
 import { CALICO_NAMESPACE } from '../plan/calico';
 import type { CalicoBgpPlan } from '../plan/calicoTypes';
+import { CONNTRACK_MAX, proxyConntrack } from '../plan/conntrack';
 import type { Family, NodePlan, SitePlan } from '../plan/types';
 import type { BgpProbe, CalicoProbe } from './calicoFacts';
 import type { ClusterNodeEnd, ClusterProbeRequest } from './facts';
 import { planFences } from './fences';
 import { planIngressProbe } from './ingress';
 import type { PathBefore } from './layers';
-
-const CONNTRACK_MAX = 'net.netfilter.nf_conntrack_max';
 
 const familyOf = (address: string): Family => (Address4.isValid(address.split('/')[0]!) ? 'ipv4' : 'ipv6');
 
@@ -48,6 +47,7 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
       mode: kubeProxy.mode,
       scheduler: configuration.ipvs.scheduler ?? 'rr',
       metricsAddress: configuration.metricsBindAddress,
+      conntrack: kubeProxy.conntrackOwner === 'site' ? null : proxyConntrack(cluster.kubernetesVersion),
     },
     services: [
       // The Service of the API has one family only, the first.

@@ -1,7 +1,8 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
+import { CONNTRACK_MAX, conntrackMax, conntrackOwner, SITE_CONNTRACK } from './conntrack';
 import type { Findings } from './findings';
-import { checkOverrides, normalizeKey, ownsConntrack } from './sysctlRules';
+import { checkOverrides, normalizeKey } from './sysctlRules';
 import type { ModulePlan, MtuPlan, SysctlPlan } from './types';
 
 /**
@@ -39,7 +40,7 @@ export function planModules(spec: SiteSpec, mtu: MtuPlan): ModulePlan[] {
  */
 export function planSysctls(spec: SiteSpec, addressing: Addressing, cpus: number | null): SysctlPlan[] {
   const ipv6 = addressing.podFamilies.includes('ipv6');
-  const conntrack = ownsConntrack(spec) ? ownConntrack(spec, cpus) : CONNTRACK_OF_KUBE_PROXY;
+  const conntrack = planConntrack(spec, cpus);
   const sysctls = new Map(baseline(ipv6, conntrack).map((sysctl) => [sysctl.key, sysctl]));
   for (const [given, value] of Object.entries(spec.nodePrep.sysctls)) {
     const key = normalizeKey(given);
@@ -54,22 +55,31 @@ export function checkSysctls(spec: SiteSpec, addressing: Addressing, findings: F
   checkOverrides(spec, addressing.podFamilies.includes('ipv6'), findings);
 }
 
-const CONNTRACK_MAX = 'net.netfilter.nf_conntrack_max';
-/** As kube-proxy computes it: 32768 a core, at least 131072, at most 1048576. */
-const CONNTRACK = { perCpu: 32768, least: 131072, most: 1048576 };
-
-const CONNTRACK_OF_KUBE_PROXY: SysctlPlan[] = [
-  {
-    key: CONNTRACK_MAX,
-    value: String(CONNTRACK.least),
-    reason:
-      'a full table drops packets; kube-proxy raises it to max(32768 x cores, 131072) when it starts, so more than ' +
-      '4 cores mean more',
-  },
-];
+/**
+ * kube-proxy sets the table when it starts, and a value of ours would lower it on a large machine with every preparation
+ * until the next start: what kube-proxy owns is none of ours.
+ */
+function planConntrack(spec: SiteSpec, cpus: number | null): SysctlPlan[] {
+  switch (conntrackOwner(spec)) {
+    case 'site':
+      return ownConntrack(spec, cpus);
+    case 'kube-proxy':
+      return [];
+    case 'nobody':
+      return [
+        {
+          key: CONNTRACK_MAX,
+          value: String(SITE_CONNTRACK.least),
+          reason:
+            'a full table drops packets; kube-proxy raises it to max(32768 x cores, 131072) when it starts, so more than ' +
+            '4 cores mean more',
+        },
+      ];
+  }
+}
 
 function ownConntrack(spec: SiteSpec, cpus: number | null): SysctlPlan[] {
-  const computed = Math.min(Math.max(CONNTRACK.perCpu * (cpus ?? 0), CONNTRACK.least), CONNTRACK.most);
+  const computed = conntrackMax(SITE_CONNTRACK, cpus ?? 0);
   const stated = Object.entries(spec.nodePrep.sysctls).find(([key]) => normalizeKey(key) === CONNTRACK_MAX);
   const most = Number(stated?.[1] ?? computed);
   return [

@@ -1,6 +1,7 @@
 import type { SiteSpec } from '../spec/schema';
 import type { AddressPlan, SpecPath } from './types';
 import type { KubeProxyPlan } from './clusterTypes';
+import { proxyConntrack } from './conntrack';
 import type { Findings } from './findings';
 import { BITS, parseIp } from './ip';
 import { seconds, wholeSeconds } from './kubeValues';
@@ -28,6 +29,7 @@ export function planKubeProxy(
   if (problem?.severity === 'error') findings.error(path, mode, problem.message);
   if (problem?.severity === 'warning') findings.warning(path, mode, problem.message);
 
+  const ofProxy = proxyConntrack(version);
   const whole = (key: keyof typeof spec.kubeProxy.timeouts) =>
     seconds(wholeSeconds(spec.kubeProxy.timeouts[key], ['kubeProxy', 'timeouts', key], findings));
   const syncPeriod = spec.environment === 'lab' ? EMULATION_SYNC_PERIOD : SYNC_PERIOD;
@@ -85,7 +87,7 @@ export function planKubeProxy(
       nftables: { masqueradeAll: false, masqueradeBit: 14, minSyncPeriod: '1s', syncPeriod },
       conntrack: {
         // 0 leaves nf_conntrack_max alone, which is then a sysctl of the plan.
-        ...(conntrack === 'site' ? { maxPerCore: 0, min: 0 } : { maxPerCore: 32768, min: 131072 }),
+        ...(conntrack === 'site' ? { maxPerCore: 0, min: 0 } : { maxPerCore: ofProxy.perCpu, min: ofProxy.least }),
         tcpBeLiberal: false,
         tcpCloseWaitTimeout: '1h0m0s',
         tcpEstablishedTimeout: '24h0m0s',

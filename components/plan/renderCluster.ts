@@ -1,4 +1,5 @@
 import type { ClusterPlan } from './clusterTypes';
+import { conntrackText, proxyConntrack } from './conntrack';
 import { byText } from './findings';
 import { packageNames } from './packages';
 import { renderCalico } from './renderCalico';
@@ -43,7 +44,8 @@ function summary({
   const conntrack =
     kubeProxy.conntrackOwner === 'site'
       ? 'the site sets nf_conntrack_max, kube-proxy leaves it alone'
-      : 'kube-proxy sets nf_conntrack_max when it starts';
+      : `kube-proxy sets nf_conntrack_max when it starts (${conntrackText(proxyConntrack(kubernetesVersion))}); node preparation ` +
+        'leaves it alone, and verify reads it back';
   return table(
     ['Cluster', ''],
     [

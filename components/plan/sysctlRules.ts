@@ -1,4 +1,5 @@
 import type { SiteSpec } from '../spec/schema';
+import { CONNTRACK_MAX, conntrackOwner } from './conntrack';
 import type { Findings } from './findings';
 import type { SpecPath } from './types';
 
@@ -71,10 +72,6 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-/** Whether nf_conntrack_max stays as the plan sets it: kube-proxy of a cluster of the kit is told to leave it alone. */
-export const ownsConntrack = (spec: SiteSpec) =>
-  spec.kubernetes.version !== undefined && spec.kubeProxy.conntrack === 'site';
-
 /**
  * The dotted form of a sysctl key. As in sysctl.d: where the first separator is a slash, dots are part of a name
  * (`net/ipv4/conf/eth0.100/forwarding`), and the dotted form swaps the two.
@@ -109,10 +106,29 @@ export function checkOverrides(spec: SiteSpec, ipv6: boolean, findings: Findings
       if (!rule.keys.test(key) || (rule.when && !rule.when(context)) || rule.allowed(value)) continue;
       findings.error(path, number, `${key} = ${value} is refused: ${rule.why}`);
     }
-    if (key === 'net.netfilter.nf_conntrack_max' && ownsConntrack(spec)) {
+    if (key === CONNTRACK_MAX) checkConntrack(spec, path, { number, value }, findings);
+  }
+}
+
+function checkConntrack(
+  spec: SiteSpec,
+  path: SpecPath,
+  { number, value }: { number: unknown; value: string },
+  findings: Findings,
+): void {
+  switch (conntrackOwner(spec)) {
+    case 'site':
       if (!/^[1-9][0-9]{0,9}$/.test(value)) findings.error(path, number, `${value} is not a number of connections`);
-    } else if (key === 'net.netfilter.nf_conntrack_max') {
+      return;
+    case 'kube-proxy':
+      findings.error(
+        path,
+        number,
+        `${CONNTRACK_MAX} = ${value} is refused: kube-proxy sets it whenever it starts (kubeProxy.conntrack), and both would ` +
+          'take turns; leave it out, or set kubeProxy.conntrack to site',
+      );
+      return;
+    case 'nobody':
       findings.warning(path, number, `${value} holds until kube-proxy starts: it then sets max(32768 x cores, 131072)`);
-    }
   }
 }

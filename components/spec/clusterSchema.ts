@@ -237,7 +237,7 @@ export const kubeProxy = z.strictObject({
   }),
   conntrack: z.enum(['site', 'kube-proxy']).default('site').meta({
     description:
-      'Who sets the size of the connection table. `site`: the sysctls of the plan, read back; `kube-proxy`: 32768 a core, at least 131072, whenever it starts.',
+      'Who sets the size of the connection table. `site`: the sysctls of the plan, read back; `kube-proxy`: 32768 a core, at least 131072, whenever it starts; `verify` reads it back.',
   }),
 });
 

@@ -13,7 +13,7 @@ export const request = (more: Partial<ClusterProbeRequest> = {}): ClusterProbeRe
   podMtuBytes: 1500,
   podFamilies: ['ipv4'],
   serviceFamilies: ['ipv4'],
-  kubeProxy: { mode: 'ipvs', scheduler: 'rr', metricsAddress: '127.0.0.1:10249' },
+  kubeProxy: { mode: 'ipvs', scheduler: 'rr', metricsAddress: '127.0.0.1:10249', conntrack: null },
   services: [
     { name: 'kubernetes', address: '10.96.0.1', port: 443, protocols: ['tcp'] },
     { name: 'kube-dns', address: '10.96.0.10', port: 53, protocols: ['tcp', 'udp'] },
@@ -81,7 +81,7 @@ export function facts(): ClusterFacts & { pods: { measured: { node: string; meas
   const object = () => ({ ready: true, reasons: [], cordoned: false });
   const machine = () => ({
     ...{ proxyMode: 'ipvs', services: { rules: structuredClone(rules) } },
-    ...{ conntrackMax: 131072, conntrackCount: 300 },
+    ...{ conntrackMax: 131072, conntrackCount: 300, cpus: 8 },
   });
   return {
     kind: 'cluster',

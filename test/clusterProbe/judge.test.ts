@@ -64,7 +64,7 @@ test('kube-proxy in another mode, without a rule, without pods, with another sch
   ]);
 });
 
-test('connection tracking that is not the planned one or almost full; what kube-proxy owns is its own affair', () => {
+test('connection tracking that is not the planned one or almost full', () => {
   const spoil = ({ nodes: [one] }: ClusterFacts) => {
     one!.machine!.conntrackMax = 1000;
     one!.machine!.conntrackCount = 950;
@@ -75,8 +75,20 @@ test('connection tracking that is not the planned one or almost full; what kube-
     'error conntrack one: nf_conntrack_max is 1000, planned: 131072: something else on the node sets it; `up` puts it back',
     full,
   ]);
+});
+
+test('connection tracking that kube-proxy owns has the size that it gives to so many CPUs', () => {
   const nodes = request().nodes.map((node) => ({ ...node, conntrackMax: null }));
-  expect(spoiled(spoil, { nodes })).toEqual([full]);
+  const kubeProxy = { ...request().kubeProxy, conntrack: { perCpu: 32768, least: 131072, most: 1048576 } };
+  const found = (most: number, cpus: number) =>
+    spoiled(({ nodes: both }) => both.forEach(({ machine }) => Object.assign(machine!, { conntrackMax: most, cpus })), {
+      nodes,
+      kubeProxy,
+    });
+  expect([found(262144, 8), found(131072, 2), found(1048576, 64)]).toEqual([[], [], []]);
+  expect(found(131072, 8)[0]).toBe(
+    'error conntrack one: nf_conntrack_max is 131072, and kube-proxy sets 262144 for 8 CPUs when it starts: something has set it since, or the CPUs came later; restart kube-proxy there',
+  );
 });
 
 test('etcd without a leader, near its quota, on a slow disk; a warning where the site says so', () => {

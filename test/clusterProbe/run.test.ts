@@ -35,7 +35,7 @@ const METRICS = [
 const machine = (servers: string[]) => ({
   proxyMode: { text: 'ipvs\n' },
   services: { text: servers.map((server) => `${server} rr\n  -> 0AF40102:0035 Masq 1 0 0`).join('\n') },
-  ...{ conntrackMax: 131072, conntrackCount: 5 },
+  ...{ conntrackMax: 131072, conntrackCount: 5, cpus: 4 },
 });
 const SERVERS = ['TCP  0A600001:01BB', 'TCP  0A60000A:0035', 'UDP  0A60000A:0035'];
 

@@ -1,3 +1,6 @@
+import { renderPlan } from '../../components/plan';
+import { conntrackMax, proxyConntrack } from '../../components/plan/conntrack';
+import { smallCluster } from './clusterSite';
 import { clusterNetworks, controlPlane, findingsOf, kvmSite, node, planOf, siteOf } from './site';
 
 const small = (more: Record<string, unknown> = {}) => kvmSite([controlPlane, node('w1', 1, 12)], {}, more);
@@ -74,6 +77,29 @@ describe('sysctls', () => {
     expect(sysctls(small({ nodePrep: { sysctls: { 'net/ipv4/conf/eth0.100/rp_filter': 2 } } }))).toContain(
       'net.ipv4.conf.eth0/100.rp_filter=2',
     );
+  });
+});
+
+describe('the table of connections of a cluster', () => {
+  const ofCluster = (conntrack: string, nodePrep = {}) =>
+    smallCluster({ more: { kubeProxy: { mode: 'nftables', conntrack }, nodePrep } });
+
+  test('takes a size of the site only where the site owns it', () => {
+    const stated = { sysctls: { 'net/netfilter/nf_conntrack_max': 524288 } };
+    expect(sysctls(ofCluster('site', stated))).toContain('net.netfilter.nf_conntrack_max=524288');
+    expect(findingsOf(ofCluster('kube-proxy', stated))).toEqual([
+      'error nodePrep.sysctls.net/netfilter/nf_conntrack_max: net.netfilter.nf_conntrack_max = 524288 is refused: kube-proxy sets it whenever it starts (kubeProxy.conntrack), and both would take turns; leave it out, or set kubeProxy.conntrack to site',
+    ]);
+  });
+
+  test('has the size that kube-proxy gives it, from 1.36 on with an upper bound', () => {
+    expect([2, 8, 64].map((cpus) => conntrackMax(proxyConntrack('1.36.1'), cpus))).toEqual([131072, 262144, 1048576]);
+    expect(conntrackMax(proxyConntrack('1.35.4'), 64)).toBe(2097152);
+  });
+
+  test('is told in the plan', () => {
+    const text = renderPlan(planOf(ofCluster('kube-proxy')), { color: false }).replace(/[\s│]+/g, ' ');
+    expect(text).toContain('(32768 a CPU, at least 131072, at most 1048576); node preparation leaves it alone');
   });
 });
 
