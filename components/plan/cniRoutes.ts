@@ -72,15 +72,15 @@ function checkPlace(spec: SiteSpec, { usedSubnets }: Addressing, findings: Findi
     refuse(
       'routing',
       routing,
-      `${routing} puts packets into a tunnel, and network.cni routes has none: leave routing out, or set network.cni to none ` +
-        'and install a network that makes the tunnel',
+      `${routing} puts packets into a tunnel, and network.cni routes has none: leave routing out, or set network.cni to calico, ` +
+        'which makes it',
     );
   }
   if (wireguard) {
     refuse(
       'wireguard',
       wireguard,
-      'network.cni routes sends pod packets as they are: set wireguard to false, or network.cni to none and install a network that encrypts',
+      'network.cni routes sends pod packets as they are: set wireguard to false, or network.cni to calico, which encrypts them',
     );
   }
   if (usedSubnets.length > 1) {
@@ -89,7 +89,7 @@ function checkPlace(spec: SiteSpec, { usedSubnets }: Addressing, findings: Findi
       'cni',
       cni,
       `routes needs all machines in one subnet, and they are in ${names}: routers between them would have to know the pods; ` +
-        'set network.cni to none and install Calico, which makes tunnels',
+        'set network.cni to calico, which makes tunnels',
     );
   }
   const count = spec.machines.nodes.length;
@@ -98,7 +98,7 @@ function checkPlace(spec: SiteSpec, { usedSubnets }: Addressing, findings: Findi
       'cni',
       cni,
       `routes is for at most ${NODES_AT_MOST} machines, and there are ${count}: every machine has a route to every other; ` +
-        'set network.cni to none and install Calico',
+        'set network.cni to calico',
     );
   }
 }

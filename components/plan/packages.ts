@@ -20,6 +20,7 @@ const PACKAGES: readonly NeededPackage[] = [
   { command: 'sysctl', name: 'procps', reason: 'sysctls' },
   { command: 'ethtool', name: 'ethtool', reason: 'offloads and rings' },
   { command: 'ping', name: 'iputils-ping', reason: 'the proof on the wire' },
+  { command: 'python3', name: 'python3', reason: 'the programs of the proof and of verify' },
   { command: 'tcpdump', name: 'tcpdump', reason: 'the proof counts packets at the receiver' },
   { command: 'conntrack', name: 'conntrack', reason: 'kube-proxy clears stale entries with it' },
   {
@@ -32,8 +33,7 @@ const PACKAGES: readonly NeededPackage[] = [
   {
     command: 'nft',
     name: 'nftables',
-    reason:
-      'pods reach what is outside the cluster with the address of their node; `sitewright debug` reads rules with it',
+    reason: "rules of the kit's own for pods and for the DNS cache of the node; verify reads those of Services with it",
     when: ({ cluster }) => cluster !== null,
   },
   {

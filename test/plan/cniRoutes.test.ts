@@ -89,8 +89,8 @@ test('network.cni none leaves the pods to somebody else', () => {
 describe('routes are refused', () => {
   test('with a tunnel, or with encryption', () => {
     expect(findings({ network: { routing: 'ipip', wireguard: true } })).toEqual([
-      'error network.routing: ipip puts packets into a tunnel, and network.cni routes has none: leave routing out, or set network.cni to none and install a network that makes the tunnel',
-      'error network.wireguard: network.cni routes sends pod packets as they are: set wireguard to false, or network.cni to none and install a network that encrypts',
+      'error network.routing: ipip puts packets into a tunnel, and network.cni routes has none: leave routing out, or set network.cni to calico, which makes it',
+      'error network.wireguard: network.cni routes sends pod packets as they are: set wireguard to false, or network.cni to calico, which encrypts them',
     ]);
     expect(findings({ network: { routing: 'bgp' } })).toEqual([]);
   });
@@ -98,7 +98,7 @@ describe('routes are refused', () => {
   test('across subnets', () => {
     const nodes = [...controlPlanes(3), node('w1', 2, 21)];
     expect(findings({ nodes, more: { underlay: { subnets: [subnet(1), subnet(2)] } } })).toEqual([
-      'error network.cni: routes needs all machines in one subnet, and they are in s1, s2: routers between them would have to know the pods; set network.cni to none and install Calico, which makes tunnels',
+      'error network.cni: routes needs all machines in one subnet, and they are in s1, s2: routers between them would have to know the pods; set network.cni to calico, which makes tunnels',
     ]);
   });
 
@@ -106,7 +106,7 @@ describe('routes are refused', () => {
     const workers = (count: number) => Array.from({ length: count }, (_, index) => node(`w${index}`, 1, 30 + index));
     expect(findings({ nodes: [...controlPlanes(3), ...workers(17)] })).toEqual([]);
     expect(findings({ nodes: [...controlPlanes(3), ...workers(18)] })).toEqual([
-      'error network.cni: routes is for at most 20 machines, and there are 21: every machine has a route to every other; set network.cni to none and install Calico',
+      'error network.cni: routes is for at most 20 machines, and there are 21: every machine has a route to every other; set network.cni to calico',
     ]);
   });
 

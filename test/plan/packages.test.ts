@@ -1,7 +1,7 @@
 import { renderPlan } from '../../components/plan';
 import { packageNames } from '../../components/plan/packages';
 import { clusterSite, smallCluster } from './clusterSite';
-import { findingsOf, planOf } from './site';
+import { controlPlane, findingsOf, kvmSite, planOf } from './site';
 
 const archived = (name: string) => ({
   name,
@@ -34,6 +34,18 @@ test('none are planned unless a site asks for them, and a bundle from source has
   expect(findingsOf(withPackages(['debian-12', 'debian-12'])).join('\n')).toContain(
     'debian-12 is there twice: make one entry of both',
   );
+});
+
+test('every node has the language of the probes, and every one of a cluster nft, whatever its network is', () => {
+  const calico = clusterSite({ network: { cni: 'calico' }, more: { kubeProxy: { mode: 'ipvs' } } });
+  for (const site of [calico, withPackages([])]) {
+    for (const node of planOf(site).nodes) {
+      expect(packageNames(node)).toEqual(expect.arrayContaining(['nftables', 'python3']));
+    }
+  }
+  const machine = planOf(kvmSite([controlPlane])).nodes[0]!;
+  expect(packageNames(machine)).toContain('python3');
+  expect(packageNames(machine)).not.toContain('nftables');
 });
 
 test('the plan tells what each role needs', () => {

@@ -17,7 +17,7 @@ read -r KERNEL </proc/sys/kernel/osrelease
 SITE='oslo'
 STAMP_ID='4f9d3c1e8a7b6c5d'
 MADE_BY_KIT='yes'
-PACKAGES=('ip iproute2' 'modprobe kmod' 'sysctl procps' 'ethtool ethtool' 'ping iputils-ping' 'tcpdump tcpdump' 'conntrack conntrack' 'ipset ipset' 'fio fio')
+PACKAGES=('ip iproute2' 'modprobe kmod' 'sysctl procps' 'ethtool ethtool' 'ping iputils-ping' 'python3 python3' 'tcpdump tcpdump' 'conntrack conntrack' 'ipset ipset' 'fio fio')
 MODULES=('overlay' 'br_netfilter' 'nf_conntrack' 'ip_vs' 'ip_vs_rr' 'ipip')
 IFS= read -r -d '' MODULES_CONTENT <<'END_OF_MODULES_CONTENT'
 # Made by sitewright. Edits are undone by the next preparation of this node.
