@@ -144,6 +144,7 @@ export function nodeData(node: NodePlan, site: SiteOfNode): string {
     ['STAMP_ID', site.stampId],
     ['MADE_BY_KIT', sizeOf(node) === null ? 'no' : 'yes'],
     ['PACKAGES', neededPackages(node).map(({ command, name }) => `${command} ${name}`)],
+    ['NEEDED_VERSIONS', node.neededVersions.map(({ what, atLeast, by }) => `${what} ${atLeast} ${by}`)],
     ['MODULES', node.modules.map(({ name }) => name)],
     ['MODULES_CONTENT', modulesFile(node)],
     ['SYSCTL_KEYS', node.sysctls.map(({ key }) => key)],

@@ -5,7 +5,7 @@ import { planAddresses, type Addressing } from './address';
 import { planCluster } from './cluster';
 import { Findings } from './findings';
 import { planHosts } from './hosts';
-import { checkSysctls, planModules, planSysctls } from './kernel';
+import { checkSysctls, planModules, planNeededVersions, planSysctls } from './kernel';
 import { living, planDead } from './members';
 import { planMachines, type MachinePlan } from './machines';
 import { sizeOf } from './machineSize';
@@ -59,6 +59,7 @@ function planLiving(
   const { plan: machines, machines: perMachine } = planMachines(spec, addressing, findings);
   const mtu = planMtu(spec, addressing, findings);
   const modules = planModules(spec, mtu);
+  const neededVersions = planNeededVersions(spec);
   checkSysctls(spec, addressing, findings);
   checkPeers(spec, addressing, findings);
   const planned = planCluster(spec, addressing, perMachine, mtu, findings);
@@ -69,6 +70,7 @@ function planLiving(
   const offloads = offloadNeeds(spec, mtu);
   const nodes = spec.machines.nodes.map((node, index): NodePlan => ({
     ...planNode(spec, addressing, perMachine[index], planned?.routes[index] ?? [], index),
+    neededVersions,
     modules,
     sysctls: planSysctls(spec, addressing, sizeOf(perMachine[index])?.cpus ?? null),
     offloads: planOffloads(offloads, perMachine[index].driver),

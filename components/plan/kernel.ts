@@ -1,9 +1,10 @@
 import type { SiteSpec } from '../spec/schema';
 import type { Addressing } from './address';
+import { usesCalico } from './calicoModes';
 import { CONNTRACK_MAX, conntrackMax, conntrackOwner, SITE_CONNTRACK } from './conntrack';
 import type { Findings } from './findings';
 import { checkOverrides, normalizeKey } from './sysctlRules';
-import type { ModulePlan, MtuPlan, SysctlPlan } from './types';
+import type { ModulePlan, MtuPlan, NeededVersion, SysctlPlan } from './types';
 
 /**
  * Kernel modules of every node, in load order. The node loads them before it applies any sysctl: the nf_conntrack and
@@ -32,6 +33,28 @@ export function planModules(spec: SiteSpec, mtu: MtuPlan): ModulePlan[] {
   if (mtu.wireguard) add('wireguard', 'network.wireguard encrypts pod traffic between nodes');
   for (const name of spec.nodePrep.modules) add(name, 'stated in nodePrep.modules');
   return [...modules].map(([name, reason]) => ({ name, reason }));
+}
+
+/**
+ * What kernel and nft must be at least (networking facts, sections 4 and 5): kube-proxy and Calico would only fail on the
+ * node, when the cluster is there already.
+ */
+export function planNeededVersions(spec: SiteSpec): NeededVersion[] {
+  const { dataplane } = spec.network.calico;
+  const calico = (what: NeededVersion['what'], atLeast: string): NeededVersion => ({
+    ...{ what, atLeast },
+    by: dataplane === 'nftables' ? "Calico's nftables dataplane (network.calico.dataplane)" : 'Calico (network.cni)',
+  });
+  return [
+    ...(spec.kubeProxy.mode === 'nftables'
+      ? [{ what: 'kernel' as const, atLeast: '5.13', by: 'kube-proxy in mode nftables (kubeProxy.mode)' }]
+      : []),
+    ...(!usesCalico(spec)
+      ? []
+      : dataplane === 'nftables'
+        ? [calico('kernel', '5.13'), calico('nft', '1.0.1')]
+        : [calico('kernel', '5.10')]),
+  ];
 }
 
 /**

@@ -22,6 +22,19 @@ export function renderPlan(plan: SitePlan, options: { color: boolean }): string 
     ),
     section(`MTU: ${plan.mtu.podMtuBytes} bytes for pods`, ...budget(plan)),
     ...grouped(
+      plan.nodes.filter(({ neededVersions }) => neededVersions.length > 0),
+      (node) => node.neededVersions,
+      (names, versions) =>
+        section(
+          `Needed versions (${names})`,
+          table(
+            ['What', 'At least', 'Needed by'],
+            versions.map(({ what, atLeast, by }) => [what, atLeast, by]),
+            [10, 10, 97],
+          ),
+        ),
+    ),
+    ...grouped(
       plan.nodes,
       (node) => node.modules,
       (names, modules) =>

@@ -148,6 +148,14 @@ export interface ModulePlan {
   reason: string;
 }
 
+/** What preparation refuses a machine for, before it changes anything. */
+export interface NeededVersion {
+  what: 'kernel' | 'nft';
+  atLeast: string;
+  /** What needs it, with the key of the site file that asks for that. */
+  by: string;
+}
+
 export interface SysctlPlan {
   key: string;
   value: string;
@@ -208,6 +216,7 @@ export interface NodePlan {
   /** One of the two where the kit makes the machine. */
   kvm: KvmMachinePlan | null;
   vsphere: VsphereMachinePlan | null;
+  neededVersions: NeededVersion[];
   modules: ModulePlan[];
   sysctls: SysctlPlan[];
   offloads: OffloadRule[];

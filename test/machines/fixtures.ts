@@ -77,6 +77,7 @@ export function node(name: string, role: NodePlan['role'], over: Partial<NodePla
       queues: 4,
     },
     vsphere: null,
+    neededVersions: [],
     modules: [],
     sysctls: [],
     offloads: [],

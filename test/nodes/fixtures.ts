@@ -28,6 +28,7 @@ export const kvmNode: NodePlan = {
     queues: 2,
   },
   vsphere: null,
+  neededVersions: [{ what: 'kernel', atLeast: '5.10', by: 'Calico (network.cni)' }],
   modules: [
     { name: 'overlay', reason: 'container file systems' },
     { name: 'br_netfilter', reason: 'bridged packets meet the rules of Services' },
@@ -79,6 +80,7 @@ export const vmxnet3Node: NodePlan = {
   },
   ssh: { host: '192.0.2.12', port: 22, user: 'admin', hostKey: 'ssh-ed25519 AAAA' },
   kvm: null,
+  neededVersions: [],
   modules: [
     { name: 'br_netfilter', reason: 'bridged packets meet the rules of Services' },
     { name: 'nf_conntrack', reason: 'Services and masquerading' },

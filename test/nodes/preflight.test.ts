@@ -2,11 +2,15 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { assignment } from '../../components/nodes/bash';
 import { CERTIFICATES } from '../../components/nodes/prep/certificates';
 import { CORE } from '../../components/nodes/prep/core';
 import { PREFLIGHT } from '../../components/nodes/prep/preflight';
 import { SYSTEM } from '../../components/nodes/prep/system';
+import { planNeededVersions } from '../../components/plan/kernel';
 import { mintPki } from '../../components/secrets/pki';
+import { siteSchema } from '../../components/spec/schema';
+import { clusterSite } from '../plan/clusterSite';
 
 /** What makes a machine unfit as a node, on files of a folder of their own and with stand-ins for its programs. */
 let folder: string;
@@ -25,13 +29,18 @@ function file(name: string, text: string): void {
   writeFileSync(join(folder, name), text);
 }
 
-function preflight(swap = 'off'): { refusals: string[]; status: number | null } {
+function preflight({ swap = 'off', kernel = '6.1.0-50-cloud-amd64', nft = '1.0.6', versions = [] as string[] } = {}): {
+  refusals: string[];
+  status: number | null;
+} {
   const library = [CORE, SYSTEM, CERTIFICATES, PREFLIGHT].join('\n').replace(/\/(etc|proc|sys\/fs)\//g, `${folder}$&`);
   const standIns =
     'systemd-detect-virt() { return 1; }; find_missing_packages() { MISSING_PACKAGES=(); }; ip_snapshot() { :; }; ' +
+    `nft() { echo 'nftables v${nft} (Lester Gooch #5)'; }; ` +
     'find_interface() { :; }; check_ingress_ports() { :; }; audit() { echo changed >>"$FOLDER/changed"; }';
+  const needed = assignment('NEEDED_VERSIONS', versions);
   const { stderr, status } = spawnSync('bash', ['-s'], {
-    input: `set -u; export LC_ALL=C FOLDER=${folder}; SWAP=${swap} STAMP_FILE=$FOLDER/stamp INITIALISED=$FOLDER/initialised SITE=oslo STAMP_ID=1\n${library}\n${standIns}\npreflight`,
+    input: `set -u; export LC_ALL=C FOLDER=${folder}; SWAP=${swap} STAMP_FILE=$FOLDER/stamp INITIALISED=$FOLDER/initialised SITE=oslo STAMP_ID=1\nKERNEL=${kernel}\n${needed}${library}\n${standIns}\npreflight`,
     encoding: 'utf8',
   });
   expect(existsSync(join(folder, 'changed'))).toBe(false);
@@ -58,7 +67,34 @@ test('cgroup v1, another distribution and swap that cannot be turned off are tol
     expect.stringMatching(/^swap is to be off, and a unit file in \/etc cannot be masked: remove .*own\.swap, /),
     expect.stringMatching(/^swap is to be off and holds 2000 MiB, and only 1000 MiB of memory are free for them: /),
   ]);
-  expect(preflight('keep').refusals).toHaveLength(2);
+  expect(preflight({ swap: 'keep' }).refusals).toHaveLength(2);
+});
+
+test('a kernel or an nft that is too old for what the site asks for is refused before anything changes', () => {
+  const versions = (network: object, mode: string) =>
+    planNeededVersions(
+      siteSchema.parse(clusterSite({ network: { cni: 'calico', ...network }, more: { kubeProxy: { mode } } })),
+    ).map(({ what, atLeast, by }) => `${what} ${atLeast} ${by}`);
+  const nftables = versions({ calico: { dataplane: 'nftables' } }, 'nftables');
+  const old = { kernel: '5.9.16-1', nft: '0.9.8' };
+  const proxy =
+    'kernel is 5.9.16-1, and kube-proxy in mode nftables (kubeProxy.mode) needs 5.13 or newer: install a newer kernel, or change that key of the site file';
+  expect(preflight({ ...old, versions: nftables })).toEqual({
+    refusals: [
+      proxy,
+      expect.stringMatching(/^kernel is 5.9.16-1, and Calico's nftables dataplane .* needs 5.13 or newer/),
+      expect.stringMatching(/^nft is 0.9.8, and Calico's nftables dataplane .* needs 1.0.1 or newer/),
+    ],
+    status: 1,
+  });
+  expect(preflight({ ...old, versions: versions({ cni: 'routes' }, 'nftables') }).refusals).toEqual([proxy]);
+  expect(preflight({ ...old, versions: versions({}, 'ipvs') }).refusals).toEqual([
+    expect.stringMatching(/^kernel is 5.9.16-1, and Calico \(network.cni\) needs 5.10 or newer/),
+  ]);
+  expect(preflight({ ...old, versions: versions({ cni: 'routes' }, 'ipvs') }).refusals).toEqual([]);
+  for (const kernel of ['5.13.0', '5.15.0-91-generic', '6.1.0-50-cloud-amd64', '10.0.1']) {
+    expect(preflight({ kernel, nft: '1.0.1', versions: nftables }).refusals).toEqual([]);
+  }
 });
 
 describe('a member of a cluster', () => {

@@ -41,6 +41,7 @@ preflight() {
     [ -z "$PROBLEM" ] || refusals+=("$PROBLEM")
   fi
 
+  check_versions
   find_missing_packages
   if [ "\${#MISSING_PACKAGES[@]}" -gt 0 ]; then
     if command -v apt-get >/dev/null; then
@@ -60,6 +61,21 @@ preflight() {
   check_swap
 
   [ "\${#refusals[@]}" -eq 0 ] || refuse "\${refusals[@]}"
+}
+
+check_versions() {
+  local entry what least by found
+  for entry in "\${NEEDED_VERSIONS[@]}"; do
+    read -r what least by <<<"$entry"
+    found=$KERNEL
+    if [ "$what" = nft ]; then
+      # One that is to be installed is of a distribution whose nft is new enough.
+      command -v nft >/dev/null || continue
+      [[ $(nft --version) =~ v([0-9.]+) ]] && found=\${BASH_REMATCH[1]} || found=0
+    fi
+    printf '%s\n' "$least" "$found" | sort -V -C ||
+      refusals+=("$what is $found, and $by needs $least or newer: install a newer $what, or change that key of the site file")
+  done
 }
 
 # cloud-init of a machine that has just started still writes files and restarts services.

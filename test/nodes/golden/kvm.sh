@@ -18,6 +18,7 @@ SITE='oslo'
 STAMP_ID='4f9d3c1e8a7b6c5d'
 MADE_BY_KIT='yes'
 PACKAGES=('ip iproute2' 'modprobe kmod' 'sysctl procps' 'ethtool ethtool' 'ping iputils-ping' 'python3 python3' 'tcpdump tcpdump' 'conntrack conntrack' 'ipset ipset' 'fio fio')
+NEEDED_VERSIONS=('kernel 5.10 Calico (network.cni)')
 MODULES=('overlay' 'br_netfilter' 'nf_conntrack' 'ip_vs' 'ip_vs_rr' 'ipip')
 IFS= read -r -d '' MODULES_CONTENT <<'END_OF_MODULES_CONTENT'
 # Made by sitewright. Edits are undone by the next preparation of this node.
@@ -445,8 +446,8 @@ expired_problem() {
     PROBLEM="expired on this machine: ${EXPIRED[*]}. Nothing was changed: renew them with 'sitewright certs $SITE --renew', or correct the machine's clock, and run again"
 }
 
-# clock_problem AUTHORITY: sets PROBLEM. Certificates are made and checked by the clock of this machine; a wrong one shows
-# as anything but itself. Fails where openssl does not read the authority.
+# clock_problem AUTHORITY [early]: sets PROBLEM. Certificates are made and checked by the clock of this machine; a wrong one
+# shows as anything but itself. \`early\`: only a clock before the authority. Fails where openssl does not read the authority.
 clock_problem() {
   local from until now
   PROBLEM=
@@ -455,7 +456,7 @@ clock_problem() {
   # An empty date is this day.
   if [ -z "$from" ] || [ -z "$until" ] || ! from=$(date -d "${from#*=}" +%s) || ! until=$(date -d "${until#*=}" +%s); then return 1; fi
   printf -v now '%(%s)T' -1
-  [ "$now" -lt "$from" ] || [ "$now" -ge "$until" ] || return 0
+  [ "$now" -lt "$from" ] || { [ "${2:-}" != early ] && [ "$now" -ge "$until" ]; } || return 0
   PROBLEM="the clock of this machine says $(date -u -d "@$now" +%FT%TZ), and the certificate authority of the site is valid from $(date -u -d "@$from" +%FT%TZ) to $(date -u -d "@$until" +%FT%TZ). Nothing was changed: set the clock, and underlay.ntp.servers in the site file where nothing keeps it right"
 }
 
@@ -492,11 +493,13 @@ preflight() {
   local authority PROBLEM=''
   slurp authority /etc/kubernetes/pki/ca.crt
   if [ -n "$authority" ]; then
-    clock_problem "$authority"
+    # One that has expired here may be renewed in the secrets of the site, which reach the machine later.
+    clock_problem "$authority" early
     [ -n "$PROBLEM" ] || expired_problem
     [ -z "$PROBLEM" ] || refusals+=("$PROBLEM")
   fi
 
+  check_versions
   find_missing_packages
   if [ "${#MISSING_PACKAGES[@]}" -gt 0 ]; then
     if command -v apt-get >/dev/null; then
@@ -516,6 +519,21 @@ preflight() {
   check_swap
 
   [ "${#refusals[@]}" -eq 0 ] || refuse "${refusals[@]}"
+}
+
+check_versions() {
+  local entry what least by found
+  for entry in "${NEEDED_VERSIONS[@]}"; do
+    read -r what least by <<<"$entry"
+    found=$KERNEL
+    if [ "$what" = nft ]; then
+      # One that is to be installed is of a distribution whose nft is new enough.
+      command -v nft >/dev/null || continue
+      [[ $(nft --version) =~ v([0-9.]+) ]] && found=${BASH_REMATCH[1]} || found=0
+    fi
+    printf '%s\n' "$least" "$found" | sort -V -C ||
+      refusals+=("$what is $found, and $by needs $least or newer: install a newer $what, or change that key of the site file")
+  done
 }
 
 # cloud-init of a machine that has just started still writes files and restarts services.
