@@ -41,7 +41,7 @@ expired_problem() {
 }
 
 # clock_problem AUTHORITY [early]: sets PROBLEM. Certificates are made and checked by the clock of this machine; a wrong one
-# shows as anything but itself. \`early\`: only a clock before the authority. Fails where openssl does not read the authority.
+# shows as anything but itself. With "early" only a clock before it is one. Fails where openssl does not read it.
 clock_problem() {
   local from until now
   PROBLEM=

@@ -902,8 +902,8 @@ expired_problem() {
     PROBLEM="expired on this machine: ${EXPIRED[*]}. Nothing was changed: renew them with 'sitewright certs $SITE --renew', or correct the machine's clock, and run again"
 }
 
-# clock_problem AUTHORITY: sets PROBLEM. Certificates are made and checked by the clock of this machine; a wrong one shows
-# as anything but itself. Fails where openssl does not read the authority.
+# clock_problem AUTHORITY [early]: sets PROBLEM. Certificates are made and checked by the clock of this machine; a wrong one
+# shows as anything but itself. With "early" only a clock before it is one. Fails where openssl does not read it.
 clock_problem() {
   local from until now
   PROBLEM=
@@ -912,7 +912,7 @@ clock_problem() {
   # An empty date is this day.
   if [ -z "$from" ] || [ -z "$until" ] || ! from=$(date -d "${from#*=}" +%s) || ! until=$(date -d "${until#*=}" +%s); then return 1; fi
   printf -v now '%(%s)T' -1
-  [ "$now" -lt "$from" ] || [ "$now" -ge "$until" ] || return 0
+  [ "$now" -lt "$from" ] || { [ "${2:-}" != early ] && [ "$now" -ge "$until" ]; } || return 0
   PROBLEM="the clock of this machine says $(date -u -d "@$now" +%FT%TZ), and the certificate authority of the site is valid from $(date -u -d "@$from" +%FT%TZ) to $(date -u -d "@$until" +%FT%TZ). Nothing was changed: set the clock, and underlay.ntp.servers in the site file where nothing keeps it right"
 }
 
@@ -1324,11 +1324,6 @@ refuse_wrong_clock() {
   [ -z "$PROBLEM" ] || refuse "$PROBLEM"
 }
 
-refuse_expired() {
-  expired_problem
-  [ -z "$PROBLEM" ] || refuse "$PROBLEM"
-}
-
 # with_authority: what comes in, with the authority in the place of the one that a kubeconfig in it holds.
 with_authority() {
   local data
@@ -1389,6 +1384,11 @@ refuse_other_identity() {
   refuse_other_authority "$pki/ca.crt" "$CA_CERTIFICATE"
   refuse_other_authority "$pki/etcd/ca.crt" "$ETCD_CA_CERTIFICATE"
   refuse_other_authority "$pki/front-proxy-ca.crt" "$FRONT_PROXY_CA_CERTIFICATE"
+}
+
+refuse_expired() {
+  expired_problem
+  [ -z "$PROBLEM" ] || refuse "$PROBLEM"
 }
 
 # A machine that was installed anew by hand looks as one that is new; the API servers of its peers tell the difference. With
