@@ -265,8 +265,8 @@ time.sleep(600)`;
 
   test.each([
     ['vxlan', 1450, ['add', 'vxlan.calico', 'type', 'vxlan', 'id', '4096', 'dstport', '4789']],
-    ['ipip', 1480, ['add', 'cali1a2b3c4d5e6', 'type', 'dummy']],
-    ['wireguard', 1440, ['add', 'wireguard.cali', 'type', 'dummy']],
+    ['ipip', 1480, ['add', 'cali1a2b3c4d5e6', 'type', 'bridge']],
+    ['wireguard', 1440, ['add', 'wireguard.cali', 'type', 'bridge']],
   ] as const)(
     '%s: the wire is proved at the size of its outer packets, and no tunnel opened',
     async (kind, pod, link) => {

@@ -38,7 +38,7 @@ async function record(mode: Partial<Mode>): Promise<{ resources: RecordedResourc
       const plan = cluster.calico!;
       const args = { plan, bundle: cluster.bundle, bundleFolder: folder, access, bgpPasswords: passwords };
       const calico = new Calico('calico', args);
-      const joined = new Made('test:Joined', 'joined', {}, { dependsOn: calico.ready });
+      const joined = new k8s.core.v1.ConfigMap('joined', {}, { provider, dependsOn: calico.ready });
       calico.late([joined]);
     },
     { preview: true },
