@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { AUTHORITIES } from '../../components/cluster/node/authorities';
 import { BUNDLE } from '../../components/cluster/node/bundle';
 import { CNI_DEVICES } from '../../components/cluster/node/cniDevices';
 import { CONTROL_PLANE } from '../../components/cluster/node/controlPlane';
@@ -507,7 +508,7 @@ describe('the clock of a control-plane machine', () => {
   ).stdout;
   const check = (now: number) =>
     run(
-      CERTIFICATES + CONTROL_PLANE,
+      CERTIFICATES + AUTHORITIES,
       `CA_CERTIFICATE='${certificate}'\nprintf() { if [ "$2" = now ]; then now=${now}; else builtin printf "$@"; fi; }\nrefuse_wrong_clock && echo fine`,
     );
 
