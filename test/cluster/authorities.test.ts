@@ -12,7 +12,7 @@ import {
 import { runScript } from '../../components/ssh/script';
 import { SshSession } from '../../components/ssh/session';
 import { until } from '../plugins/kubernetes/apiServer';
-import { ControlPlaneMachine } from './controlPlaneMachine';
+import { ControlPlaneMachine, KUBEADM_FILE } from './controlPlaneMachine';
 import { cluster, controlPlane, controlPlaneNode, workerNode } from './fixtures';
 
 /** Authorities are renewed on a real etcd and API server (controlPlaneMachine), as the nodes' own scripts do it. */
@@ -34,7 +34,7 @@ beforeAll(async () => {
     fs.mkdirSync(machine.at(file!.slice(0, file!.lastIndexOf('/'))), { recursive: true });
     fs.writeFileSync(machine.at(file!), text!);
   }
-  machine.sh('kubeadm init phase bootstrap-token --config /etc/kubeadm.yaml');
+  machine.sh(`kubeadm init phase bootstrap-token --config ${KUBEADM_FILE}`);
 });
 afterAll(async () => machine?.stop());
 
