@@ -217,6 +217,7 @@ export class Site extends pulumi.ComponentResource {
       {
         plan: plan.cluster!,
         machines,
+        controlPlane: plan.nodes.find(({ cluster: part }) => part?.part === 'init')!.name,
         prepared: nodes,
         bundleFolder: site!.bundle.folder,
         ingressKey: site!.ingressKey,

@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import type { Machine } from '../machines/machine';
+import { followProxy } from '../network/calico/followProxy';
 import { Policy } from '../network/policy';
 import type { ClusterPlan } from '../plan/clusterTypes';
 import { clusterProvider, type ClusterAccess } from './cluster';
@@ -12,6 +13,8 @@ import { PodDns } from './podDns';
 export interface AddonsArgs {
   plan: ClusterPlan;
   machines: Machine[];
+  /** Name of the first control-plane machine, which has kubectl. */
+  controlPlane: string;
   /** Preparation of the machines. */
   prepared: pulumi.Resource[];
   /** Of the bundle, on the machine of the engine; null: it is not there, and its objects are left out. */
@@ -55,6 +58,18 @@ export class Addons extends pulumi.ComponentResource {
       new NodeLocalDns(
         `${name}-node-local-dns`,
         { plan: { nodeLocal, bundle: plan.bundle }, machines, after: prepared, access },
+        { parent: this },
+      );
+    }
+    const { calico } = plan;
+    if (calico !== null) {
+      const machine = machines.find((one) => one.name === args.controlPlane)!;
+      const { install } = calico;
+      const { mode } = plan.kubeProxy;
+      const limitSeconds = access.rolloutLimitSeconds;
+      followProxy(
+        `${name}-calico-follows-proxy`,
+        { install, mode, machine, after: [kubeProxy], limitSeconds },
         { parent: this },
       );
     }

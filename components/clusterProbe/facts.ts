@@ -31,6 +31,8 @@ export interface ClusterProbeRequest {
   services: { name: string; address: string; port: number; protocols: ('tcp' | 'udp')[] }[];
   /** Names that pods must resolve: those of the cluster, then those of `checks.names`. */
   names: string[];
+  /** Zones with servers of their own (dns.stubZones), which pods must reach through the DNS of the cluster. */
+  zones: { zone: string; servers: string[] }[];
   peers: ProofPlan['peers'];
   /** Name servers of the machines, outside the cluster: what pods ask them comes back only where their way out works. */
   nameServers: string[];
@@ -137,9 +139,20 @@ export interface PodMeasurements {
   sizes: PodSizeFacts[];
   services: PodServiceFacts[];
   names: NameFacts[];
+  /** Absent in results of versions that did not ask. */
+  zones?: ZoneFacts[];
   peers: PodPeerFacts[];
   nameServers: NameServerFacts[];
   reach: ReachFacts[];
+}
+
+/** A question about a zone itself to the resolver of a pod; whatever the zone's own servers say counts. */
+export interface ZoneFacts {
+  zone: string;
+  /** Null: its servers were reached. */
+  error: string | null;
+  answer?: 'NOERROR' | 'NXDOMAIN';
+  milliseconds?: number;
 }
 
 /** A question to a server outside the cluster; any answer counts. */

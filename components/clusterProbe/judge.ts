@@ -187,6 +187,12 @@ function judgePod(
   }
   for (const service of measured.services) judgeService(node, service, nodes, request, report);
   for (const name of measured.names) judgeName(node, name, request.thresholds.lookupMilliseconds, report);
+  for (const { zone, error } of measured.zones ?? []) {
+    if (error === null) continue;
+    const servers = request.zones.find((one) => one.zone === zone)?.servers.join(', ') ?? '';
+    const hint = `look at its servers (dns.stubZones: ${servers}) and at the way to them`;
+    report.fail('pod-dns', node, `the zone ${zone} is not reached: ${error}; ${hint}`);
+  }
   judgePeers(node, measured, request, report);
 }
 

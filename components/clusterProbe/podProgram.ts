@@ -201,28 +201,60 @@ def peer_facts(peer):
             'tcp': connect_peer(family, address, peer['tcpPort']) if peer['tcpPort'] else None}
 
 
-def ask_name_server(address):
-    """Any answer proves the way there and back; what it resolves is the site's own affair."""
+TYPE_NS, TYPE_SOA = 2, 6
+
+
+def ask(address, name, kind, seconds):
+    """One question over UDP, asked again where nothing comes back; with the code of the answer."""
     family = 'ipv6' if ':' in address else 'ipv4'
-    question = os.urandom(2) + struct.pack('!5H', 0x0100, 1, 0, 0, 0) + b'\0' + struct.pack('!2H', 2, 1)
+    labels = b''.join(bytes([len(label)]) + label for label in name.encode().split(b'.') if label)
+    question = os.urandom(2) + struct.pack('!5H', 0x0100, 1, 0, 0, 0) + labels + b'\0' + struct.pack('!2H', kind, 1)
     made = socket.socket(inet(family), socket.SOCK_DGRAM)
     try:
         made.connect((address, 53))
         problem = 'no answer'
         for _ in range(3):
             begin = time.perf_counter()
-            made.settimeout(3)
+            made.settimeout(seconds)
             try:
                 made.send(question)
-                if made.recv(4096)[:2] == question[:2]:
-                    return {'address': address, 'error': None, 'milliseconds': (time.perf_counter() - begin) * 1000}
+                answer = made.recv(4096)
+                if answer[:2] == question[:2]:
+                    return {'error': None, 'code': answer[3] & 15, 'milliseconds': (time.perf_counter() - begin) * 1000}
             except OSError as error:
                 problem = reason(error)
-        return {'address': address, 'error': problem}
+        return {'error': problem}
     except OSError as error:
-        return {'address': address, 'error': reason(error)}
+        return {'error': reason(error)}
     finally:
         made.close()
+
+
+def ask_name_server(address):
+    """Any answer proves the way there and back; what it resolves is the site's own affair."""
+    answer = ask(address, '', TYPE_NS, 3)
+    answer.pop('code', None)
+    return dict(answer, address=address)
+
+
+# That a zone has no such name is an answer of its servers too; without one of them there is another code.
+REACHED = {0: 'NOERROR', 3: 'NXDOMAIN'}
+NOT_REACHED = {2: 'SERVFAIL', 5: 'REFUSED'}
+
+
+def ask_zone(zone):
+    """As a pod asks, of the resolvers that it has, in turn. CoreDNS itself waits 5 s for the servers of a zone."""
+    found = {'error': 'the pod has no resolver'}
+    for words in (line.split() for line in open('/etc/resolv.conf')):
+        if words[:1] != ['nameserver'] or len(words) < 2:
+            continue
+        found = ask(words[1], zone, TYPE_SOA, 7)
+        code = found.pop('code', 0)
+        if found['error'] is None and code not in REACHED:
+            found = {'error': NOT_REACHED.get(code, 'answer code %d' % code)}
+        if found['error'] is None:
+            return dict(found, zone=zone, answer=REACHED[code])
+    return dict(found, zone=zone)
 
 
 def reach(targets):
@@ -252,6 +284,10 @@ def measure(request):
     for name in request['names']:
         step('name ' + name)
         names += [name_facts(name, way, request['lookups']) for way in ('sequence', 'parallel')]
+    zones = []
+    for zone in request['zones']:
+        step('zone ' + zone)
+        zones.append(ask_zone(zone))
     for peer in request['peers']:
         step('peer ' + peer['name'])
         peers.append(peer_facts(peer))
@@ -260,7 +296,7 @@ def measure(request):
         servers.append(ask_name_server(address))
     step('what policies let through and keep out')
     return {'deviceMtuBytes': mtu, 'sizes': sizes, 'services': services, 'names': names, 'peers': peers,
-            'nameServers': servers, 'reach': reach(request['reach'])}
+            'zones': zones, 'nameServers': servers, 'reach': reach(request['reach'])}
 
 
 def main(request):

@@ -186,7 +186,7 @@ export class PodRun extends ProbeRun {
     // Two are enough: the pod of the same node, and one that is reached over the wire.
     const others = [running.at(-1)!, ...running.slice(0, -1).slice(0, 1)];
     const question = {
-      ...{ node, mtuBytes: this.request.podMtuBytes, families: [], others: [], peers: [], nameServers: [] },
+      ...{ node, mtuBytes: this.request.podMtuBytes, families: [], others: [], peers: [], zones: [], nameServers: [] },
       service: { addresses: {} },
       names: this.request.names.slice(0, 1),
       lookups: FENCED_LOOKUPS,
@@ -269,6 +269,7 @@ export class PodRun extends ProbeRun {
       peers: request.peers,
       bytes: TRANSFER_BYTES,
       transferSeconds: limits.transfer,
+      zones: request.zones.map(({ zone }) => zone),
       nameServers: request.nameServers,
       reach: fences.flatMap(({ fence, pod }) => ('addresses' in pod ? targets(fence.name, pod.addresses) : [])),
     };

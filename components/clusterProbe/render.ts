@@ -29,6 +29,8 @@ export function renderClusterProbe({ facts, findings }: ClusterProbeResult, opts
         measured.flatMap(({ node, measured }) => measured.names.map((name) => nameRow(node, name))),
       ),
     );
+    const zones = measured.flatMap(zoneRows);
+    if (zones.length > 0) parts.push(table(['pod on', 'zone', 'answer', 'took'], zones));
     if (facts.paths?.some(({ before }) => before !== null)) {
       parts.push(
         table(
@@ -213,6 +215,14 @@ function nameRow(node: string, name: NameFacts): string[] {
     `${name.failed}`,
   ];
 }
+
+const zoneRows = ({ node, measured }: Measured) =>
+  (measured.zones ?? []).map(({ zone, error, answer, milliseconds: took }) => [
+    node,
+    zone,
+    error ?? answer ?? '-',
+    milliseconds(took ?? null),
+  ]);
 
 const peerRows = ({ node, measured }: Measured) =>
   measured.peers.map(({ name, full, largestBytes, tcp }) => [

@@ -58,6 +58,7 @@ export function clusterProbeRequest<End extends Omit<ClusterNodeEnd, 'conntrackM
       })),
     ],
     names: [api, 'kubernetes.default', ...proof.names],
+    zones: dns.stubZones,
     peers: proof.peers,
     nameServers: proof.dnsServers,
     calico: calicoProbe(plan),

@@ -206,6 +206,8 @@ export interface ClusterDnsPlan {
   serviceAddresses: string[];
   /** What kubelet gives to pods, in order: the node-local cache first where there is one. */
   clusterDnsAddresses: string[];
+  /** Zones with resolvers of their own, sorted by name. */
+  stubZones: { zone: string; servers: string[] }[];
   /** Text of the Corefile of CoreDNS. */
   corefile: string;
   replicas: number;

@@ -29,6 +29,7 @@ export function planDns(
     .map(([zone, servers]) => ({ zone, servers: servers.map((server) => parseIp(server).text) }))
     .sort((a, b) => byText(a.zone, b.zone));
   refuseClusterZone(spec, domain, findings);
+  tellUntested(spec, upstreams, findings);
 
   const names: Names = { domain, upstreams, zones, cacheSeconds };
   const local = spec.dns.nodeLocal ? NODE_LOCAL[addressing.podFamilies.includes('ipv4') ? 'ipv4' : 'ipv6'] : null;
@@ -41,6 +42,7 @@ export function planDns(
     serviceAddress: services[0],
     serviceAddresses: services,
     clusterDnsAddresses: [...(local === null ? [] : [local]), services[0]],
+    stubZones: zones,
     corefile: corefile(names),
     replicas,
     nodeLocal: local === null ? null : { address: local, corefile: nodeLocalCorefile(names, local, services[0]) },
@@ -89,6 +91,17 @@ function refuseClusterZone(spec: SiteSpec, domain: string, findings: Findings): 
       `${zone} belongs to the cluster, which answers for all of ${domain}: leave it out`,
     );
   }
+}
+
+/** Whatever pods resolve outside the cluster rests on resolvers that nobody asked before. */
+function tellUntested({ checks }: SiteSpec, upstreams: string[], findings: Findings): void {
+  if (checks.names.length > 0 || upstreams.length === 0) return;
+  findings.warning(
+    ['checks', 'names'],
+    undefined,
+    `no name outside the cluster is looked up from pods, so \`verify\` passes with resolvers that know none (${upstreams.join(', ')}): ` +
+      'name one that they must know, such as erp.corp.example',
+  );
 }
 
 const forward = (servers: string[]) => `    forward . ${servers.join(' ')} {

@@ -299,7 +299,7 @@ export const IMPACTS: readonly ImpactEntry[] = [
     [
       'kubeProxy.mode',
       'Services move to another mechanism under open connections',
-      'nothing more: kube-proxy is restarted and the old rules are removed node by node; with Calico, restart calico-node too',
+      'nothing more: kube-proxy is restarted and the old rules are removed node by node, then calico-node is where there is one',
     ],
   ]),
   ...entries('replacement', 'drain a machine before it goes; etcd members one after another', [

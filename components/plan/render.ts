@@ -161,7 +161,7 @@ function offloads(rules: NodePlan['offloads']): string {
 
 const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
 
-function proof({ proof: planned, address }: SitePlan): string[] {
+function proof({ proof: planned, address, cluster }: SitePlan): string[] {
   const rounds = new Set(planned.pairs.map((pair) => pair.round)).size;
   const kinds = new Map<string, { pairs: number; cells: Cell[] }>();
   for (const pair of planned.pairs) {
@@ -201,6 +201,7 @@ function proof({ proof: planned, address }: SitePlan): string[] {
         ['round trip between control planes', `${thresholds.controlPlaneRoundTripMilliseconds} ms`],
         ['CPU steal', `${thresholds.cpuStealPercent} %`],
         ['clock offset', `${thresholds.clockOffsetMilliseconds} ms`],
+        ...(cluster === null ? [] : [['look-up of a name from a pod', `${thresholds.lookupMilliseconds} ms`]]),
       ],
     ),
   );

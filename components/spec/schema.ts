@@ -200,7 +200,8 @@ const checks = z.strictObject({
     .array(hostName())
     .default([])
     .meta({
-      description: 'Names outside the cluster that its pods must resolve.',
+      description:
+        'Names outside the cluster that its pods must resolve. Without one nothing tells of resolvers that do not work.',
       examples: [['erp.corp.example']],
     }),
   warn: z

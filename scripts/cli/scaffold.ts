@@ -126,6 +126,11 @@ underlay:
 
 machines:
 ${MACHINES[provider]()}
+checks:
+  # Names outside the cluster that pods on every node must resolve. Without one nothing tells of wrong resolvers:
+  # underlay.dns.servers, or dns.upstreams and dns.stubZones of the cluster.
+  names: [erp.acme.example] ${MARK}: names that the resolvers of the site know
+
 # network:
 #   routing: auto # bgp on one subnet, a cross-subnet tunnel otherwise; the pod MTU follows from it
 `;

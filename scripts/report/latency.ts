@@ -60,11 +60,12 @@ function podNames(plan: SitePlan, { cluster }: Evidence): Piece {
     },
     dataTable(
       'Look-ups from pods',
-      ['name', 'look-ups', 'failed', 'median', 'worst p99', 'slowest'],
+      ['name', 'look-ups', 'failed', 'over 1 s', 'median', 'worst p99', 'slowest'],
       rows.map(({ label, found, answered, p99, max }) => [
         label,
         `${sum(found.map((one) => one.count))}`,
         failures(sum(found.map((one) => one.failed))),
+        `${sum(found.map((one) => one.overOneSecond))}`,
         answered.length === 0 ? '–' : shown(median(answered.map((one) => one.p50Milliseconds))),
         p99 === null ? '–' : `${shown(p99.p99Milliseconds)} (pod on ${p99.node})`,
         max === null ? '–' : `${shown(max.maxMilliseconds)} (pod on ${max.node})`,

@@ -1,3 +1,5 @@
+import { smallCluster } from '../plan/clusterSite';
+import { planOf } from '../plan/site';
 import { clusterPlan, KUBECONFIG, named, recordAddons } from './fixtures';
 
 const kubernetes = (type: string) => type.startsWith('kubernetes:');
@@ -68,4 +70,12 @@ test('pods use images of the bundle and never fetch one', async () => {
   ]);
   // A pod of the host network that asked the cluster's DNS would need what it helps to bring up.
   expect(pods.map(({ dnsPolicy }) => dnsPolicy)).toEqual(['Default', 'Default', 'Default']);
+});
+
+test('calico-node follows the mode of kube-proxy after kube-proxy has it, from a control-plane machine', async () => {
+  const calico = planOf(smallCluster({ network: { cni: 'calico' }, more: { kubeProxy: { mode: 'ipvs' } } })).cluster!;
+  const script = named(await recordAddons({ ...clusterPlan, calico: calico.calico }), 'calico-follows-proxy');
+  expect(script.dependencies).toContain('oslo-addons-kube-proxy-daemonset');
+  expect(script.deletedWith).toBe('cp1-domain');
+  expect(script.inputs.stdin).toContain("PROXY_MODE='ipvs'");
 });

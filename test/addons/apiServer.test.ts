@@ -34,6 +34,7 @@ const program =
     new Addons('oslo-addons', {
       plan: { ...plan, dns: { ...plan.dns, serviceAddresses: ['10.96.0.10'] } },
       machines: [],
+      controlPlane: 'cp1',
       prepared: [],
       bundleFolder: '/no/bundle',
       ingressKey: null,

@@ -51,6 +51,7 @@ export const clusterPlan: ClusterPlan = {
     serviceAddress: '10.96.0.10',
     serviceAddresses: ['10.96.0.10', 'fd00:96::a'],
     clusterDnsAddresses: ['169.254.20.10', '10.96.0.10'],
+    stubZones: [],
     corefile: '.:53 {\n    ready\n}\n',
     replicas: 2,
     nodeLocal: { address: '169.254.20.10', corefile: '.:53 {\n    bind 169.254.20.10\n}\n' },
@@ -115,6 +116,7 @@ export async function recordAddons(plan: ClusterPlan, { preview = false } = {}):
       new Addons('oslo-addons', {
         plan,
         machines,
+        controlPlane: 'cp1',
         prepared: [],
         bundleFolder: '/no/bundle',
         ingressKey: null,

@@ -29,4 +29,5 @@ test.each(['kvm', 'vsphere', 'existing'] as const)('a new site on %s can be plan
   const { plan, findings } = computePlan(loaded.spec, version);
   expect(toProblems(findings, loaded.source).map(formatProblem)).toEqual([]);
   expect(plan!.machines.provider).toBe(provider);
+  expect(plan!.proof.names).toEqual(['erp.acme.example']);
 });

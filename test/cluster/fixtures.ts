@@ -71,6 +71,7 @@ export const cluster: ClusterPlan = {
     serviceAddress: '10.96.0.10',
     serviceAddresses: ['10.96.0.10'],
     clusterDnsAddresses: ['169.254.20.10', '10.96.0.10'],
+    stubZones: [],
     corefile: '.:53 {}\n',
     replicas: 2,
     pods: null,

@@ -19,6 +19,7 @@ export const request = (more: Partial<ClusterProbeRequest> = {}): ClusterProbeRe
     { name: 'kube-dns', address: '10.96.0.10', port: 53, protocols: ['tcp', 'udp'] },
   ],
   names: ['kubernetes.default'],
+  zones: [],
   peers: [{ name: 'erp', address: '192.0.2.200', family: 'ipv4', mtuBytes: 1500, tcpPort: 443 }],
   nameServers: ['192.0.2.53'],
   calico: null,

@@ -129,6 +129,26 @@ test('packets between pods that are too large for the path, do not pass, or pass
   ]);
 });
 
+test('a zone whose servers a pod does not reach; one that has no such name is reached', () => {
+  const zones = [{ zone: 'corp.example', servers: ['192.0.2.53', '192.0.2.54'] }];
+  const found = (...answers: { error: string | null; answer?: 'NXDOMAIN' }[]) =>
+    spoiled(
+      (all) => {
+        pod(all).zones = answers.map((answer) => ({ zone: 'corp.example', ...answer }));
+      },
+      { zones },
+    );
+  expect(found({ error: null, answer: 'NXDOMAIN' })).toEqual([]);
+  expect(found({ error: 'SERVFAIL' })).toEqual([
+    'error pod-dns one: the zone corp.example is not reached: SERVFAIL; look at its servers (dns.stubZones: 192.0.2.53, 192.0.2.54) and at the way to them',
+  ]);
+  const all = facts();
+  pod(all).zones = [{ zone: 'corp.example', error: null, answer: 'NXDOMAIN', milliseconds: 2 }];
+  expect(renderClusterProbe({ facts: all, findings: [] }, { color: false })).toMatch(
+    /one +corp\.example +NXDOMAIN +2\.0 ms/,
+  );
+});
+
 describe('a Service', () => {
   test('whose pods are not all reached, or which fails', () => {
     const spoil = (found: ReturnType<typeof facts>) => {

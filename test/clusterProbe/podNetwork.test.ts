@@ -72,7 +72,14 @@ state = "${folder}/state"
     const made = crictl('runp', at(`${name}.json`));
     if (made.status !== 0) throw new Error(made.stderr);
   }
-  const names = ['--address=/probe.svc.cluster.local/198.18.7.99', '--no-resolv', '--no-hosts', '--user=root'];
+  const names = [
+    '--address=/probe.svc.cluster.local/198.18.7.99',
+    '--no-resolv',
+    '--no-hosts',
+    '--user=root',
+    // Of this zone it knows that it is empty; others it sends on, and has nobody to send them to.
+    '--local=/known.example/',
+  ];
   start('dnsmasq', '--keep-in-foreground', '--conf-file=/dev/null', `--pid-file=${at('dnsmasq.pid')}`, ...names);
 });
 
@@ -147,6 +154,7 @@ test('a process of the node answers in one pod and measures in another, with its
       names: ['probe', 'localhost'],
       lookups: 2,
       peers: [{ name: 'server', address: two, family: 'ipv4', mtuBytes: MTU, tcpPort: null }],
+      zones: ['known.example', 'unknown.example'],
       ...{ bytes: 1024 * 1024, transferSeconds: 20, nameServers: ['198.18.7.1'] },
       reach: [{ name: 'server', family: 'ipv4', address: two, port: PORT }],
     }),
@@ -158,6 +166,10 @@ test('a process of the node answers in one pod and measures in another, with its
     sizes: [{ node: 'two', full: { answered: 5 }, above: { answered: 0, refused: 'EMSGSIZE' }, largestBytes: MTU }],
     services: [{ reached: { two: 2 }, failed: {}, transfer: { error: null, up: { pathMtuBytes: MTU } } }],
     peers: [{ name: 'server', largestBytes: MTU, tcp: null }],
+    zones: [
+      { zone: 'known.example', error: null, answer: 'NXDOMAIN' },
+      { zone: 'unknown.example', error: 'REFUSED' },
+    ],
     nameServers: [{ error: null }],
     reach: [{ name: 'server', error: null }],
   });

@@ -47,6 +47,7 @@ const request = (more: object = {}) => ({
   ],
   bytes: 1024 * 1024,
   transferSeconds: 20,
+  zones: [],
   nameServers: [],
   reach: [],
   ...more,

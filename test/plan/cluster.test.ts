@@ -309,7 +309,7 @@ test('everything wrong with a cluster is told at once', () => {
     nodes: controlPlanes(2),
     kubernetes: { version: '1.20.0', etcd: { quota: '9GiB' } },
     network: { routing: 'vxlan' },
-    more: { dns: { upstreams: ['10.96.0.10'] } },
+    more: { dns: { upstreams: ['10.96.0.10'] }, checks: { names: ['erp.corp.example'] } },
   });
   expect(found.map((line) => line.split(':')[0]).sort()).toEqual([
     'error dns.upstreams.0',

@@ -23,12 +23,29 @@ describe('DNS', () => {
   });
 
   test('has zones with resolvers of their own, in CoreDNS and in the cache', () => {
-    const { corefile, nodeLocal } = dnsOf({ stubZones: { 'corp.example': ['203.0.113.9'] }, cacheTtl: '1m' });
+    const { corefile, nodeLocal, stubZones } = dnsOf({
+      ...{ stubZones: { 'corp.example': ['203.0.113.9'] }, cacheTtl: '1m' },
+    });
+    expect(stubZones).toEqual([{ zone: 'corp.example', servers: ['203.0.113.9'] }]);
     expect(corefile).toContain('corp.example:53 {\n    errors\n    forward . 203.0.113.9 {');
     expect(corefile).toContain('cache 60');
     expect(nodeLocal!.corefile).toContain(
       'corp.example:53 {\n    errors\n    bind 169.254.20.10\n    cache 60\n    forward . 203.0.113.9 {',
     );
+  });
+
+  test('that nobody tests is told, where there is a resolver at all', () => {
+    const untested = (more: object) =>
+      findingsOf(clusterSite({ more: { dns: { upstreams: ['203.0.113.1'] }, ...more } })).filter((line) =>
+        line.includes('checks.names'),
+      );
+    expect(untested({})).toEqual([
+      'warning checks.names: no name outside the cluster is looked up from pods, so `verify` passes with resolvers that know none (203.0.113.1): name one that they must know, such as erp.corp.example',
+    ]);
+    expect(untested({ checks: { names: ['erp.corp.example'] } })).toEqual([]);
+    // Without one there are no names outside.
+    expect(untested({ dns: {} })).toEqual([]);
+    expect(untested({ kubernetes: {} })).toEqual([]);
   });
 
   test('every server of the cache binds its own address alone, and asks the cluster by TCP', () => {
@@ -64,7 +81,8 @@ describe('DNS', () => {
   });
 
   test('is not forwarded to itself', () => {
-    const refused = (dns: object) => findingsOf(clusterSite({ more: { dns } }));
+    const checks = { names: ['erp.corp.example'] };
+    const refused = (dns: object) => findingsOf(clusterSite({ more: { dns, checks } }));
     const loop =
       "is the cluster's own (DNS answers on 10.96.0.10): forwarding there is a loop; name a resolver outside it";
     expect(refused({ upstreams: ['10.96.0.10'] })).toEqual([`error dns.upstreams.0: 10.96.0.10 ${loop}`]);

@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
 import { clusterNetworks, controlPlane, kvmSite, node, planOf, siteOf } from './site';
 
 const ports = (site: Record<string, unknown>) =>
@@ -87,6 +90,14 @@ describe('the proof', () => {
       '42 of 210 pairs, because the site has more than 20 nodes: every node with its two neighbours on either side in the ' +
         'site file, and at least one pair for every two subnets and every two hypervisors, and within each',
     );
+  });
+
+  test('of no profile but that of labs lets a name take longer than a second', () => {
+    const limits = ['base', 'lab', 'production', 'staging'].map((name) => {
+      const text = readFileSync(join(__dirname, `../../stacks/profiles/${name}.yaml`), 'utf8');
+      return (parse(text) as { checks?: { lookup?: string } }).checks?.lookup;
+    });
+    expect(limits).toEqual([undefined, '3s', undefined, undefined]);
   });
 
   test('takes thresholds in their units, peers and servers from the site', () => {

@@ -133,7 +133,7 @@ describe('a page', () => {
       ]),
     );
     expect(page.table(/^Look-ups/).find(([name]) => name === 'erp.acme.example, ten at once')).toEqual([
-      ...['erp.acme.example, ten at once', '250', '0', '0.5 ms'],
+      ...['erp.acme.example, ten at once', '250', '0', '0', '0.5 ms'],
       ...['8 ms (pod on worker-002)', '34 ms (pod on worker-002)'],
     ]);
     expect(page.table(/^fsync of/).map(([node, p99]) => [node, p99])).toEqual(

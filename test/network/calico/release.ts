@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { BundlePlan } from '../../../components/plan';
 
-const UPSTREAM = resolve(__dirname, '../../../../shared/upstream');
+export const UPSTREAM = resolve(__dirname, '../../../../shared/upstream');
 
 /** A release manifest as its project publishes it: the very bytes that a bundle would carry. */
 export function releaseText(bundle: BundlePlan, name: string): string {
