@@ -174,19 +174,38 @@ const isOf = (name: string, site: string, machine: string) =>
   (name.startsWith(`${site}-addons-`) && name.endsWith(`-${machine}`)) ||
   name === `${site}-machines-${machine}-bundle`;
 
-/**
- * What the engine protects of machines whose node has left, which may go with their lines, and of workers that never became
- * members, which may be made anew. A control-plane machine whose join failed may be a member of etcd all the same.
- */
-export function releasedResources(state: SiteState, plan: Pick<SitePlan, 'site' | 'nodes'>): string[] {
-  const members = new Set(membersOf(state, plan.site).map(({ name }) => name));
-  const parted = resourcesOf(state).flatMap(({ urn }) => partsOf(nameOf(urn), plan.site, ['leave'])?.machine ?? []);
-  const workers = plan.nodes.filter(({ role }) => role === 'worker').map(({ name }) => name);
-  const released = [...parted, ...workers].filter((name) => !members.has(name));
-  const guarded = new Set(
-    released.flatMap((name) => [machineResource(plan.site, name), `${plan.site}-cluster-${name}-runtime`]),
+/** Machines whose node has left: what the engine protects of them may go with their lines. */
+export function partedResources(state: SiteState, { site }: Pick<SitePlan, 'site'>): string[] {
+  const members = memberNames(state, site);
+  const parted = resourcesOf(state).flatMap(({ urn }) => partsOf(nameOf(urn), site, ['leave'])?.machine ?? []);
+  return guardedResources(
+    state,
+    site,
+    parted.filter((name) => !members.has(name)),
   );
+}
+
+/**
+ * Workers that an `up` which failed could not make members: what the engine protects of them since then may be made anew or go.
+ * What it protected before stays: a refusal of the engine can take the mark of a member out of the state. So does a
+ * control-plane machine: one whose join failed may be a member of etcd all the same.
+ */
+export function unjoinedResources(
+  before: SiteState,
+  after: SiteState,
+  { site, nodes }: Pick<SitePlan, 'site' | 'nodes'>,
+): string[] {
+  const members = memberNames(after, site);
+  const workers = nodes.filter(({ role, name }) => role === 'worker' && !members.has(name)).map(({ name }) => name);
+  const earlier = new Set(guardedResources(before, site, workers));
+  return guardedResources(after, site, workers).filter((urn) => !earlier.has(urn));
+}
+
+const memberNames = (state: SiteState, site: string) => new Set(membersOf(state, site).map(({ name }) => name));
+
+function guardedResources(state: SiteState, site: string, machines: string[]): string[] {
+  const names = new Set(machines.flatMap((name) => [machineResource(site, name), `${site}-cluster-${name}-runtime`]));
   return resourcesOf(state)
-    .filter(({ urn, protect }) => protect === true && guarded.has(nameOf(urn)))
+    .filter(({ urn, protect }) => protect === true && names.has(nameOf(urn)))
     .map(({ urn }) => urn);
 }

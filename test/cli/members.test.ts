@@ -1,4 +1,11 @@
-import { membersOf, refuseLostMembers, releasedResources, retainLost, type SiteState } from '../../scripts/cli/members';
+import {
+  membersOf,
+  partedResources,
+  refuseLostMembers,
+  retainLost,
+  unjoinedResources,
+  type SiteState,
+} from '../../scripts/cli/members';
 import { madeFrom, VIRTUAL_MACHINE } from '../../components/machines/vsphere';
 import { clusterSite, controlPlanes } from '../plan/clusterSite';
 import { node, planOf } from '../plan/site';
@@ -127,10 +134,10 @@ test('all members are told at once, and a version that was taken out of the file
   expect(refusal({ deployment: { resources: [resource('oslo-machines-cp1-domain')] } }, none)).toBeNull();
 });
 
-test('the protection of a machine ends when its node has left, and no sooner, or where a worker never joined', () => {
+test('the protection of a machine ends when its node has left, and no sooner', () => {
   const guarded = (found: SiteState) => {
     for (const one of found.deployment!.resources!) one.protect = one.urn.endsWith('-domain');
-    return releasedResources(found, plan(leaving('cp3'))).map((urn) => urn.split('::').pop());
+    return partedResources(found, plan(leaving('cp3'))).map((urn) => urn.split('::').pop());
   };
   expect(guarded(state())).toEqual([]);
   expect(guarded(state(resource('oslo-cluster-cp3-leave')))).toEqual([]);
@@ -140,10 +147,22 @@ test('the protection of a machine ends when its node has left, and no sooner, or
     'oslo-cluster-cp3-control-plane',
   );
   expect(guarded(left)).toEqual(['oslo-machines-cp3-domain']);
-  // Their joins failed, and what failed on a control-plane machine may have made it a member of etcd.
-  expect(
-    guarded(without(state(), 'oslo-cluster-cp3-control-plane', 'oslo-cluster-cp3-join', 'oslo-cluster-w1-join')),
-  ).toEqual(['oslo-machines-w1-domain']);
+});
+
+test('the protection of a worker ends where an up that failed made its machine and not its membership', () => {
+  const guarded = (found: SiteState) => {
+    for (const one of found.deployment!.resources!) one.protect = one.urn.endsWith('-domain');
+    return found;
+  };
+  const released = (before: SiteState, after: SiteState) =>
+    unjoinedResources(before, guarded(after), plan()).map((urn) => urn.split('::').pop());
+  const failed = () =>
+    without(state(), 'oslo-cluster-cp3-control-plane', 'oslo-cluster-cp3-join', 'oslo-cluster-w1-join');
+  // What failed on a control-plane machine may have made it a member of etcd.
+  expect(released({}, failed())).toEqual(['oslo-machines-w1-domain']);
+  expect(released(failed(), failed())).toEqual(['oslo-machines-w1-domain']);
+  expect(released(guarded(failed()), failed())).toEqual([]);
+  expect(released({}, state())).toEqual([]);
 });
 
 test('what would be undone on a lost machine over SSH is only forgotten', () => {

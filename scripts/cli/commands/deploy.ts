@@ -17,7 +17,7 @@ import { contextOf, printJson, type Context } from '../context';
 import { badInput, Ended, EXIT } from '../errors';
 import { enterLab } from '../lab';
 import { refuseLocked } from '../locks';
-import { forgetLostMachines, releasedResources, refuseLostMembers, type SiteState } from '../members';
+import { forgetLostMachines, partedResources, refuseLostMembers, unjoinedResources, type SiteState } from '../members';
 import { tellNetworkChange } from '../networkChange';
 import { operate } from '../operate';
 import { agrees } from '../passphrase';
@@ -205,7 +205,6 @@ async function up(context: Context, site: string, options: Packs & { yes?: boole
   if (cleared.length > 0) {
     context.say(`The last run was killed in the middle of: ${cleared.join(', ')}. It is done again now.`);
   }
-  await letGo(open.stack, before, plan);
   if (pki !== null) await markBroken(context, plan, open, clusterPkiOf(open.config, plan));
   const asks = options.yes !== true && context.terminal && process.stdin.isTTY === true;
   if (asks) {
@@ -216,7 +215,6 @@ async function up(context: Context, site: string, options: Packs & { yes?: boole
   }
 
   await forgetLostMachines(open.stack, plan);
-  const letGoNow = async () => letGo(open.stack, await stateOf(open.stack), plan);
   const { result, progress, events } = await operate(context, open.stack, {
     site,
     nodes: nodeNames(plan),
@@ -228,11 +226,11 @@ async function up(context: Context, site: string, options: Packs & { yes?: boole
       `--verbose shows the engine's output.`,
     ],
   }).catch(async (error: unknown) => {
-    // Where this does not go well either, the next `up` begins with it.
-    await letGoNow().catch(() => undefined);
+    // What failed is to be told, whatever becomes of this.
+    await letGo(open.stack, plan, before).catch(() => undefined);
     throw error;
   });
-  if (someLeave(plan)) await letGoNow();
+  if (plan.dead.length > 0 || plan.nodes.some(({ state }) => state !== 'active')) await letGo(open.stack, plan, before);
   const counts = progress.counts();
   const outputs = Object.fromEntries(
     Object.entries(result).map(([name, output]) => [name, output.secret ? '[secret]' : (output.value as unknown)]),
@@ -269,11 +267,11 @@ const stateOf = async (stack: SiteStack) => JSON.parse(await stack.exportState()
  * The engine's protection stands until a member has left: what the program says of a machine is said before anybody knows
  * whether it leaves, or joins at all.
  */
-async function letGo(stack: SiteStack, state: SiteState, plan: SitePlan): Promise<void> {
-  for (const urn of releasedResources(state, plan)) await stack.unprotect(urn);
+async function letGo(stack: SiteStack, plan: SitePlan, before: SiteState): Promise<void> {
+  const after = await stateOf(stack);
+  const released = new Set([...partedResources(after, plan), ...unjoinedResources(before, after, plan)]);
+  for (const urn of released) await stack.unprotect(urn);
 }
-
-const someLeave = (plan: SitePlan) => plan.dead.length > 0 || plan.nodes.some(({ state }) => state !== 'active');
 
 async function confirmed(context: Context, plan: SitePlan, open: OpenStack, policyPacks: string[]): Promise<boolean> {
   const events = await previewChanges(context, plan, open, policyPacks);
