@@ -172,7 +172,9 @@ export class Lab {
 
   /** UUIDs by name. */
   async domains(): Promise<Record<string, string>> {
-    const names = (await this.virsh('list', '--all', '--name')).split('\n').filter((name) => name !== '');
+    // virsh has them by the order in which they were started.
+    const listed = (await this.virsh('list', '--all', '--name')).split('\n');
+    const names = listed.filter((name) => name !== '').sort();
     const entries = await Promise.all(
       names.map(async (name) => [name, (await this.virsh('domuuid', name)).trim()] as const),
     );
