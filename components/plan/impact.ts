@@ -276,8 +276,8 @@ export const IMPACTS: readonly ImpactEntry[] = [
     ],
     [
       'kubernetes.endpoint.**',
-      'nodes, kubeconfigs and certificates hold it',
-      'make new kubeconfigs; the nodes follow by themselves, the control plane first',
+      'nodes, kubeconfigs and certificates hold its name and port, so another one of these is refused on a site that runs',
+      'have the old name lead where the API is to be',
     ],
     ['artifacts.from', 'every program and image is replaced, as in an upgrade', 'drain one node after another'],
     [

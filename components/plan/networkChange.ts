@@ -1,15 +1,17 @@
 import { poolDisruptions, poolProblems } from './calicoPoolChange';
 import type { CalicoPlan, CalicoPool } from './calicoTypes';
-import type { ClusterPlan } from './clusterTypes';
+import type { ClusterPlan, EndpointPlan } from './clusterTypes';
 import type { MtuPlan } from './types';
 
-/** What a change of the pods' network means for pods that run. */
+/** What a change of the pods' network, or of where the API is, means for what runs. */
 
 export interface NetworkState {
   mtu: Pick<MtuPlan, 'routing' | 'wireguard' | 'podMtuBytes' | 'devices'>;
   pools: CalicoPool[];
   /** Null: the pods have no Calico. Absent in what a kit has built that did not tell it. */
   calico?: { install: CalicoPlan['install']; apiServer: boolean } | null;
+  /** Null: no cluster. Absent in what a kit has built that did not tell it. */
+  endpoint?: Pick<EndpointPlan, 'name' | 'port'> | null;
 }
 
 /** Of a plan; the outputs of a stack have it, so that the next plan can be compared with what was built. */
@@ -18,6 +20,7 @@ export const networkState = ({ mtu, cluster }: { mtu: MtuPlan; cluster: ClusterP
   return {
     mtu,
     pools: calico?.pools ?? [],
+    endpoint: cluster === null ? null : { name: cluster.endpoint.name, port: cluster.endpoint.port },
     calico:
       calico === null
         ? null
@@ -41,6 +44,20 @@ export function networkChange(site: string, before: NetworkState, after: Network
       ...poolProblems(before.pools, after.pools),
     ],
   };
+}
+
+/** The kubeconfigs of the machines hold name and port; the address behind a name of the kit's own is theirs to follow. */
+export function endpointProblems(
+  { endpoint: before }: Pick<NetworkState, 'endpoint'>,
+  { endpoint: after }: Pick<NetworkState, 'endpoint'>,
+): string[] {
+  if (before === undefined || before === null || after === undefined || after === null) return [];
+  if (before.name === after.name && before.port === after.port) return [];
+  const [old, made] = [before, after].map(({ name, port }) => `${name}:${port}`);
+  return [
+    `kubernetes.endpoint: ${old} cannot become ${made} on a site that runs: kubelets and kubeconfigs of its machines hold ${old}, and would lose the ` +
+      `API. Set it back, and have ${before.name} lead where the API is to be; kubernetes.vip needs no other name`,
+  ];
 }
 
 /**

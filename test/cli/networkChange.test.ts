@@ -32,3 +32,20 @@ test('what is disruptive is told, what pods would lose is refused before anythin
   expect(message).toMatch(/: nothing was changed\.\nnetwork\.calico\.install: manifest cannot become operator/);
   expect(message).toMatch(/^pool default-ipv4-ippool \(10\.244\.0\.0\/16\) would go away/m);
 });
+
+test('another name or port of the API is refused on a site that runs, another address of its name is not', async () => {
+  const at = (kubernetes: object) =>
+    planOf(clusterSite({ more: { kubernetes: { version: '1.36.1', ...kubernetes } } }));
+  const change = (before: object, after: object) =>
+    tellNetworkChange({ say: () => undefined }, at(after), {
+      outputs: () => Promise.resolve({ ...networkState(at(before)) }),
+    });
+  const refusal = /^oslo: nothing was changed\.\nkubernetes\.endpoint: \S+ cannot become \S+ on a site that runs/;
+  const balancer = { endpoint: { host: 'lb.example', port: 6443 } };
+  const address = (host: string, port = 6443) => ({ endpoint: { host, port } });
+  await expect(change(address('192.0.2.50'), balancer)).rejects.toThrow(refusal);
+  await expect(change(balancer, address('192.0.2.50'))).rejects.toThrow(refusal);
+  await expect(change(address('192.0.2.50'), address('192.0.2.50', 443))).rejects.toThrow(refusal);
+  await expect(change(address('192.0.2.50'), address('192.0.2.51'))).resolves.toBeUndefined();
+  await expect(change(balancer, balancer)).resolves.toBeUndefined();
+});
