@@ -22,12 +22,6 @@ afterAll(removeStacksFolders);
 const tree = ({ resources }: RecordedSite) =>
   resources.map(({ name, type, parent }) => `${name} ${type} < ${parent}`).sort();
 
-const protectedNames = ({ resources }: RecordedSite) =>
-  resources
-    .filter(({ protect }) => protect)
-    .map(({ name }) => name)
-    .sort();
-
 /** The objects themselves are the business of the tests of the add-ons. */
 const addonsOfLab = [
   'lab-addons sitewright:addons:Addons < lab',
@@ -72,15 +66,6 @@ test.each([true, false])('the whole lab, preview: %s', async (preview) => {
     'lab-proof-node-lab2 command:local:Command < lab-proof',
     'lab-proof-pair-lab1-lab2 command:local:Command < lab-proof',
   ]);
-});
-
-test.each<[site: string, resource: string]>([
-  ['kvm-example', 'machines-*-domain'],
-  ['existing-example', 'cluster-*-runtime'],
-])('%s with a cluster protects what it loses any member by', async (name, resource) => {
-  const plan = planOf(name, [['kubernetes', 'version'], '1.36.1']);
-  const site = await recordSite(plan, { preview: true });
-  expect(protectedNames(site)).toEqual(plan.nodes.map((node) => `${name}-${resource.replace('*', node.name)}`).sort());
 });
 
 const modes = EXAMPLE_SITES.flatMap((name) => [true, false].map((preview) => ({ name, preview })));
@@ -189,10 +174,21 @@ describe.each(modes)('$name, preview: $preview', ({ name, preview }) => {
     }
   });
 
-  test('protected are the machines of the control plane, and in a lab nothing', () => {
-    const kept = plan.nodes.filter(({ role }) => !existing && plan.environment !== 'lab' && role === 'control-plane');
-    const expected = kept.map(({ name: machine }) => `${name}-machines-${machine}-domain`);
-    expect(protectedNames(site)).toEqual(expected.sort());
+  test('protected are the machines of members, without a cluster those of the control plane, and in a lab nothing', () => {
+    const kept = plan.nodes.filter(
+      ({ role }) => plan.environment !== 'lab' && (plan.cluster !== null || role === 'control-plane'),
+    );
+    const expected = kept.flatMap(({ name: machine }) => {
+      if (!existing) return [`${name}-machines-${machine}-domain`];
+      return plan.cluster === null ? [] : [`${name}-cluster-${machine}-runtime`];
+    });
+    expect(
+      resources
+        .filter(({ protect }) => protect)
+        .map((one) => one.name)
+        .sort(),
+    ).toEqual(expected.sort());
+    // The first is a lab, and the examples have no cluster.
     expect(expected).toHaveLength(name === 'kvm-example' ? 3 : 0);
   });
 
