@@ -88,11 +88,13 @@ failing='the script itself'
 trap 'failing=$BASH_COMMAND' ERR
 trap 'at_exit $?' EXIT
 
-# attempt <what> <command>...: a failure becomes one sentence with the last line that the command wrote.
+# attempt <what> <command>...: a failure becomes one line with the last error that the command wrote. libvirt shows the
+# place in an XML document below the error itself.
 attempt() {
   local what=$1 output
   shift
-  output=$("$@" 2>&1) || fail "$hypervisor: could not $what: $(printf '%s\\n' "$output" | sed '/^ *$/d' | tail -n 1)"
+  output=$("$@" 2>&1) || fail "$hypervisor: could not $what: $(printf '%s\\n' "$output" |
+    awk 'NF { last = $0 } /^error: / { said = $0; next } said != "" && NF { said = said " | " $0 } END { print said == "" ? last : said }')"
 }
 
 # The lock's file descriptor stays out of what virsh may start.

@@ -243,6 +243,16 @@ describe('on a hypervisor', () => {
     expect(existsSync(volume)).toBe(false);
   });
 
+  test('an error of libvirt is told with the place below it', () => {
+    existing('<machine site="acme" machine="cp1" hypervisor="hv1" stamp="4b1d"/>');
+    const virsh = readFileSync(join(folder, 'bin/virsh'), 'utf8');
+    const said = String.raw`error: Failed to remove\nerror: (domain):3: not closed\n</domain>\n---------^\n\n`;
+    executable('virsh', virsh.replace('"error: no $*"', `"$(printf '${said}')"`));
+    expect(run(machineDeleteScript(worker)).lastLine).toMatch(
+      /could not .*: error: \(domain\):3: not closed \| <\/domain> \| -+\^$/,
+    );
+  });
+
   test('a script that arrives in part runs nothing', () => {
     const lines = machineScript(worker).split('\n');
     for (let length = 2; length < lines.length - 2; length += 37) run(lines.slice(0, length).join('\n'));
