@@ -6,7 +6,8 @@ import { stringify } from 'yaml';
 import { computePlan, type SitePlan } from '../../components/plan';
 import { loadSite } from '../../components/spec';
 import { cachedBundles } from '../../components/bundle/store';
-import { clusterSite } from './clusterSite';
+import { joinDocument, kubeadmDocuments, TOKEN_PLACE } from '../../components/cluster/documents';
+import { clusterSite, smallCluster } from './clusterSite';
 import { expectGolden } from './golden';
 import { planOf } from './site';
 
@@ -47,29 +48,34 @@ function slowSite(): SitePlan {
   return planOf(clusterSite({ kubernetes: { timeouts, admissionPlugins } }));
 }
 
+const withEndpoint = (endpoint: object) => planOf(clusterSite({ kubernetes: { vip: undefined, endpoint } }));
+const TOKEN = 'abcdef.0123456789abcdef';
+const CA_HASH = `sha256:${'ca'.repeat(32)}`;
+
 test.each([
   ['the lab', plan],
   ['a slow site', slowSite()],
+  ['a site with three control-plane nodes behind a virtual address', planOf(clusterSite())],
+  ['a site with one control-plane node', planOf(smallCluster())],
+  ['a site with a load balancer that has a name', withEndpoint({ host: 'api.acme.example', port: 443 })],
+  ['a site with a load balancer that has an address', withEndpoint({ host: '192.0.1.9' })],
+  ['a site with a Pod Security Standard', planOf(clusterSite({ kubernetes: { podSecurity: 'restricted' } }))],
+  ['a lab with three control-plane nodes', planOf(clusterSite({ more: { environment: 'lab' } }))],
 ])('the real kubeadm takes every document of %s', async (_, { cluster: planned, nodes }) => {
   const store = cachedBundles();
   const id = await store.idOf(cluster.bundle.name);
   if (id === null) throw new Error('the bundle of the lab is not on this machine: sitewright bundle build lab');
   const kubeadm = join(store.bundleFolder(id), 'bin/kubeadm');
-  const { clusterConfiguration, kubeletConfiguration, upgradeConfiguration } = planned!.kubeadm;
-  const discovery = {
-    bootstrapToken: { token: 'abcdef.0123456789abcdef', apiServerEndpoint: 'x:1', caCertHashes: ['a'] },
-  };
-  const documents = nodes.map(({ cluster: node }) =>
-    node!.part === 'init'
-      ? [clusterConfiguration, kubeletConfiguration, node!.registration]
-      : [{ ...node!.registration, discovery }],
-  );
-  documents.push([upgradeConfiguration]);
+  const documents = nodes.flatMap(({ cluster: node }) => [
+    ...(node!.part === 'join-worker' ? [] : [kubeadmDocuments(planned!, node!)]),
+    ...(node!.part === 'init' ? [] : [joinDocument(planned!, node!, CA_HASH).replace(TOKEN_PLACE, TOKEN)]),
+  ]);
+  documents.push(yaml(planned!.kubeadm.upgradeConfiguration));
   const folder = mkdtempSync(join(tmpdir(), 'kubeadm-'));
   try {
-    documents.forEach((ofNode, index) => {
+    documents.forEach((text, index) => {
       const file = join(folder, `${index}.yaml`);
-      writeFileSync(file, yaml(...ofNode));
+      writeFileSync(file, text);
       const { stdout, stderr } = spawnSync(kubeadm, ['config', 'validate', '--config', file], { encoding: 'utf8' });
       expect(stdout + stderr).toMatch(/^ok$/m);
     });
