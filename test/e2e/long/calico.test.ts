@@ -93,6 +93,14 @@ afterAll(async () => {
   lab.remove();
 });
 
+/** Its pods reach one port of the worker, beside DNS. */
+const PEOPLE = `    - name: people
+      data: personal
+      podSecurity: privileged
+      egress:
+        - { cidr: 192.0.2.12/32, ports: [22] }
+`;
+
 describe('a lab with Calico', () => {
   step('comes up with VXLAN and is verified', async () => {
     await lab.fromNothing();
@@ -184,10 +192,10 @@ describe('a lab with Calico', () => {
     expectExit(await lab.verify(), 0);
   });
 
-  step('keeps a namespace with the baseline to DNS and the API server, and all others to DNS', async () => {
+  step('keeps each namespace of the baseline to what it may reach, and all others to DNS', async () => {
     lab.edit(
       (text) =>
-        `${text}\npolicy:\n  baseline: restricted\n  everyNamespace: true\n  namespaces:\n    - name: vault\n      podSecurity: privileged\n`,
+        `${text}\npolicy:\n  baseline: restricted\n  everyNamespace: true\n  namespaces:\n    - name: vault\n      podSecurity: privileged\n${PEOPLE}`,
     );
     expect(await lab.upCounts()).toMatchObject({ delete: 0, replace: 0 });
     const inside = (namespace: string, object: object) => ({
@@ -198,24 +206,32 @@ describe('a lab with Calico', () => {
       { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'monitoring' } },
       inside('vault', pod('safe', 'lab2', 'safe', ['python3', '-c', SERVER])),
       inside('vault', pod('clerk', 'lab1', 'clerk', ['sleep', '86400'])),
+      inside('people', pod('person', 'lab1', 'person', ['sleep', '86400'])),
       inside('monitoring', pod('scraper', 'lab1', 'scraper', ['sleep', '86400'])),
     );
-    for (const namespace of ['vault', 'monitoring'])
+    for (const namespace of ['vault', 'people', 'monitoring'])
       await lab.kubectl(`wait pods --all -n ${namespace} --for=condition=Ready --timeout=600s`);
     const safe = await lab.kubectl("get pod safe -n vault -o jsonpath='{.status.podIP}'");
     await becomes('-n monitoring scraper', safe, 8080, 'hello');
-    for (const from of ['friend', '-n vault clerk']) {
+    for (const from of ['friend', '-n vault clerk', '-n people person']) {
       for (const address of [safe, await serverAddress()]) expect(await said(from, address, 8080)).toBeNull();
     }
     // Both from the worker: on the API server's own machine ipvs hands a packet over before any rule for pods sees it.
     const api = 'kubernetes.default.svc.cluster.local';
     expect(await connects('-n vault safe', api, 443)).toBe(true);
     expect(await connects('server', '10.96.0.1', 443)).toBe(false);
+    expect(await connects('-n people person', '192.0.2.12', 22)).toBe(true);
+    expect(await connects('-n vault clerk', '192.0.2.12', 22)).toBe(false);
+    expect(await connects('-n people person', '192.0.2.12', 10250)).toBe(false);
+    expect(await connects('-n people person', api, 443)).toBe(false);
     const lookUp = `import socket; socket.getaddrinfo("${api}", 443)`;
-    await lab.kubectl(`exec friend -- python3 -c '${lookUp}'`);
+    for (const from of ['friend', '-n people person']) await lab.kubectl(`exec ${from} -- python3 -c '${lookUp}'`);
     const kept = await lab.verify();
     expectExit(kept, 0);
     expect(kept.output).toMatch(/^ *ordinary +lab2 +4 of 4 +the API server +the pod on lab2, the pod on lab1$/m);
+    expect(kept.output).toMatch(
+      /^ *personal +lab2 +4 of 4 +nothing +the API server, the pod on lab2, the pod on lab1$/m,
+    );
     expect(kept.output).toMatch(
       /^ *everyone +lab2 +4 of 4 +nothing +the API server, the pod on lab2, the pod on lab1$/m,
     );
