@@ -5,10 +5,10 @@ import { Address4, Address6 } from 'ip-address';
 import { labLayout } from '../../scripts/lab/layout';
 import { expectExit, run, Running, until } from './lab';
 
-/** Networks of a lab: machines and their resolver, pods, Services, and what never leaves a link. */
+/** Networks of a lab: machines and their resolver, pods, Services, stand-ins for pods of the proof, and what never leaves a link. */
 const SITE = [
-  ...['192.0.2.0/24', '10.244.0.0/16', '10.96.0.0/12', '127.0.0.0/8', '169.254.0.0/16'],
-  ...['2001:db8:0:2::/64', 'fd00:5157::/32', '::1/128', 'fe80::/10'],
+  ...['192.0.2.0/24', '10.244.0.0/16', '10.96.0.0/12', '198.18.0.0/15', '127.0.0.0/8', '169.254.0.0/16'],
+  ...['2001:db8:0:2::/64', 'fd00:5157::/32', 'fdc5:7377:7070::/48', '::1/128', 'fe80::/10'],
 ];
 
 /** TCP and DNS on the bridges of a lab while something runs. Connections inside the site are not kept, questions are. */

@@ -60,7 +60,7 @@ describe('a lab with a cluster', () => {
     }
     const { leaving, names } = await capture!.stop();
     // What was tried above, which shows that the capture sees what it is to see, and nothing else.
-    expect(leaving.filter((line) => !line.includes(' > 203.0.113.9.443: '))).toEqual([]);
+    expect(leaving.filter((line) => !line.includes(' > 203.0.113.9.443: ')).slice(0, 20)).toEqual([]);
     expect(leaving).not.toEqual([]);
     expect(names.filter((name) => /registry|docker|quay|gcr|ghcr|pkg\.dev/.test(name))).toEqual(['registry.k8s.io']);
   });
