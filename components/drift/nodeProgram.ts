@@ -87,6 +87,7 @@ cluster_drift() {
   ROLE=$CLUSTER_ROLE
   [ -e /etc/kubernetes/kubelet.conf ] || problem 'the cluster' member 'no member'
   remembered_drift kubelet-config "$KUBELET_CONFIG_SUM" /var/lib/kubelet/config.yaml /var/lib/kubelet/config.yaml
+  [ ! -e /var/lib/kubelet/config.yaml ] || ! resolver_differs || problem 'resolvConf of kubelet' "$RESOLVER_PLANNED" "$RESOLVER"
   [ -z "$CONTROL_PLANE_SUM" ] || remembered_drift control-plane "$CONTROL_PLANE_SUM" 'static pods of the control plane' \
     /etc/kubernetes/manifests/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler}.yaml
   read_proxy_mode

@@ -1,3 +1,4 @@
+import { RESOLVER_STATE } from '../cluster/node/resolver';
 import { controlPlaneSum, kubeletConfigSum } from '../cluster/nodeScripts';
 import { assignment } from '../nodes/bash';
 import { AS_ROOT } from '../nodes/prep/asRoot';
@@ -23,6 +24,7 @@ export function renderDriftScript(node: NodePlan, { site, hosts, cluster }: Site
     nodeData(node, { site, stampId: '', hosts }),
     clusterData(node, cluster),
     ...PREPARATION,
+    RESOLVER_STATE,
     READ_ONLY,
     DRIFT_MAIN,
     'main </dev/null\n',

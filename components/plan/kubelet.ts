@@ -8,7 +8,8 @@ import { componentVersion, knowsPinnedImages } from './versions';
 /**
  * kubelet of every node, as kubeadm stores it for the cluster. `resolvConf` is left out on purpose: kubeadm writes
  * /run/systemd/resolve/resolv.conf on the nodes where systemd-resolved runs, whose stub would be a loop for CoreDNS, and
- * /etc/resolv.conf on the others. Serving certificates are the cluster's own (components/cluster/kubeletCertificates).
+ * /etc/resolv.conf on the others; the scripts of a node and drift look at it (components/cluster/node/resolver). Serving
+ * certificates are the cluster's own (components/cluster/kubeletCertificates).
  */
 export function planKubelet(
   spec: SiteSpec,

@@ -76,12 +76,6 @@ export function parseExpirations(json: string): NodeCertificates | null {
  * their start only.
  */
 const RENEW = bash`
-running() { crictl ps --quiet --state running --name "^$1\$"; }
-runs_anew() {
-  local id
-  id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
-}
-
 main() {
   local part old
   lock 600

@@ -14,21 +14,18 @@ import type { NamedTarget } from './targets';
 
 /** The API server reads its keys when it starts: one that is older than the file is started again. */
 const RESTART = bash`
-running() { crictl ps --quiet --state running --name '^kube-apiserver$'; }
-runs_anew() {
-  local id
-  id=$(running) && [ -n "$id" ] && [ "$id" != "$1" ] && local_api_ready
-}
+api_runs_anew() { runs_anew kube-apiserver "$1" && local_api_ready; }
+
 main() {
   local id started=0
   lock 600
   grep -q "name: $KEY\$" "$ENCRYPTION_FILE" || refuse "$ENCRYPTION_FILE has no $KEY: 'sitewright up' did not write it"
-  id=$(running)
+  id=$(running kube-apiserver)
   [ -z "$id" ] || started=$(date -d "$(crictl inspect --output go-template --template '{{.status.startedAt}}' "$id" | sed 's/ [A-Z]*$//')" +%s)
   if [ -n "$id" ] && [ "$started" -le "$(stat -c %Y "$ENCRYPTION_FILE")" ]; then
     step 'restarts the API server, which takes over the keys'
     crictl stop --timeout 30 "$id" >/dev/null || refuse 'the API server could not be stopped'
-    wait_until "$LIMIT_SECONDS" 'the API of this machine is ready' runs_anew "$id" ||
+    wait_until "$LIMIT_SECONDS" 'the API of this machine is ready' api_runs_anew "$id" ||
       refuse "the API of this machine is not ready: see 'crictl ps -a' and journalctl -u kubelet"
   fi
   wait_until "$LIMIT_SECONDS" 'the API of this machine is ready' local_api_ready || refuse 'the API of this machine is not ready'

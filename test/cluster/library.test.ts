@@ -17,6 +17,7 @@ import { NODE_OBJECT } from '../../components/cluster/node/nodeObject';
 import { REGISTRIES } from '../../components/cluster/node/registries';
 import { CONTROL_PLANE_UPDATE, KUBELET_UPDATE } from '../../components/cluster/node/updates';
 import { CERTIFICATES } from '../../components/nodes/prep/certificates';
+import { VIP } from '../../components/cluster/node/vip';
 import { CORE } from '../../components/nodes/prep/core';
 
 /** The functions of the scripts, on files of a folder of their own and with stand-ins for the programs of a node. */
@@ -405,7 +406,7 @@ describe('the configuration of kubelet', () => {
   };
   const restarts = () => calls().filter((call) => call === 'systemctl restart kubelet.service').length;
   beforeEach(() => {
-    program('systemctl');
+    program('systemctl', '[[ $* != *systemd-resolved* ]] || exit 3');
     program('kubeadm', `echo "$2 $4" >${path('var/lib/kubelet/config.yaml')}`);
     file('var/lib/kubelet/config.yaml', 'as joined');
   });
@@ -422,6 +423,41 @@ describe('the configuration of kubelet', () => {
     file('var/lib/kubelet/config.yaml', 'by hand');
     update('two');
     expect(restarts()).toBe(2);
+  });
+
+  test('is written again where pods would get the stub of systemd-resolved, or the file of one that is gone', () => {
+    const own = '/run/systemd/resolve/resolv.conf';
+    const found = () =>
+      run(KUBELET_UPDATE, 'if resolver_differs; then echo "$RESOLVER, not $RESOLVER_PLANNED"; fi').stdout;
+    file('var/lib/kubelet/config.yaml', `resolvConf: ${own}\n`);
+    expect(found()).toBe(`${own}, not /etc/resolv.conf\n`);
+    program('systemctl');
+    expect(found()).toBe('');
+    update('one');
+    expect(restarts()).toBe(0);
+
+    // Somebody turns systemd-resolved on: what kubeadm once chose is remembered as right.
+    program('systemctl', '[[ $* != *systemd-resolved* ]] || exit 3');
+    file('var/lib/kubelet/config.yaml', 'rotateCertificates: true\n');
+    rmSync(path('state/kubelet-config'));
+    update('one');
+    program('systemctl');
+    program('kubeadm', `echo 'resolvConf: ${own}' >${path('var/lib/kubelet/config.yaml')}`);
+    expect(found()).toBe(`/etc/resolv.conf, not ${own}\n`);
+    update('one');
+    expect(restarts()).toBe(1);
+    expect(found()).toBe('');
+    update('one');
+    expect(restarts()).toBe(1);
+  });
+
+  test('that kubeadm does not give another resolver is told', () => {
+    program('systemctl');
+    const library = KUBELET_UPDATE.replace(/kubelet_healthy\(\) \{/, 'kubelet_healthy() { return 0;');
+    const { stdout } = run(library, `KUBELET_CONFIG_SUM=one; kubelet_config_update; echo "\${PROBLEMS[@]}"`);
+    expect(stdout).toMatch(
+      /^resolvConf in .*: wanted \/run\/systemd\/resolve\/resolv\.conf, found \/etc\/resolv\.conf: /,
+    );
   });
 });
 
@@ -525,7 +561,7 @@ describe('the clock of a control-plane machine', () => {
   });
 });
 
-describe('kubeadm init beside an API server that lives', () => {
+describe('beside an API server that lives', () => {
   const openssl = (...args: string[]) => spawnSync('openssl', args, { cwd: folder, encoding: 'utf8' }).stdout;
   const request = (name: string, ...more: string[]) =>
     openssl(
@@ -544,7 +580,7 @@ while read -r word PEER <&5 && [ "$word" != ACCEPT ]; do :; done
       `FOLDER=${folder}; ${SERVER}CA_CERTIFICATE='${authority}' ${values}; PEER_APIS=("[::1]:1" "$PEER"); refuse_second_cluster && echo begins`,
     );
 
-  test('is refused where the certificate of that one is of this cluster', () => {
+  test('kubeadm init is refused where the certificate of that one is of this cluster', () => {
     const [own, another] = [request('ca', '-out', 'ca.crt'), request('another')];
     expect(another).toMatch(/BEGIN CERTIFICATE/);
     request('api', '-CA', 'ca.crt', '-CAkey', 'ca.key', '-out', 'api.crt');
@@ -556,6 +592,24 @@ while read -r word PEER <&5 && [ "$word" != ACCEPT ]; do :; done
     expect(begins(another).stdout).toBe('begins\n');
     expect(begins(authority, `PART=init INITIALISED=${path('ca.crt')}`).stdout).toBe('begins\n');
     expect(begins(authority, `PART=join-control-plane INITIALISED=${path('nothing')}`).stdout).toBe('begins\n');
+  });
+
+  test('a virtual address that answers is of a peer only with a certificate of this cluster for it', () => {
+    program('ping');
+    mkdirSync(path('etc/kubernetes/pki'), { recursive: true });
+    request('ca', '-out', 'etc/kubernetes/pki/ca.crt');
+    request('stranger', '-out', 'stranger.crt');
+    const outcome = (address: string, authority: string, key: string) => {
+      const names = ['-addext', `subjectAltName=IP:${address}`];
+      request('api', '-CA', authority, '-CAkey', key, ...names, '-out', 'api.crt');
+      const values = 'VIP_ADDRESS=127.0.0.1 VIP_URL_HOST=127.0.0.1 API_PORT=${PEER##*:}';
+      const { stdout, stderr } = run(VIP, `FOLDER=${folder}; ${SERVER}${values}; refuse_used_vip && echo peer`);
+      return stdout === 'peer\n' ? 'peer' : stderr;
+    };
+    expect(outcome('127.0.0.1', 'etc/kubernetes/pki/ca.crt', 'ca.key')).toBe('peer');
+    const refusal = /^error: 127\.0\.0\.1, the virtual address of the control plane, is somebody else's: /m;
+    expect(outcome('192.0.2.1', 'etc/kubernetes/pki/ca.crt', 'ca.key')).toMatch(refusal);
+    expect(outcome('127.0.0.1', 'stranger.crt', 'stranger.key')).toMatch(refusal);
   });
 });
 

@@ -236,7 +236,10 @@ describe('a node of a cluster', () => {
     program('kubeadm', `v${cluster.kubernetesVersion}`);
     program('containerd', `containerd github.com/containerd/containerd v${cluster.containerd.version} abc`);
     const manifests = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
-    remember('kubelet-config', kubeletConfigSum(cluster), ['var/lib/kubelet/config.yaml', 'a: 1\n']);
+    remember('kubelet-config', kubeletConfigSum(cluster), [
+      'var/lib/kubelet/config.yaml',
+      `resolvConf: ${resolver()}\n`,
+    ]);
     remember(
       'control-plane',
       controlPlaneSum(cluster),
@@ -248,6 +251,10 @@ describe('a node of a cluster', () => {
       fs.writeFileSync(file(name), inRoot(text));
     }
   });
+
+  /** What kubeadm would have chosen on the machine that runs the tests. */
+  const resolved = spawnSync('systemctl', ['--quiet', 'is-active', 'systemd-resolved.service']).status === 0;
+  const resolver = () => (resolved ? '/run/systemd/resolve/resolv.conf' : inRoot('/etc/resolv.conf'));
 
   /** What stays to be said where no systemd runs and only the small files are planned. */
   const ofCluster = async () => {
@@ -279,6 +286,14 @@ describe('a node of a cluster', () => {
       'control-plane | /var/lib/kubelet/config.yaml | as kubeadm wrote it | edited since',
       'control-plane | static pods of the control plane | as planned | of an earlier plan',
       'control-plane | static pods of the control plane | as kubeadm wrote it | edited since',
+    ]);
+  });
+
+  test('pods that get their resolvers of another file', async () => {
+    edit('var/lib/kubelet/config.yaml', () => 'resolvConf: /other\n');
+    expect(await ofCluster()).toEqual([
+      'control-plane | /var/lib/kubelet/config.yaml | as kubeadm wrote it | edited since',
+      `control-plane | resolvConf of kubelet | ${resolver()} | /other`,
     ]);
   });
 

@@ -44,12 +44,6 @@ kubeconfigs_trust() {
 
 /** Of a control-plane node. */
 export const AUTHORITIES_TAKE_OVER = bash`
-running() { crictl ps --quiet --state running --name "^$1\$"; }
-runs_anew() {
-  local id
-  id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
-}
-
 # Most of what runs has read the authority at its start. What does not run now reads it when it starts.
 authorities_take_over() {
   local part id

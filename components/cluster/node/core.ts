@@ -69,5 +69,16 @@ finish() {
 }
 `;
 
+const STATIC_POD_WORDS = bash`
+# running NAME: the running container of a static pod, or nothing.
+running() { crictl ps --quiet --state running --name "^$1\$"; }
+
+# runs_anew NAME ID: another container than this one runs.
+runs_anew() {
+  local id
+  id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
+}
+`;
+
 /** Words of the cluster's scripts beyond those of node preparation (../../nodes/prep/core). */
-export const CLUSTER_CORE = [WORDS, WAIT_UNTIL, KUBEADM_WORDS].join('\n');
+export const CLUSTER_CORE = [WORDS, WAIT_UNTIL, KUBEADM_WORDS, STATIC_POD_WORDS].join('\n');

@@ -68,7 +68,6 @@ check() {
   snapshot_status "$SNAPSHOT" || refuse 'etcdutl does not take the snapshot; its message is above'
 }
 
-running() { crictl ps --quiet --state running --name "^$1\$"; }
 none_runs() {
   local pod id
   for pod in "\${STATIC_PODS[@]}"; do

@@ -1,10 +1,13 @@
 import { bash } from '../../nodes/bash';
+import { RESOLVER_STATE } from './resolver';
 
 /**
  * Changes of a live cluster. What was applied last is remembered as two checksums, of the plan and of the files that came
  * of it: a changed plan and a file that was edited by hand are both put right, and otherwise nothing is touched.
  */
-export const KUBELET_UPDATE = bash`
+export const KUBELET_UPDATE = [
+  RESOLVER_STATE,
+  bash`
 # sum_of VARIABLE FILE...
 sum_of() {
   local checked
@@ -19,7 +22,7 @@ kubelet_config_update() {
   local applied sum
   slurp applied "$STATE_FOLDER/kubelet-config"
   sum_of sum /var/lib/kubelet/config.yaml
-  [ "$applied" != "$KUBELET_CONFIG_SUM $sum" ] || return 0
+  [ "$applied" != "$KUBELET_CONFIG_SUM $sum" ] || resolver_differs || return 0
   # The first run after init or join, which wrote the file.
   if [ -n "$applied" ]; then
     step 'kubelet takes over its changed configuration'
@@ -27,6 +30,8 @@ kubelet_config_update() {
     restart_kubelet
     sum_of sum /var/lib/kubelet/config.yaml
   fi
+  ! resolver_differs ||
+    problem 'resolvConf in /var/lib/kubelet/config.yaml' "$RESOLVER_PLANNED" "$RESOLVER" 'pods have their resolvers of that file: see whether systemd-resolved is as it was when this node joined'
   remember kubelet-config "$KUBELET_CONFIG_SUM $sum"
 }
 
@@ -45,7 +50,8 @@ restart_kubelet() {
   wait_until "$LIMIT_SECONDS" 'kubelet is healthy' kubelet_healthy ||
     refuse 'kubelet is not healthy: see journalctl -u kubelet; its configuration before this run is below /etc/kubernetes/tmp'
 }
-`;
+`,
+].join('\n');
 
 export const CONTROL_PLANE_UPDATE = bash`
 MANIFESTS=(/etc/kubernetes/manifests/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler}.yaml)

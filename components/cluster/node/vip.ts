@@ -37,12 +37,18 @@ vip_service() {
 # haproxy of the holder takes the connection, also before there is an API server.
 vip_is_held() { timeout 10 bash -c "exec 7<>/dev/tcp/$VIP_ADDRESS/$API_PORT"; }
 
-# Before this node announces the address for the first time. Peers that hold it already answer as an API of this cluster.
+# Before this node announces the address for the first time. A peer that holds it already has a certificate of this cluster
+# for it; its API server may just have begun anew.
 refuse_used_vip() {
   ping -c 2 -W 2 -q "$VIP_ADDRESS" >/dev/null 2>&1 || return 0
-  kubectl --kubeconfig /dev/null --server "https://\${VIP_URL_HOST}:$API_PORT" --certificate-authority /etc/kubernetes/pki/ca.crt \
-    --request-timeout 60s get --raw /livez >/dev/null 2>&1 ||
+  wait_until "$((LIMIT_SECONDS / 15))" "a peer answers at $VIP_ADDRESS" vip_is_of_peer ||
     refuse "$VIP_ADDRESS, the virtual address of the control plane, is somebody else's: another machine answers there; set kubernetes.vip to an unused address"
+}
+
+# Without credentials, which this node may not have yet: kubectl would ask for them before it connects.
+vip_is_of_peer() {
+  timeout 60 openssl s_client -connect "$VIP_URL_HOST:$API_PORT" -verify_ip "$VIP_ADDRESS" -CAfile /etc/kubernetes/pki/ca.crt \
+    -verify_return_error </dev/null >/dev/null 2>&1
 }
 
 vip_remove() {

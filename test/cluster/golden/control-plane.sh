@@ -817,6 +817,15 @@ finish() {
   if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
 }
 
+# running NAME: the running container of a static pod, or nothing.
+running() { crictl ps --quiet --state running --name "^$1\$"; }
+
+# runs_anew NAME ID: another container than this one runs.
+runs_anew() {
+  local id
+  id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
+}
+
 etcd_disk_apply() {
   [ -n "$ETCD_DISK" ] || return 0
   step 'disk of etcd'
@@ -991,12 +1000,18 @@ vip_service() {
 # haproxy of the holder takes the connection, also before there is an API server.
 vip_is_held() { timeout 10 bash -c "exec 7<>/dev/tcp/$VIP_ADDRESS/$API_PORT"; }
 
-# Before this node announces the address for the first time. Peers that hold it already answer as an API of this cluster.
+# Before this node announces the address for the first time. A peer that holds it already has a certificate of this cluster
+# for it; its API server may just have begun anew.
 refuse_used_vip() {
   ping -c 2 -W 2 -q "$VIP_ADDRESS" >/dev/null 2>&1 || return 0
-  kubectl --kubeconfig /dev/null --server "https://${VIP_URL_HOST}:$API_PORT" --certificate-authority /etc/kubernetes/pki/ca.crt \
-    --request-timeout 60s get --raw /livez >/dev/null 2>&1 ||
+  wait_until "$((LIMIT_SECONDS / 15))" "a peer answers at $VIP_ADDRESS" vip_is_of_peer ||
     refuse "$VIP_ADDRESS, the virtual address of the control plane, is somebody else's: another machine answers there; set kubernetes.vip to an unused address"
+}
+
+# Without credentials, which this node may not have yet: kubectl would ask for them before it connects.
+vip_is_of_peer() {
+  timeout 60 openssl s_client -connect "$VIP_URL_HOST:$API_PORT" -verify_ip "$VIP_ADDRESS" -CAfile /etc/kubernetes/pki/ca.crt \
+    -verify_return_error </dev/null >/dev/null 2>&1
 }
 
 vip_remove() {
@@ -1076,6 +1091,18 @@ taints_apply() {
   printf '%s' "$before" >"$file.new" && mv -f "$file.new" "$file"
 }
 
+# resolver_differs: sets RESOLVER and RESOLVER_PLANNED. kubeadm chooses when a node joins: the stub of systemd-resolved is
+# nothing that a pod could reach, and CoreDNS would ask itself through it.
+resolver_differs() {
+  local line
+  RESOLVER=/etc/resolv.conf RESOLVER_PLANNED=/etc/resolv.conf
+  while read -r line; do
+    [[ $line != 'resolvConf: '* ]] || RESOLVER=${line#resolvConf: }
+  done </var/lib/kubelet/config.yaml
+  ! command systemctl --quiet is-active systemd-resolved.service || RESOLVER_PLANNED=/run/systemd/resolve/resolv.conf
+  [ "$RESOLVER" != "$RESOLVER_PLANNED" ]
+}
+
 # sum_of VARIABLE FILE...
 sum_of() {
   local checked
@@ -1090,7 +1117,7 @@ kubelet_config_update() {
   local applied sum
   slurp applied "$STATE_FOLDER/kubelet-config"
   sum_of sum /var/lib/kubelet/config.yaml
-  [ "$applied" != "$KUBELET_CONFIG_SUM $sum" ] || return 0
+  [ "$applied" != "$KUBELET_CONFIG_SUM $sum" ] || resolver_differs || return 0
   # The first run after init or join, which wrote the file.
   if [ -n "$applied" ]; then
     step 'kubelet takes over its changed configuration'
@@ -1098,6 +1125,8 @@ kubelet_config_update() {
     restart_kubelet
     sum_of sum /var/lib/kubelet/config.yaml
   fi
+  ! resolver_differs ||
+    problem 'resolvConf in /var/lib/kubelet/config.yaml' "$RESOLVER_PLANNED" "$RESOLVER" 'pods have their resolvers of that file: see whether systemd-resolved is as it was when this node joined'
   remember kubelet-config "$KUBELET_CONFIG_SUM $sum"
 }
 
@@ -1339,12 +1368,6 @@ kubeconfigs_trust() {
     text=$(with_authority <"$path" && printf .) || refuse "$path cannot be read"
     write_secret "$path" "${text%.}" authorities
   done
-}
-
-running() { crictl ps --quiet --state running --name "^$1\$"; }
-runs_anew() {
-  local id
-  id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
 }
 
 # Most of what runs has read the authority at its start. What does not run now reads it when it starts.

@@ -224,6 +224,15 @@ finish() {
   if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
 }
 
+# running NAME: the running container of a static pod, or nothing.
+running() { crictl ps --quiet --state running --name "^$1\$"; }
+
+# runs_anew NAME ID: another container than this one runs.
+runs_anew() {
+  local id
+  id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
+}
+
 API_HOSTS_BEGIN='# BEGIN sitewright api'
 API_HOSTS_END='# END sitewright api'
 
@@ -251,6 +260,18 @@ endpoint_apply() {
     refuse "$ENDPOINT_NAME, the name of the API, does not resolve on this node: add it to the site's DNS, or write the address of the load balancer as kubernetes.endpoint.host"
 }
 
+# resolver_differs: sets RESOLVER and RESOLVER_PLANNED. kubeadm chooses when a node joins: the stub of systemd-resolved is
+# nothing that a pod could reach, and CoreDNS would ask itself through it.
+resolver_differs() {
+  local line
+  RESOLVER=/etc/resolv.conf RESOLVER_PLANNED=/etc/resolv.conf
+  while read -r line; do
+    [[ $line != 'resolvConf: '* ]] || RESOLVER=${line#resolvConf: }
+  done </var/lib/kubelet/config.yaml
+  ! command systemctl --quiet is-active systemd-resolved.service || RESOLVER_PLANNED=/run/systemd/resolve/resolv.conf
+  [ "$RESOLVER" != "$RESOLVER_PLANNED" ]
+}
+
 # sum_of VARIABLE FILE...
 sum_of() {
   local checked
@@ -265,7 +286,7 @@ kubelet_config_update() {
   local applied sum
   slurp applied "$STATE_FOLDER/kubelet-config"
   sum_of sum /var/lib/kubelet/config.yaml
-  [ "$applied" != "$KUBELET_CONFIG_SUM $sum" ] || return 0
+  [ "$applied" != "$KUBELET_CONFIG_SUM $sum" ] || resolver_differs || return 0
   # The first run after init or join, which wrote the file.
   if [ -n "$applied" ]; then
     step 'kubelet takes over its changed configuration'
@@ -273,6 +294,8 @@ kubelet_config_update() {
     restart_kubelet
     sum_of sum /var/lib/kubelet/config.yaml
   fi
+  ! resolver_differs ||
+    problem 'resolvConf in /var/lib/kubelet/config.yaml' "$RESOLVER_PLANNED" "$RESOLVER" 'pods have their resolvers of that file: see whether systemd-resolved is as it was when this node joined'
   remember kubelet-config "$KUBELET_CONFIG_SUM $sum"
 }
 

@@ -307,6 +307,15 @@ finish() {
   if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
 }
 
+# running NAME: the running container of a static pod, or nothing.
+running() { crictl ps --quiet --state running --name "^$1\$"; }
+
+# runs_anew NAME ID: another container than this one runs.
+runs_anew() {
+  local id
+  id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
+}
+
 BUNDLE=''
 
 # A disk that the hypervisor attached, or the copy of a machine that is not the kit's. A disk that was exchanged while the

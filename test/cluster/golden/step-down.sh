@@ -201,6 +201,15 @@ finish() {
   if [ "$CHANGES" -eq 0 ]; then step 'nothing to change'; else step "$CHANGES change(s), recorded in $AUDIT_LOG"; fi
 }
 
+# running NAME: the running container of a static pod, or nothing.
+running() { crictl ps --quiet --state running --name "^$1\$"; }
+
+# runs_anew NAME ID: another container than this one runs.
+runs_anew() {
+  local id
+  id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
+}
+
 # The running API server lets haproxy have its port on another address.
 port_is_shared() { grep -q -e '--permit-port-sharing=true' /etc/kubernetes/manifests/kube-apiserver.yaml 2>/dev/null; }
 
@@ -236,12 +245,18 @@ vip_service() {
 # haproxy of the holder takes the connection, also before there is an API server.
 vip_is_held() { timeout 10 bash -c "exec 7<>/dev/tcp/$VIP_ADDRESS/$API_PORT"; }
 
-# Before this node announces the address for the first time. Peers that hold it already answer as an API of this cluster.
+# Before this node announces the address for the first time. A peer that holds it already has a certificate of this cluster
+# for it; its API server may just have begun anew.
 refuse_used_vip() {
   ping -c 2 -W 2 -q "$VIP_ADDRESS" >/dev/null 2>&1 || return 0
-  kubectl --kubeconfig /dev/null --server "https://${VIP_URL_HOST}:$API_PORT" --certificate-authority /etc/kubernetes/pki/ca.crt \
-    --request-timeout 60s get --raw /livez >/dev/null 2>&1 ||
+  wait_until "$((LIMIT_SECONDS / 15))" "a peer answers at $VIP_ADDRESS" vip_is_of_peer ||
     refuse "$VIP_ADDRESS, the virtual address of the control plane, is somebody else's: another machine answers there; set kubernetes.vip to an unused address"
+}
+
+# Without credentials, which this node may not have yet: kubectl would ask for them before it connects.
+vip_is_of_peer() {
+  timeout 60 openssl s_client -connect "$VIP_URL_HOST:$API_PORT" -verify_ip "$VIP_ADDRESS" -CAfile /etc/kubernetes/pki/ca.crt \
+    -verify_return_error </dev/null >/dev/null 2>&1
 }
 
 vip_remove() {
