@@ -29,7 +29,8 @@ beforeAll(async () => {
   machine = await ControlPlaneMachine.start('cp1', '192.0.2.11', encryptionConfiguration(pki.encryptionKeys), pki);
   for (const [file, text] of [
     ['lib/sitewright/cluster/initialised', 'v1.36.1\n'],
-    ['lib/kubelet/config.yaml', 'kind: KubeletConfiguration\n'],
+    // The stand-in of systemctl has every unit running, systemd-resolved too.
+    ['lib/kubelet/config.yaml', 'kind: KubeletConfiguration\nresolvConf: /run/systemd/resolve/resolv.conf\n'],
   ]) {
     fs.mkdirSync(machine.at(file!.slice(0, file!.lastIndexOf('/'))), { recursive: true });
     fs.writeFileSync(machine.at(file!), text!);
