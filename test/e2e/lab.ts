@@ -120,6 +120,12 @@ export async function until(
   }
 }
 
+/** A site file whose pods and Services have their first family alone. */
+export const ipv4Only = (text: string): string =>
+  text
+    .replace(/podCidrs: \[([^,\]]*),[^\]]*\]/, 'podCidrs: [$1]')
+    .replace(/serviceCidrs: \[([^,\]]*),[^\]]*\]/, 'serviceCidrs: [$1]');
+
 export class Lab {
   readonly folder = mkdtempSync(join(tmpdir(), 'sitewright-e2e-'));
   readonly stacksDir = join(this.folder, 'stacks');

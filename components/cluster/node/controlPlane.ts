@@ -45,7 +45,7 @@ refuse_second_cluster() {
   [ "$PART" = init ] && [ ! -e "$INITIALISED" ] || return 0
   local peer
   for peer in "\${PEER_APIS[@]}"; do
-    timeout 20 openssl s_client -connect "$peer" -CAfile <(printf '%s' "$CA_CERTIFICATE") -verify_return_error </dev/null >/dev/null 2>&1 || continue
+    is_of_cluster 20 <(printf '%s' "$CA_CERTIFICATE") "$peer" || continue
     refuse "the API of this cluster answers on $peer, and this machine, which comes first in the site file, is no member of it: kubeadm init would begin a second cluster here. Nothing was changed: put the machine of $peer before this one in machines.nodes, and this one joins"
   done
 }

@@ -5,8 +5,8 @@ import { RESOLVER_STATE } from './resolver';
  * Changes of a live cluster. What was applied last is remembered as two checksums, of the plan and of the files that came
  * of it: a changed plan and a file that was edited by hand are both put right, and otherwise nothing is touched.
  */
-export const KUBELET_UPDATE = [
-  RESOLVER_STATE,
+export const KUBELET_UPDATE =
+  RESOLVER_STATE +
   bash`
 # sum_of VARIABLE FILE...
 sum_of() {
@@ -50,8 +50,7 @@ restart_kubelet() {
   wait_until "$LIMIT_SECONDS" 'kubelet is healthy' kubelet_healthy ||
     refuse 'kubelet is not healthy: see journalctl -u kubelet; its configuration before this run is below /etc/kubernetes/tmp'
 }
-`,
-].join('\n');
+`;
 
 export const CONTROL_PLANE_UPDATE = bash`
 MANIFESTS=(/etc/kubernetes/manifests/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler}.yaml)
@@ -172,7 +171,7 @@ serving_certificate_update() {
 # kubelet starts it again at once.
 restart_api_server() {
   local id
-  id=$(crictl ps --quiet --name '^kube-apiserver$')
+  id=$(running kube-apiserver)
   [ -z "$id" ] || crictl stop "$id"
 }
 `;

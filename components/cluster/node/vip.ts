@@ -45,11 +45,7 @@ refuse_used_vip() {
     refuse "$VIP_ADDRESS, the virtual address of the control plane, is somebody else's: another machine answers there; set kubernetes.vip to an unused address"
 }
 
-# Without credentials, which this node may not have yet: kubectl would ask for them before it connects.
-vip_is_of_peer() {
-  timeout 60 openssl s_client -connect "$VIP_URL_HOST:$API_PORT" -verify_ip "$VIP_ADDRESS" -CAfile /etc/kubernetes/pki/ca.crt \
-    -verify_return_error </dev/null >/dev/null 2>&1
-}
+vip_is_of_peer() { is_of_cluster 60 /etc/kubernetes/pki/ca.crt "$VIP_URL_HOST:$API_PORT" -verify_ip "$VIP_ADDRESS"; }
 
 vip_remove() {
   local unit

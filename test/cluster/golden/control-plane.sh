@@ -803,6 +803,12 @@ run_kubeadm() {
   return "$code"
 }
 
+# is_of_cluster SECONDS CA_FILE HOST:PORT [OPTION...]: who answers there has a certificate of this authority. Without credentials,
+# which this node may not have yet: kubectl would ask for them before it connects.
+is_of_cluster() {
+  timeout "$1" openssl s_client -connect "$3" -CAfile "$2" -verify_return_error "${@:4}" </dev/null >/dev/null 2>&1
+}
+
 # The API server of this control-plane node, whatever the cluster's name leads to.
 api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
 
@@ -1008,11 +1014,7 @@ refuse_used_vip() {
     refuse "$VIP_ADDRESS, the virtual address of the control plane, is somebody else's: another machine answers there; set kubernetes.vip to an unused address"
 }
 
-# Without credentials, which this node may not have yet: kubectl would ask for them before it connects.
-vip_is_of_peer() {
-  timeout 60 openssl s_client -connect "$VIP_URL_HOST:$API_PORT" -verify_ip "$VIP_ADDRESS" -CAfile /etc/kubernetes/pki/ca.crt \
-    -verify_return_error </dev/null >/dev/null 2>&1
-}
+vip_is_of_peer() { is_of_cluster 60 /etc/kubernetes/pki/ca.crt "$VIP_URL_HOST:$API_PORT" -verify_ip "$VIP_ADDRESS"; }
 
 vip_remove() {
   local unit
@@ -1102,7 +1104,6 @@ resolver_differs() {
   ! command systemctl --quiet is-active systemd-resolved.service || RESOLVER_PLANNED=/run/systemd/resolve/resolv.conf
   [ "$RESOLVER" != "$RESOLVER_PLANNED" ]
 }
-
 # sum_of VARIABLE FILE...
 sum_of() {
   local checked
@@ -1264,7 +1265,7 @@ serving_certificate_update() {
 # kubelet starts it again at once.
 restart_api_server() {
   local id
-  id=$(crictl ps --quiet --name '^kube-apiserver$')
+  id=$(running kube-apiserver)
   [ -z "$id" ] || crictl stop "$id"
 }
 
@@ -1420,7 +1421,7 @@ refuse_second_cluster() {
   [ "$PART" = init ] && [ ! -e "$INITIALISED" ] || return 0
   local peer
   for peer in "${PEER_APIS[@]}"; do
-    timeout 20 openssl s_client -connect "$peer" -CAfile <(printf '%s' "$CA_CERTIFICATE") -verify_return_error </dev/null >/dev/null 2>&1 || continue
+    is_of_cluster 20 <(printf '%s' "$CA_CERTIFICATE") "$peer" || continue
     refuse "the API of this cluster answers on $peer, and this machine, which comes first in the site file, is no member of it: kubeadm init would begin a second cluster here. Nothing was changed: put the machine of $peer before this one in machines.nodes, and this one joins"
   done
 }

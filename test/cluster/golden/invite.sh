@@ -191,6 +191,12 @@ run_kubeadm() {
   return "$code"
 }
 
+# is_of_cluster SECONDS CA_FILE HOST:PORT [OPTION...]: who answers there has a certificate of this authority. Without credentials,
+# which this node may not have yet: kubectl would ask for them before it connects.
+is_of_cluster() {
+  timeout "$1" openssl s_client -connect "$3" -CAfile "$2" -verify_return_error "${@:4}" </dev/null >/dev/null 2>&1
+}
+
 # The API server of this control-plane node, whatever the cluster's name leads to.
 api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
 

@@ -187,6 +187,12 @@ run_kubeadm() {
   return "$code"
 }
 
+# is_of_cluster SECONDS CA_FILE HOST:PORT [OPTION...]: who answers there has a certificate of this authority. Without credentials,
+# which this node may not have yet: kubectl would ask for them before it connects.
+is_of_cluster() {
+  timeout "$1" openssl s_client -connect "$3" -CAfile "$2" -verify_return_error "${@:4}" </dev/null >/dev/null 2>&1
+}
+
 # The API server of this control-plane node, whatever the cluster's name leads to.
 api_here() { admin_kubectl --server "https://$LOCAL_API" get --raw /readyz; }
 
@@ -253,11 +259,7 @@ refuse_used_vip() {
     refuse "$VIP_ADDRESS, the virtual address of the control plane, is somebody else's: another machine answers there; set kubernetes.vip to an unused address"
 }
 
-# Without credentials, which this node may not have yet: kubectl would ask for them before it connects.
-vip_is_of_peer() {
-  timeout 60 openssl s_client -connect "$VIP_URL_HOST:$API_PORT" -verify_ip "$VIP_ADDRESS" -CAfile /etc/kubernetes/pki/ca.crt \
-    -verify_return_error </dev/null >/dev/null 2>&1
-}
+vip_is_of_peer() { is_of_cluster 60 /etc/kubernetes/pki/ca.crt "$VIP_URL_HOST:$API_PORT" -verify_ip "$VIP_ADDRESS"; }
 
 vip_remove() {
   local unit

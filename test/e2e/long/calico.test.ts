@@ -28,6 +28,21 @@ while True:
     connection.send(b"hello")
     connection.close()`;
 
+/** Pods of `people` reach one port of the worker, beside DNS. */
+const POLICY = `
+policy:
+  baseline: restricted
+  everyNamespace: true
+  namespaces:
+    - name: vault
+      podSecurity: privileged
+    - name: people
+      data: personal
+      podSecurity: privileged
+      egress:
+        - { cidr: 192.0.2.12/32, ports: [22] }
+`;
+
 function pod(name: string, node: NodeName, role: string, command: string[]): object {
   return {
     apiVersion: 'v1',
@@ -92,14 +107,6 @@ afterAll(async () => {
   await lab.down();
   lab.remove();
 });
-
-/** Its pods reach one port of the worker, beside DNS. */
-const PEOPLE = `    - name: people
-      data: personal
-      podSecurity: privileged
-      egress:
-        - { cidr: 192.0.2.12/32, ports: [22] }
-`;
 
 describe('a lab with Calico', () => {
   step('comes up with VXLAN and is verified', async () => {
@@ -193,10 +200,7 @@ describe('a lab with Calico', () => {
   });
 
   step('keeps each namespace of the baseline to what it may reach, and all others to DNS', async () => {
-    lab.edit(
-      (text) =>
-        `${text}\npolicy:\n  baseline: restricted\n  everyNamespace: true\n  namespaces:\n    - name: vault\n      podSecurity: privileged\n${PEOPLE}`,
-    );
+    lab.edit((text) => text + POLICY);
     expect(await lab.upCounts()).toMatchObject({ delete: 0, replace: 0 });
     const inside = (namespace: string, object: object) => ({
       ...object,
