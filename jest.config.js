@@ -14,6 +14,7 @@ module.exports = {
       transform,
     },
     { displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/*.test.ts'], transform },
+    { displayName: 'clusters', testMatch: ['<rootDir>/test/e2e/clusters/*.test.ts'], transform },
     { displayName: 'long', testMatch: ['<rootDir>/test/e2e/long/*.test.ts'], transform },
   ],
 };

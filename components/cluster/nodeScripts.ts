@@ -227,19 +227,25 @@ export const staticPodFiles = (plan: ClusterPlan): StaticPodFiles => ({
   patches: staticPodPatches(plan),
 });
 
-function staticPodPatches({ livenessFailures }: ClusterPlan): StaticPodFiles['patches'] {
-  if (livenessFailures === null) return [];
-  return STATIC_PODS.map((name) => [
-    `${STATIC_POD_PATCHES_FOLDER}/${name}+strategic.json`,
-    JSON.stringify({ spec: { containers: [{ name, livenessProbe: { failureThreshold: livenessFailures } }] } }),
-  ]);
+function staticPodPatches({ staticPodProbes }: ClusterPlan): StaticPodFiles['patches'] {
+  if (staticPodProbes === null) return [];
+  const livenessProbe = { failureThreshold: staticPodProbes.livenessFailures };
+  const readinessProbe = { periodSeconds: staticPodProbes.readinessPeriodSeconds };
+  return STATIC_PODS.map((name) => {
+    // kubeadm gives this one no readiness probe, and a period alone is none.
+    const probes = name === 'kube-controller-manager' ? { livenessProbe } : { livenessProbe, readinessProbe };
+    return [
+      `${STATIC_POD_PATCHES_FOLDER}/${name}+strategic.json`,
+      JSON.stringify({ spec: { containers: [{ name, ...probes }] } }),
+    ];
+  });
 }
 
 const STATIC_PODS = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'etcd'];
 
 /** What a control plane was made of: another one is taken over where it runs. */
-export const controlPlaneSum = ({ kubeadm, livenessFailures }: ClusterPlan) =>
-  fingerprint(kubeadm.clusterConfiguration, livenessFailures);
+export const controlPlaneSum = ({ kubeadm, staticPodProbes }: ClusterPlan) =>
+  fingerprint(kubeadm.clusterConfiguration, staticPodProbes);
 
 export const kubeletConfigSum = ({ kubeadm }: ClusterPlan) => fingerprint(kubeadm.kubeletConfiguration);
 

@@ -15,7 +15,7 @@ import { addressNumber, parseIp } from './ip';
 import {
   planClusterConfiguration,
   planEtcd,
-  planLivenessFailures,
+  planStaticPodProbes,
   planRegistration,
   planSnapshots,
   planTimeouts,
@@ -107,7 +107,7 @@ export function planCluster(
     etcdSnapshots,
     auditPolicy: AUDIT_POLICY,
     admissionConfiguration,
-    livenessFailures: planLivenessFailures(spec),
+    staticPodProbes: planStaticPodProbes(spec),
     containerd: planContainerd(bundle),
     registries,
     kubeProxy,

@@ -44,8 +44,13 @@ export interface ClusterPlan {
   auditPolicy: KubeDocument;
   /** apiserver.config.k8s.io/v1 AdmissionConfiguration; null: the defaults of Kubernetes. */
   admissionConfiguration: KubeDocument | null;
-  /** Failed checks in a row, one every 10 s, after which kubelet restarts a static pod; null: the 8 of kubeadm. */
-  livenessFailures: number | null;
+  /** What kubelet asks static pods; null: as kubeadm has it, which is 8 and 1. */
+  staticPodProbes: {
+    /** Failed checks in a row, one every 10 s, after which a static pod is restarted. */
+    livenessFailures: number;
+    /** Between two questions whether one is ready. */
+    readinessPeriodSeconds: number;
+  } | null;
   containerd: ContainerdPlan;
   /** Where nodes get the images of the site's own pods; those of the cluster are in the bundle. */
   registries: RegistryPlan[];

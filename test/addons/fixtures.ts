@@ -33,7 +33,7 @@ export const clusterPlan: ClusterPlan = {
   etcdSnapshots: null,
   auditPolicy: {},
   admissionConfiguration: null,
-  livenessFailures: null,
+  staticPodProbes: null,
   containerd: { version: '1.6.20', configVersion: 2, toml: '' },
   registries: [],
   kubeProxy: {

@@ -63,7 +63,7 @@ export const cluster: ClusterPlan = {
   etcdSnapshots: { everySeconds: 21_600, keep: 8, directory: '/mnt/backup' },
   auditPolicy: { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'Metadata' }] },
   admissionConfiguration: { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AdmissionConfiguration', plugins: [] },
-  livenessFailures: null,
+  staticPodProbes: null,
   containerd: { version: '1.6.20', configVersion: 2, toml: 'version = 2\n\nroot = "/var/lib/containerd"\n' },
   registries: [],
   kubeProxy: { mode: 'ipvs', configuration: {}, conntrackOwner: 'site' },

@@ -33,7 +33,9 @@ export class Running {
   private readonly child: ChildProcess;
 
   constructor(command: string, args: string[], env: NodeJS.ProcessEnv = {}, input?: string) {
-    const shown = [command.replace(/^.*\//, ''), ...args].join(' ').slice(0, 110);
+    const words = [command.replace(/^.*\//, ''), ...args].join(' ');
+    // The end of a long one is what is done on a machine.
+    const shown = words.length <= 110 ? words : `${words.slice(0, 40)} ... ${words.slice(-65)}`;
     this.child = spawn(command, args, { cwd: KIT, env: { ...process.env, NO_COLOR: '1', ...env } });
     // A program that reads nothing may be gone before its input is closed.
     this.child.stdin!.on('error', () => undefined).end(input ?? '');
