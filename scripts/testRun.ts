@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 
 /**
  * Runs every check of the project and counts them: `./scripts/test [--unit | --clusters | --long]`. Continuous integration has
- * time for labs with a cluster, which take as long as everything else; what takes hours is for --long alone.
+ * time for the labs with a cluster too; what takes hours is for --long alone.
  * The unit tests and the end-to-end tests never run at once: two emulated machines take both cores.
  */
 
@@ -45,11 +45,11 @@ function check(title: string, args: string[]): Count {
 /** Of the end-to-end tests; each option runs what the one before it does, and its own. */
 const LEVELS = ['e2e', 'clusters', 'long'] as const;
 type Level = (typeof LEVELS)[number];
-const OPTIONS: Record<string, readonly Level[]> = {
-  '--unit': [],
-  '--clusters': LEVELS.slice(0, 2),
-  '--long': LEVELS,
-};
+const OPTIONS = new Map<string, readonly Level[]>([
+  ['--unit', []],
+  ['--clusters', LEVELS.slice(0, 2)],
+  ['--long', LEVELS],
+]);
 
 function jest(
   project: 'unit' | Level,
@@ -82,19 +82,15 @@ function missingCases(reports: (JestReport | null)[], levels: readonly Level[]):
   return readFileSync(CASES_FILE, 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => {
-      const level = LEVELS.find((name) => line.startsWith(`${name}: `));
-      return { level: level ?? 'e2e', title: level === undefined ? line : line.slice(`${level}: `.length) };
-    })
-    .filter(({ level, title }) => levels.includes(level) && !ran.has(title))
-    .map(({ title }) => title);
+    .map((line) => /^(?:(clusters|long): )?(.*)$/.exec(line)!)
+    .filter(([, level = 'e2e', title]) => levels.includes(level as Level) && !ran.has(title!))
+    .map(([, , title]) => title!);
 }
 
 function main(argv: string[]): void {
-  const [option] = argv;
-  const levels = option === undefined ? LEVELS.slice(0, 1) : OPTIONS[option];
-  if (levels === undefined || argv.length > 1) {
-    console.error(`not understood: ${argv.join(' ')}; allowed is one of: ${Object.keys(OPTIONS).join(', ')}`);
+  const levels = argv.length === 0 ? LEVELS.slice(0, 1) : OPTIONS.get(argv.join(' '));
+  if (levels === undefined) {
+    console.error(`not understood: ${argv.join(' ')}; allowed is one of: ${[...OPTIONS.keys()].join(', ')}`);
     process.exitCode = 2;
     return;
   }

@@ -77,18 +77,14 @@ export function parseExpirations(json: string): NodeCertificates | null {
  */
 const RENEW = bash`
 main() {
-  local part old
+  local part
   lock 600
   step 'renews the certificates'
   kubeadm certs renew all --config "$KUBEADM_FILE" >&2 || refuse 'kubeadm certs renew all failed'
   kubelet_client_renew
   for part in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     [ -e "/etc/kubernetes/manifests/$part.yaml" ] || continue
-    step "restarts $part"
-    old=$(running "$part")
-    [ -z "$old" ] || crictl stop --timeout 30 "$old" >/dev/null || refuse "$part could not be stopped"
-    wait_until "$LIMIT_SECONDS" "$part runs again" runs_anew "$part" "$old" ||
-      refuse "$part does not run again: not within $LIMIT_SECONDS seconds; see crictl ps -a and journalctl -u kubelet"
+    restart_static_pod "$part" "$(running "$part")"
   done
 }
 `;

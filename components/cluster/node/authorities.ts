@@ -52,9 +52,7 @@ authorities_take_over() {
   for part in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     id=$(running "$part")
     [ -n "$id" ] || continue
-    step "restarts $part"
-    crictl stop --timeout 30 "$id" >/dev/null || refuse "$part could not be stopped; the message of crictl is above"
-    wait_until "$LIMIT_SECONDS" "$part runs again" runs_anew "$part" "$id" || refuse "$part does not run again: see 'crictl ps -a' and journalctl -u kubelet on this machine"
+    restart_static_pod "$part" "$id"
     # It asks etcd too: the next part, and the next node, lose neither.
     [ "$part" != kube-apiserver ] || wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
   done

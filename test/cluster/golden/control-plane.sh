@@ -832,6 +832,14 @@ runs_anew() {
   id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
 }
 
+# restart_static_pod NAME ID: stops this container, where there is one, and waits until kubelet has another run.
+restart_static_pod() {
+  step "restarts $1"
+  [ -z "$2" ] || crictl stop --timeout 30 "$2" >/dev/null || refuse "$1 could not be stopped; the message of crictl is above"
+  wait_until "$LIMIT_SECONDS" "$1 runs again" runs_anew "$1" "$2" ||
+    refuse "$1 does not run again: not within $LIMIT_SECONDS seconds; see crictl ps -a and journalctl -u kubelet on this machine"
+}
+
 etcd_disk_apply() {
   [ -n "$ETCD_DISK" ] || return 0
   step 'disk of etcd'
@@ -1379,9 +1387,7 @@ authorities_take_over() {
   for part in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     id=$(running "$part")
     [ -n "$id" ] || continue
-    step "restarts $part"
-    crictl stop --timeout 30 "$id" >/dev/null || refuse "$part could not be stopped; the message of crictl is above"
-    wait_until "$LIMIT_SECONDS" "$part runs again" runs_anew "$part" "$id" || refuse "$part does not run again: see 'crictl ps -a' and journalctl -u kubelet on this machine"
+    restart_static_pod "$part" "$id"
     # It asks etcd too: the next part, and the next node, lose neither.
     [ "$part" != kube-apiserver ] || wait_until "$LIMIT_SECONDS" 'the API server of this node answers' api_here || api_problem
   done

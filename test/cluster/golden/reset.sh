@@ -215,6 +215,14 @@ runs_anew() {
   id=$(running "$1") && [ -n "$id" ] && [ "$id" != "$2" ]
 }
 
+# restart_static_pod NAME ID: stops this container, where there is one, and waits until kubelet has another run.
+restart_static_pod() {
+  step "restarts $1"
+  [ -z "$2" ] || crictl stop --timeout 30 "$2" >/dev/null || refuse "$1 could not be stopped; the message of crictl is above"
+  wait_until "$LIMIT_SECONDS" "$1 runs again" runs_anew "$1" "$2" ||
+    refuse "$1 does not run again: not within $LIMIT_SECONDS seconds; see crictl ps -a and journalctl -u kubelet on this machine"
+}
+
 main() {
   local path unit
   lock "$LIMIT_SECONDS"

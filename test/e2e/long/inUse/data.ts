@@ -50,7 +50,9 @@ export function data(lab: ClusterLab): void {
       await lab.ssh('lab1', 'sudo mkdir /srv/etcd');
       await command('up', lab.site, '--yes');
       await lab.ssh('lab1', 'sudo systemctl start sitewright-etcd-snapshot.service');
-      expect(await lab.ssh('lab1', 'sudo ls /srv/etcd')).toMatch(/^\w+\.lab1\.[0-9TZ]+\.etcd-snapshot$/);
+      expect(await lab.ssh('lab1', 'sudo ls /srv/etcd')).toMatch(
+        new RegExp(`^${lab.site}\\.lab1\\.[0-9TZ]+\\.etcd-snapshot$`),
+      );
     });
 
     step('has its Secrets under another key, and stays readable', async () => {
